@@ -1,0 +1,99 @@
+"""``asrfair``: the table of commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from asrfair import __version__
+from asrfair.errors import AsrfairError, printable
+from asrfair.tomlfile import did_you_mean
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "manifest": ("asrfair.cli.manifest:manifest", "Import, validate, describe a manifest; plan a collection."),
+}
+"""Name → (``module:attribute`` imported on use, help line)."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that ``asrfair --help`` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Return the names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- click's signature
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Resolve, or say which command may have been meant."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {printable(args[0])!r}. {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """Print the command table without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="asrfair")
+def app() -> None:
+    """Measure for whom, and where, speech recognition fails.
+
+    Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 an engine or the environment failed.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code instead of leaving the process.
+
+    Set ``ASRFAIR_TRACEBACK=1`` to see where an error came from.
+    """
+    try:
+        result: Any = app.main(args=arguments, prog_name="asrfair", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Interrupted. Start the same command again to resume.", err=True)
+        return 130
+    except KeyboardInterrupt:
+        click.echo("Interrupted. Start the same command again to resume.", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except AsrfairError as error:
+        if os.environ.get("ASRFAIR_TRACEBACK"):
+            raise
+        click.echo(f"asrfair: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except MemoryError:
+        click.echo("asrfair: the machine ran out of memory. Use fewer workers or a smaller batch", err=True)
+        return 3
+    except OSError as error:
+        if os.environ.get("ASRFAIR_TRACEBACK"):
+            raise
+        click.echo(f"asrfair: {printable(str(error), limit=500)}. Check the path, its permissions and the disk", err=True)
+        return 3
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()
