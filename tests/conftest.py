@@ -1,0 +1,33 @@
+"""What all tests share: where the real recordings are, and a run folder of real transcripts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout that is tested."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real speech, noise and transcripts; skips with a reason where there is none.
+
+    ``ASRFAIR_REQUIRE_SHARED_DATA=1`` (set by CI) turns the skip into a failure.
+    """
+    folder = Path(os.environ.get("ASRFAIR_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "edacc" / "manifest.csv").is_file():
+        message = f"the real recordings and transcripts are not at {folder} (set ASRFAIR_SHARED_DATA)"
+        if os.environ.get("ASRFAIR_REQUIRE_SHARED_DATA"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
