@@ -1,0 +1,344 @@
+"""What an effect is: one frozen parameter model, one ``apply``, a few facts about it; and the table of effects.
+
+An effect gets the samples of one utterance and returns them changed, together with what it *achieved* (which may
+differ from what was asked, and is recorded for every utterance). To add one, write a class in a file of its family
+and a line in ``EFFECTS``; other people's come in through the entry-point group ``asrfair.effects``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from asrfair.errors import InputError
+from asrfair.tomlfile import TomlFile, did_you_mean
+
+if TYPE_CHECKING:
+    from asrfair.conditions.corpus import Corpus
+
+Samples: TypeAlias = npt.NDArray[np.float64]
+"""Mono audio, shape (samples,), full scale 1.0. Effects compute in float64 and may exceed full scale."""
+
+Achieved: TypeAlias = dict[str, float | str]
+"""What an effect really did, by quantity with its unit as suffix: ``{"snr_db": 9.98, "file": "tap.wav"}``."""
+
+EFFECTS: dict[str, str] = {
+    "noise": "asrfair.conditions.effects.noise:NoiseEffect",
+}
+"""Name → ``module:attribute`` of an ``Effect`` class, imported on use."""
+
+ENTRY_POINTS = "asrfair.effects"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of these is drawn for every utterance, each equally likely."""
+
+    values: tuple[float | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A number between ``low`` and ``high`` is drawn for every utterance, uniformly (or on the log scale)."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number, a list of numbers, or {min = …, max = …}")  # noqa: TRY004 -- pydantic
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("the number is too large") from error
+    if not math.isfinite(number):
+        raise ValueError("the number must be finite")
+    return number
+
+
+def _number(value: object) -> float | Choice | Range:
+    if isinstance(value, Choice | Range):
+        return value
+    if isinstance(value, list | tuple):
+        if not value:
+            raise ValueError("the list of choices is empty")
+        return Choice(tuple(_finite(v) for v in value))
+    if isinstance(value, Mapping):
+        unknown = set(value) - {"min", "max", "scale"}
+        if unknown or not {"min", "max"} <= set(value):
+            raise ValueError('a range is written {min = …, max = …}, with scale = "log" if wanted')
+        low, high, scale = _finite(value["min"]), _finite(value["max"]), value.get("scale", "linear")
+        if low > high:
+            raise ValueError("min is larger than max")
+        if scale not in {"linear", "log"}:
+            raise ValueError('scale is "linear" or "log"')
+        if scale == "log" and low <= 0:
+            raise ValueError("a range on the log scale must be above zero")
+        return Range(low, high, log=scale == "log")
+    return _finite(value)
+
+
+def _text(value: object) -> str | Choice:
+    if isinstance(value, Choice):
+        return value
+    if isinstance(value, list | tuple):
+        if not value or not all(isinstance(v, str) for v in value):
+            raise ValueError("expected a text or a list of texts")
+        return Choice(tuple(value))
+    if not isinstance(value, str):
+        raise ValueError("expected a text or a list of texts")  # noqa: TRY004 -- pydantic reports ValueError
+    return value
+
+
+Number: TypeAlias = Annotated[float | Choice | Range, pydantic.PlainValidator(_number)]
+"""A parameter: a number, a list (one is chosen per utterance) or ``{min, max}`` (drawn per utterance)."""
+
+Text: TypeAlias = Annotated[str | Choice, pydantic.PlainValidator(_text)]
+"""A text parameter: a text, or a list of which one is chosen per utterance."""
+
+
+def within(low: float, high: float) -> pydantic.AfterValidator:
+    """Return a validator that holds every possible value of a ``Number`` between two bounds.
+
+    Write ``Annotated[Number, within(-40, 100)]``.
+    """
+
+    def check(value: float | Choice | Range) -> float | Choice | Range:
+        if isinstance(value, Choice):
+            possible: tuple[float | str, ...] = value.values
+        elif isinstance(value, Range):
+            possible = (value.low, value.high)
+        else:
+            possible = (value,)
+        if any(not low <= float(v) <= high for v in possible):
+            raise ValueError(f"must lie between {low:g} and {high:g}")
+        return value
+
+    return pydantic.AfterValidator(check)
+
+
+def one_of(*known: str) -> pydantic.AfterValidator:
+    """Return a validator that holds every possible value of a ``Text`` to a list of known words."""
+
+    def check(value: str | Choice) -> str | Choice:
+        for possible in value.values if isinstance(value, Choice) else (value,):
+            if possible not in known:
+                raise ValueError(f"unknown value. {did_you_mean(str(possible), known)}")
+        return value
+
+    return pydantic.AfterValidator(check)
+
+
+class EffectParams(pydantic.BaseModel):
+    """Base of every effect's parameters: frozen, unknown keys refused.
+
+    ``restore_level``: whether the renderer brings the active speech level back to what it was before the effect.
+    The default follows the effect's traits; an effect that sets the level has nothing to restore.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    restore_level: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EffectTraits:
+    """Facts that the renderer, the tests and the documentation rely on.
+
+    Args:
+        changes_length: The result may have another number of samples (silence padding). All others keep it.
+        keeps_alignment: Speech stays where it was: cross-correlation lag 0 within 1 ms.
+        level: ``keeps``: active speech level is untouched; ``restored``: it changes as a by-product and the renderer
+            restores it (unless ``restore_level = false``); ``sets``: changing it is the point.
+        adds_noise: The result is the input plus something that is not speech. The renderer follows the speech alone
+            around such an effect, so that levels and SNR stay defined over speech.
+        linear: Superposition holds, so that the SNR at the end of the chain can be measured.
+    """
+
+    changes_length: bool = False
+    keeps_alignment: bool = True
+    level: Literal["keeps", "restored", "sets"] = "restored"
+    adds_noise: bool = False
+    linear: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What an effect found out about its parameters once, before anything is rendered.
+
+    Args:
+        files: SHA-256 of every file that it will read, by path as text; part of the condition's fingerprint.
+        warnings: Sentences for the user.
+        facts: Anything picklable that ``apply`` needs and that is slow to measure; given back in the context.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EffectContext:
+    """What an effect may know beside its samples.
+
+    Args:
+        utterance_id: The utterance that is rendered.
+        speaker_id: Who speaks: babble never uses this speaker.
+        folder: Folder of the profile file; relative paths start here.
+        speech: The speech alone at this place of the chain (equal to the samples where no noise came before).
+            Treat as read-only.
+        corpus: The other utterances of the manifest.
+        facts: The ``facts`` of this effect's own ``Inspection``.
+        generator: Gives an independent generator for a purpose; ``generator("offset")`` is the same at each call.
+    """
+
+    utterance_id: str
+    speaker_id: str
+    folder: Path
+    speech: Samples
+    corpus: Corpus
+    facts: Mapping[str, Any]
+    generator: Callable[..., np.random.Generator]
+
+
+class Effect(ABC):
+    """One step of a chain. Instances hold no state: everything comes in through ``apply``'s arguments."""
+
+    params: ClassVar[type[EffectParams]]
+    traits: ClassVar[EffectTraits]
+
+    def parse(self, toml: TomlFile, data: Mapping[str, Any], at: tuple[str | int, ...]) -> EffectParams:
+        """Check the parameters as a profile file gives them. ``at`` is where they stand, for error messages.
+
+        Raises:
+            InputError: A parameter is unknown, missing or out of bounds; names the file and line.
+        """
+        return toml.validate(self.params, dict(data), at=at)
+
+    def inspect(self, params: EffectParams, folder: Path) -> Inspection:  # noqa: ARG002 -- for those that read files
+        """Look once at what the parameters name (files, libraries), before anything is rendered.
+
+        Raises:
+            AsrfairError: It could not work: a file is missing or silent, an extra is not installed.
+        """
+        return Inspection()
+
+    @abstractmethod
+    def apply(
+        self,
+        samples: Samples,
+        sample_rate_hz: int,
+        params: Any,
+        rng: np.random.Generator,
+        context: EffectContext,
+    ) -> tuple[Samples, Achieved]:
+        """Return the samples with the effect, and what was achieved.
+
+        Args:
+            samples: Mono float64, shape (samples,); never change it in place.
+            sample_rate_hz: Sampling rate of input and output.
+            params: An instance of ``self.params`` whose every ``Number`` and ``Text`` has been drawn: use ``number``
+                and ``text`` to read them.
+            rng: The effect's own generator. The same state at each call for this utterance (the renderer may call
+                twice: for the mixture and for the speech alone).
+            context: What else is known.
+        """
+
+
+def number(value: float | Choice | Range) -> float:
+    """Return a drawn ``Number`` as a float."""
+    if isinstance(value, Choice | Range):
+        raise TypeError("the parameter has not been drawn yet")
+    return float(value)
+
+
+def text(value: str | Choice) -> str:
+    """Return a drawn ``Text`` as a str."""
+    if isinstance(value, Choice):
+        raise TypeError("the parameter has not been drawn yet")
+    return value
+
+
+def draw_value(value: float | str | Choice | Range, rng: np.random.Generator) -> float | str:
+    """Draw one value of a parameter."""
+    if isinstance(value, Choice):
+        return value.values[int(rng.integers(len(value.values)))]
+    if isinstance(value, Range):
+        if value.log:
+            return float(np.exp(rng.uniform(np.log(value.low), np.log(value.high))))
+        return float(rng.uniform(value.low, value.high))
+    return value
+
+
+def draw(params: pydantic.BaseModel, generator: Callable[..., np.random.Generator], *purpose: str) -> Any:
+    """Return a copy of the parameters in which every choice and range has become one value.
+
+    Each parameter has its own generator, keyed by its name: adding a parameter, or fixing one, leaves the draws of the
+    others as they were. Nested models and tuples of models (layers) are drawn as well.
+    """
+    changes: dict[str, Any] = {}
+    for name in type(params).model_fields:
+        value = getattr(params, name)
+        if isinstance(value, Choice | Range):
+            changes[name] = draw_value(value, generator(*purpose, name))
+        elif isinstance(value, pydantic.BaseModel):
+            changes[name] = draw(value, generator, *purpose, name)
+        elif isinstance(value, tuple) and value and isinstance(value[0], pydantic.BaseModel):
+            changes[name] = tuple(draw(v, generator, *purpose, name, str(i)) for i, v in enumerate(value))
+    return params.model_copy(update=changes) if changes else params
+
+
+def plain(value: Any) -> Any:
+    """Return parameters as JSON-like data, for fingerprints and for showing them."""
+    if isinstance(value, pydantic.BaseModel):
+        return {
+            name: plain(getattr(value, name)) for name in type(value).model_fields if getattr(value, name) is not None
+        }
+    if isinstance(value, Choice):
+        return list(value.values)
+    if isinstance(value, Range):
+        return {"min": value.low, "max": value.high, **({"scale": "log"} if value.log else {})}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def effect_names() -> tuple[str, ...]:
+    """Return the names of all effects: ours, then those of installed packages."""
+    plugins = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return (*EFFECTS, *sorted(p.name for p in plugins if p.name not in EFFECTS))
+
+
+def effect_of(name: str) -> Effect:
+    """Import and return an effect by name.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    target = EFFECTS.get(name)
+    if target is None:
+        for plugin in importlib.metadata.entry_points(group=ENTRY_POINTS):
+            if plugin.name == name:
+                target = plugin.value
+                break
+    if target is None:
+        raise InputError("unknown effect", value=name, remedy=did_you_mean(name, effect_names()))
+    module, attribute = target.split(":")
+    effect: Effect = getattr(importlib.import_module(module), attribute)()
+    return effect
