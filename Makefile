@@ -1,0 +1,56 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up what it needs in a virtual environment here.
+PYTHON ?= python3
+VENV ?= .venv
+DEV_VENV ?= .venv-dev
+OUT ?= demo-run
+WORKERS ?=
+PYTEST_ARGS ?=
+
+.PHONY: help demo test check lint types contracts format docs-check notebooks test-engines clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+demo: $(VENV)/.ready ## Transcribe the demo corpus with PocketSphinx; tables, plots and report.html in demo-run/
+	$(VENV)/bin/asrfair demo --out $(OUT) $(if $(WORKERS),--workers $(WORKERS))
+
+test: $(DEV_VENV)/.ready ## Run all tests that need no GPU library
+	$(DEV_VENV)/bin/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+
+test-engines: $(DEV_VENV)/.ready-engines ## Run the tests of the torch, transformers and CTranslate2 engines too
+	$(DEV_VENV)/bin/python -m pytest -m engines $(PYTEST_ARGS)
+
+check: lint types contracts ## Lint, types, import contracts
+
+lint: $(DEV_VENV)/.ready
+	$(DEV_VENV)/bin/ruff check .
+	$(DEV_VENV)/bin/ruff format --check .
+
+types: $(DEV_VENV)/.ready
+	$(DEV_VENV)/bin/mypy
+
+contracts: $(DEV_VENV)/.ready
+	$(DEV_VENV)/bin/lint-imports
+
+format: $(DEV_VENV)/.ready ## Format and mend what ruff can mend
+	$(DEV_VENV)/bin/ruff check --fix .
+	$(DEV_VENV)/bin/ruff format .
+
+clean: ## Remove the virtual environments and the demo's output
+	rm -rf $(VENV) $(DEV_VENV) $(OUT)
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "asrfair needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(DEV_VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "asrfair needs Python 3.11 or newer: make PYTHON=python3.12 test")'
+	$(PYTHON) -m venv $(DEV_VENV)
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(DEV_VENV)/.ready-engines: $(DEV_VENV)/.ready
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,engines-test]'
+	@touch $@
