@@ -1,0 +1,168 @@
+"""Audio as engines get it: one segment decoded, one channel, one sample rate. Files are read with soundfile only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+import soxr
+
+from asrfair.errors import AsrfairError
+from asrfair.types import Clip, Utterance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+END_TOLERANCE_S = 0.25
+"""A segment may end this much after its file does (rounded transcripts); beyond that it is not the audio that was meant."""
+
+PEAK_LIMIT = 16.0
+"""Floating-point samples above this are integers that were stored as floats, not loud speech."""
+
+
+class AudioError(AsrfairError):
+    """The audio of an utterance cannot be used. In a run it becomes an error row, never a crash."""
+
+
+def load_clip(utterance: Utterance, sample_rate_hz: int) -> Clip:
+    """Decode the utterance's segment, pick its channel (or average all), and resample.
+
+    Only the segment is read, so that cutting an interview of hours into utterances costs what the utterances cost.
+
+    Returns:
+        The clip: float32 of shape (samples,), clipped to [-1, 1].
+
+    Raises:
+        AudioError: There is no file, it cannot be decoded, it ends before the segment does (by more than
+            ``END_TOLERANCE_S``), lacks the channel, or holds samples that are not numbers.
+    """
+    path = utterance.audio
+    if path is None:
+        raise AudioError(
+            f"utterance {utterance.utterance_id!r} has no audio file",
+            remedy="Fill the manifest's column 'audio', or use the engine 'precomputed'",
+        )
+    samples, rate = _read(path, start_s=utterance.start_s, end_s=utterance.end_s)
+    mono = _mono(samples, utterance.channel, path)
+    if not np.isfinite(mono).all():
+        raise AudioError(
+            "the file holds samples that are not numbers (NaN or infinite)", file=path, remedy="Export it again"
+        )
+    if mono.size and float(np.abs(mono).max()) > PEAK_LIMIT:
+        raise AudioError(
+            "the file holds floating-point samples far outside [-1, 1]",
+            file=path,
+            remedy="Scale them, or save it as 16-bit PCM",
+        )
+    if rate != sample_rate_hz:
+        mono = soxr.resample(mono, rate, sample_rate_hz, quality="HQ")
+    if not mono.size:
+        raise AudioError("the segment holds no samples", file=path, remedy="Check start_s and end_s")
+    return Clip(
+        utterance_id=utterance.utterance_id,
+        samples=np.ascontiguousarray(np.clip(mono, -1.0, 1.0), dtype=np.float32),
+        sample_rate_hz=sample_rate_hz,
+        language=utterance.language,
+    )
+
+
+def probe_duration_s(path: Path) -> float:
+    """Return a file's length in seconds from its header.
+
+    Raises:
+        AudioError: The file is missing or cannot be decoded.
+    """
+    with _open(path) as file:
+        return float(file.frames / file.samplerate)
+
+
+def planned_duration_s(utterance: Utterance) -> float:
+    """Return the utterance's length for planning: its segment, else ``duration_s``, else the file's header, else 0.
+
+    Unreadable audio has length 0 here: it fails when it is decoded, with its reason.
+    """
+    if utterance.start_s is not None and utterance.end_s is not None:
+        return max(utterance.end_s - utterance.start_s, 0.0)
+    if utterance.duration_s is not None:
+        return max(utterance.duration_s, 0.0)
+    if utterance.audio is None:
+        return 0.0
+    try:
+        length = probe_duration_s(utterance.audio)
+    except AudioError:
+        return 0.0
+    return max((length if utterance.end_s is None else utterance.end_s) - (utterance.start_s or 0.0), 0.0)
+
+
+def _open(path: Path) -> soundfile.SoundFile:
+    if not path.is_file():
+        raise AudioError(
+            "the audio file does not exist" if not path.exists() else "the audio path is not a file",
+            file=path,
+            remedy="Check the manifest's column 'audio'; paths are relative to the table",
+        )
+    try:
+        return soundfile.SoundFile(str(path))
+    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise AudioError(
+            f"the audio file cannot be decoded: {_reason(error)}", file=path, remedy="Convert it to WAV or FLAC"
+        ) from error
+
+
+def _read(path: Path, *, start_s: float | None, end_s: float | None) -> tuple[npt.NDArray[np.float32], int]:
+    """Return the segment's samples, shape (frames, channels), and the file's rate in Hz."""
+    with _open(path) as file:
+        rate = int(file.samplerate)
+        slack = round(END_TOLERANCE_S * rate)
+        start = 0 if start_s is None else max(round(start_s * rate), 0)
+        end = file.frames if end_s is None else round(end_s * rate)
+        if start >= file.frames or end > file.frames + slack:
+            raise AudioError(
+                f"the segment {_seconds(start / rate)}–{_seconds(end / rate)} s lies outside the file, "
+                f"which is {_seconds(file.frames / rate)} s long",
+                file=path,
+                remedy="Check start_s and end_s, and that the file was copied whole",
+            )
+        wanted = min(end, file.frames) - start
+        if wanted <= 0:
+            raise AudioError("the segment ends before it starts", file=path, remedy="Check start_s and end_s")
+        try:
+            if start:
+                file.seek(start)
+            samples: npt.NDArray[np.float32] = file.read(wanted, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, OSError, RuntimeError, MemoryError) as error:
+            raise AudioError(
+                f"the audio file cannot be decoded: {_reason(error)}", file=path, remedy="Convert it to WAV or FLAC"
+            ) from error
+    if len(samples) < wanted - slack:
+        raise AudioError(
+            f"the file breaks off: {_seconds(len(samples) / rate)} of {_seconds(wanted / rate)} s could be decoded",
+            file=path,
+            remedy="Copy it again",
+        )
+    return samples, rate
+
+
+def _mono(samples: npt.NDArray[np.float32], channel: int | None, path: Path) -> npt.NDArray[np.float32]:
+    channels = samples.shape[1]
+    if channel is not None:
+        if not 0 <= channel < channels:
+            raise AudioError(
+                f"the file has {channels} channel(s), and channel {channel} was asked for (they count from 0)",
+                file=path,
+                remedy="Mend the manifest's column 'channel'",
+            )
+        return samples[:, channel]
+    return samples[:, 0] if channels == 1 else samples.mean(axis=1, dtype=np.float32)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _reason(error: BaseException) -> str:
+    """Return libsndfile's words without the path, so that a table does not depend on where the data lies."""
+    return str(getattr(error, "error_string", "") or type(error).__name__)
