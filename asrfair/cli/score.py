@@ -1,0 +1,77 @@
+"""``asrfair score``: transcripts that exist already, to tables. No audio, no engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from asrfair.cli.options import merge_settings, settings_options
+from asrfair.errors import InputError
+from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
+
+
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--manifest", type=click.Path(path_type=Path), help="A manifest's card (TOML) or table.")
+@click.option(
+    "--hypotheses", multiple=True, metavar="LABEL[@CONDITION]=FILE",
+    help="Transcripts of one engine: CSV, TSV, JSONL, Parquet, sclite trn or ctm; may be given several times.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The run folder to write.")
+@settings_options
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes for normalizing (default: one a core).")
+@click.option("--no-html", is_flag=True, help="Do not write report.html.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+def score(
+    run: Path | None,
+    manifest: Path | None,
+    hypotheses: tuple[str, ...],
+    out: Path | None,
+    workers: int | None,
+    no_html: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Score a RUN again with other settings, or a manifest with hypothesis files.
+
+    \b
+    asrfair score RUN --normalizer basic
+    asrfair score --manifest edacc.toml --hypotheses whisper-small=out.csv --by accent --out RUN
+    """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
+    from asrfair import pipeline
+    from asrfair.cli.outcome import print_outcome
+    from asrfair.intake import parse_hypothesis_file
+    from asrfair.runfile import read_run_file, settings_from_json
+
+    if run is not None:
+        if manifest is not None or hypotheses or out is not None:
+            raise InputError(
+                "give either a RUN folder, or --manifest with --hypotheses and --out, not both",
+                remedy="See asrfair score --help",
+            )
+        groups, scoring, statistics = merge_settings(options, *settings_from_json(read_run_file(run)))
+        result = pipeline.rescore(
+            run, groups=groups, scoring=scoring, statistics=statistics, workers=workers, html=not no_html
+        )
+    else:
+        if manifest is None or not hypotheses or out is None:
+            raise InputError(
+                "scoring transcripts needs --manifest, --hypotheses and --out",
+                remedy="For example: asrfair score --manifest m.toml --hypotheses whisper=out.csv --by accent --out RUN",
+            )
+        groups, scoring, statistics = merge_settings(
+            options, GroupSettings(), ScoringSettings(), StatisticsSettings()
+        )
+        result = pipeline.score_files(
+            manifest,
+            [parse_hypothesis_file(text) for text in hypotheses],
+            out,
+            groups=groups,
+            scoring=scoring,
+            statistics=statistics,
+            workers=workers,
+            html=not no_html,
+        )
+    print_outcome(result, as_json=as_json)

@@ -1,0 +1,77 @@
+"""``run.json``: what a run was made of, enough to make it again; what may differ between equal runs is under ``volatile``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asrfair.errors import InputError
+from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
+
+RUN_FILE = "run.json"
+
+
+def write_run_file(run: Path, content: Mapping[str, Any]) -> None:
+    """Write ``run.json`` in one step: a reader sees the old file or the new one, never half of one."""
+    run.mkdir(parents=True, exist_ok=True)
+    temporary = run / (RUN_FILE + ".partial")
+    with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        json.dump(content, stream, indent=2, ensure_ascii=False, sort_keys=False, default=str)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(run / RUN_FILE)
+
+
+def read_run_file(run: Path) -> dict[str, Any]:
+    """Read ``run.json`` of a run folder.
+
+    Raises:
+        InputError: The folder is no run folder, or the file is damaged.
+    """
+    path = run / RUN_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(
+            "this is not a run folder: it has no run.json", file=run, remedy="Make one with 'asrfair run' or 'asrfair score'"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"run.json cannot be read: {error}", file=path, remedy="Run the suite again") from error
+    if not isinstance(content, dict):
+        raise InputError("run.json is not a JSON object", file=path, remedy="Run the suite again")
+    return content
+
+
+def settings_to_json(
+    groups: GroupSettings, scoring: ScoringSettings, statistics: StatisticsSettings
+) -> dict[str, dict[str, Any]]:
+    """Return the three settings as JSON objects."""
+    return {
+        "groups": {**asdict(groups), "by": [list(item) for item in groups.by]},
+        "scoring": {**asdict(scoring), "key_terms": list(scoring.key_terms)},
+        "statistics": asdict(statistics),
+    }
+
+
+def settings_from_json(content: Mapping[str, Any]) -> tuple[GroupSettings, ScoringSettings, StatisticsSettings]:
+    """Read the settings back out of ``run.json``.
+
+    Raises:
+        InputError: They are not what this version of asrfair writes.
+    """
+    try:
+        groups = dict(content["groups"])
+        groups["by"] = tuple(tuple(item) for item in groups["by"])
+        scoring = dict(content["scoring"])
+        scoring["key_terms"] = tuple(scoring["key_terms"])
+        statistics = dict(content["statistics"])
+        for key in ("adjust", "normalizers"):
+            statistics[key] = tuple(statistics[key])
+        return GroupSettings(**groups), ScoringSettings(**scoring), StatisticsSettings(**statistics)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"run.json lacks settings: {error}", remedy="Run the suite again") from error
