@@ -1,0 +1,16 @@
+"""Manifests: who spoke, what was said, where the audio is, and what is known about the speakers."""
+
+from asrfair.manifest.card import AttributeCard, Card
+from asrfair.manifest.groupable import check_groupable
+from asrfair.manifest.model import Manifest, Problem
+from asrfair.manifest.read import inspect_manifest, read_manifest
+
+__all__ = [
+    "AttributeCard",
+    "Card",
+    "Manifest",
+    "Problem",
+    "check_groupable",
+    "inspect_manifest",
+    "read_manifest",
+]
