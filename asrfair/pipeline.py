@@ -35,7 +35,13 @@ class RunResult:
 
 
 def run_suite(
-    suite: Suite, run: Path, *, workers: int | None = None, fresh: bool = False, progress: bool = True, html: bool = True
+    suite: Suite,
+    run: Path,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+    html: bool = True,
 ) -> RunResult:
     """Transcribe, score, analyse and report a suite; resume if the folder holds the same run, cut off.
 
@@ -119,7 +125,12 @@ def score_files(
     write_utterances(manifest, run)
     write_hypotheses(files, manifest, run)
     content = _provenance(manifest, groups, scoring, statistics)
-    content["suite"] = {"name": manifest.card.name, "description": "transcripts from files", "title": "", "audio": False}
+    content["suite"] = {
+        "name": manifest.card.name,
+        "description": "transcripts from files",
+        "title": "",
+        "audio": False,
+    }
     content["seed"] = statistics.seed
     content["engines"] = [
         {"label": label, "name": "precomputed", "options": {}, "fingerprint": fingerprint}

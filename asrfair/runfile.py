@@ -38,7 +38,9 @@ def read_run_file(run: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(
-            "this is not a run folder: it has no run.json", file=run, remedy="Make one with 'asrfair run' or 'asrfair score'"
+            "this is not a run folder: it has no run.json",
+            file=run,
+            remedy="Make one with 'asrfair run' or 'asrfair score'",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"run.json cannot be read: {error}", file=path, remedy="Run the suite again") from error

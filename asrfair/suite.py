@@ -164,7 +164,10 @@ def read_suite(path: Path) -> Suite:
 def _check_label(label: str, toml: TomlFile, *keys: str | int) -> None:
     if not label.isprintable() or "@" in label or len(label) > 120:
         raise toml.error(
-            "an engine's label must be printable, without '@', at most 120 characters", *keys, value=label, remedy="Change it"
+            "an engine's label must be printable, without '@', at most 120 characters",
+            *keys,
+            value=label,
+            remedy="Change it",
         )
 
 
@@ -177,7 +180,9 @@ def _resolve(text: str, folder: Path, toml: TomlFile, *keys: str) -> Path:
     except OSError:
         found = False
     if not found:
-        raise toml.error("there is no such file or folder", *keys, value=text, remedy="Paths are relative to the suite file")
+        raise toml.error(
+            "there is no such file or folder", *keys, value=text, remedy="Paths are relative to the suite file"
+        )
     return path
 
 

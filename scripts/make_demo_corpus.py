@@ -165,7 +165,18 @@ def main() -> None:
     if shutil.which("flite") is None:
         sys.exit("flite is not installed. On Debian and Ubuntu: apt-get install flite")
     (folder / "audio").mkdir(parents=True, exist_ok=True)
-    columns = ["utterance_id", "speaker_id", "reference", "audio", "duration_s", "language", "accent", "gender", "pace", "topic"]
+    columns = [
+        "utterance_id",
+        "speaker_id",
+        "reference",
+        "audio",
+        "duration_s",
+        "language",
+        "accent",
+        "gender",
+        "pace",
+        "topic",
+    ]
     total_s = 0.0
     with (folder / "demo.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -56,7 +56,9 @@ def edacc(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = folder / "edacc.toml"
     card.write_text(EDACC_CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
     hypotheses = [
-        part for name in SYSTEMS for part in ("--hypotheses", f"{name}={shared_data / 'edacc' / 'hypotheses' / name}.csv")
+        part
+        for name in SYSTEMS
+        for part in ("--hypotheses", f"{name}={shared_data / 'edacc' / 'hypotheses' / name}.csv")
     ]
     code = run(
         [
@@ -111,7 +113,9 @@ def artie(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of Artie Bias with its three systems and the rules lower-case, strip ASCII punctuation."""
     folder = tmp_path_factory.mktemp("artie")
     card = folder / "artie.toml"
-    card.write_text(ARTIE_CARD.format(table=json.dumps(str(shared_data / "artie_bias" / "manifest.csv"))), encoding="utf-8")
+    card.write_text(
+        ARTIE_CARD.format(table=json.dumps(str(shared_data / "artie_bias" / "manifest.csv"))), encoding="utf-8"
+    )
     hypotheses = [
         part
         for path in sorted((shared_data / "artie_bias" / "hypotheses").glob("*.csv"))
@@ -137,7 +141,9 @@ def artie(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("google_en-IN", "overall", "all", 0.595215, 1712),
     ],
 )
-def test_artie_figures(artie: Path, engine: str, attribute: str, group: str, wer: float, utterances: int | None) -> None:
+def test_artie_figures(
+    artie: Path, engine: str, attribute: str, group: str, wer: float, utterances: int | None
+) -> None:
     """Artie Bias under the basic rules gives the figures computed from its files by hand."""
     table = pd.read_csv(artie / "disparity.csv", keep_default_na=False)
     row = table[(table["engine"] == engine) & (table["attribute"] == attribute) & (table["group"] == group)].iloc[0]

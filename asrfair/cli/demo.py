@@ -8,7 +8,13 @@ import click
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-run"), show_default=True, help="The run folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-run"),
+    show_default=True,
+    help="The run folder.",
+)
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def demo(out: Path, workers: int | None, as_json: bool) -> None:  # fmt: skip

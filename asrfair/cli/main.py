@@ -34,7 +34,9 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Resolve, or say which command may have been meant."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             ctx.fail(f"No such command {printable(args[0])!r}. {did_you_mean(args[0], COMMANDS)}")
@@ -90,7 +92,9 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if os.environ.get("ASRFAIR_TRACEBACK"):
             raise
-        click.echo(f"asrfair: {printable(str(error), limit=500)}. Check the path, its permissions and the disk", err=True)
+        click.echo(
+            f"asrfair: {printable(str(error), limit=500)}. Check the path, its permissions and the disk", err=True
+        )
         return 3
     return result if isinstance(result, int) else 0
 

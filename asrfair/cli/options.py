@@ -87,7 +87,9 @@ def parse_by(values: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     for value in values:
         names = tuple(part.strip() for part in value.split(","))
         if not all(names) or len(set(names)) != len(names):
-            raise InputError("--by takes attribute names, separated by commas", value=value, remedy="For example: --by accent,gender")
+            raise InputError(
+                "--by takes attribute names, separated by commas", value=value, remedy="For example: --by accent,gender"
+            )
         found.append(names)
     return tuple(dict.fromkeys(found))
 

@@ -9,7 +9,12 @@ import click
 
 @click.command()
 @click.argument("suite", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The run folder. A run that was cut off there is resumed.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The run folder. A run that was cut off there is resumed.",
+)
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
 @click.option("--fresh", is_flag=True, help="Throw away what the folder's journal holds and begin anew.")
 @click.option("--no-html", is_flag=True, help="Do not write report.html.")

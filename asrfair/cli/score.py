@@ -61,9 +61,7 @@ def score(
                 "scoring transcripts needs --manifest, --hypotheses and --out",
                 remedy="For example: asrfair score --manifest m.toml --hypotheses whisper=out.csv --by accent --out RUN",
             )
-        groups, scoring, statistics = merge_settings(
-            options, GroupSettings(), ScoringSettings(), StatisticsSettings()
-        )
+        groups, scoring, statistics = merge_settings(options, GroupSettings(), ScoringSettings(), StatisticsSettings())
         result = pipeline.score_files(
             manifest,
             [parse_hypothesis_file(text) for text in hypotheses],

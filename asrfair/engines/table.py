@@ -66,6 +66,14 @@ ENGINES: dict[str, EngineEntry] = {
         target="asrfair.engines.precomputed:Precomputed",
         summary="hypotheses from files (CSV, JSONL, trn, ctm): the way in for any service",
     ),
+    "command": EngineEntry(
+        target="asrfair.engines.command:Command",
+        summary="any program: JSON lines on standard input and output, or one call a file",
+    ),
+    "python": EngineEntry(
+        target="asrfair.engines.python:Python",
+        summary="any function of yours: module:callable",
+    ),
     "fake": EngineEntry(
         target="asrfair.engines.fake:Fake",
         summary="references with known errors injected by a seed: for tests",
