@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.signal import welch
+
+from asrfair.conditions.level import active_level
+from asrfair.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import numpy.typing as npt
+
     from asrfair.types import Clip, Utterance
+
+SPECTRUM_UTTERANCES = 200
+"""How many utterances the corpus's spectrum is measured on."""
 
 
 def _load(utterance: Utterance, sample_rate_hz: int) -> Clip:
@@ -37,6 +49,19 @@ class RenderContext:
         return cls(utterances=tuple(utterances))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spectrum:
+    """Relative power density over frequency, both shape (bins,)."""
+
+    frequencies_hz: npt.NDArray[np.float64]
+    density: npt.NDArray[np.float64]
+
+    def at(self, frequencies_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Interpolate the density; zero below 20 Hz."""
+        density: npt.NDArray[np.float64] = np.interp(frequencies_hz, self.frequencies_hz, self.density)
+        return np.where(frequencies_hz >= 20, density, 0.0)
+
+
 class Corpus:
     """Looks things up in a ``RenderContext``, in an order that depends on ids only."""
 
@@ -50,6 +75,7 @@ class Corpus:
         for utterance in self._audible:
             self._by_speaker.setdefault(utterance.speaker_id, []).append(utterance)
         self._speakers = sorted(self._by_speaker)
+        self._spectra: dict[int, Spectrum] = {}
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -69,6 +95,44 @@ class Corpus:
         """Return the utterances of a speaker, sorted by id."""
         return self._by_speaker.get(speaker_id, [])
 
+    def spectrum(self, sample_rate_hz: int) -> Spectrum:
+        """Return the long-term average spectrum of the corpus's active speech at a sample rate.
+
+        At most 200 utterances are measured, taken from the speakers in turn, so that none dominates; which ones
+        depends on ids only. Each utterance counts with the same weight, whatever its level and length.
+        """
+        if sample_rate_hz not in self._spectra:
+            chosen: list[Utterance] = []
+            rounds = max((len(v) for v in self._by_speaker.values()), default=0)
+            for turn in range(rounds):
+                chosen += [self._by_speaker[s][turn] for s in self._speakers if turn < len(self._by_speaker[s])]
+                if len(chosen) >= SPECTRUM_UTTERANCES:
+                    break
+            self._spectra[sample_rate_hz] = _average_spectrum(
+                [self.load(u, sample_rate_hz) for u in chosen[:SPECTRUM_UTTERANCES]], sample_rate_hz
+            )
+        return self._spectra[sample_rate_hz]
+
     def load(self, utterance: Utterance, sample_rate_hz: int) -> Clip:
         """Read the audio of an utterance."""
         return self._load(utterance, sample_rate_hz)
+
+
+def _average_spectrum(clips: Iterable[Clip], sample_rate_hz: int) -> Spectrum:
+    size = 2 ** math.ceil(math.log2(sample_rate_hz * 0.032))
+    total = np.zeros(size // 2 + 1)
+    for clip in clips:
+        level = active_level(clip.samples, sample_rate_hz)
+        if level is None:
+            continue
+        speech = clip.samples.astype(np.float64)[level.mask]
+        if speech.size < size:
+            continue
+        _, density = welch(speech, sample_rate_hz, nperseg=size, detrend=False)
+        total += density / density.sum()
+    if not total.any():
+        raise InputError(
+            "the long-term spectrum of the corpus cannot be measured: no utterance holds speech",
+            remedy='Write spectrum = "international" in the profile',
+        )
+    return Spectrum(frequencies_hz=np.arange(total.size) * (sample_rate_hz / size), density=total)

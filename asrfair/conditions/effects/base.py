@@ -116,13 +116,8 @@ def within(low: float, high: float) -> pydantic.AfterValidator:
     """
 
     def check(value: float | Choice | Range) -> float | Choice | Range:
-        if isinstance(value, Choice):
-            possible: tuple[float | str, ...] = value.values
-        elif isinstance(value, Range):
-            possible = (value.low, value.high)
-        else:
-            possible = (value,)
-        if any(not low <= float(v) <= high for v in possible):
+        lowest, highest = bounds(value)
+        if lowest < low or highest > high:
             raise ValueError(f"must lie between {low:g} and {high:g}")
         return value
 
@@ -165,6 +160,7 @@ class EffectTraits:
         adds_noise: The result is the input plus something that is not speech. The renderer follows the speech alone
             around such an effect, so that levels and SNR stay defined over speech.
         linear: Superposition holds, so that the SNR at the end of the chain can be measured.
+        full_scale: The input must lie within ±1 (a codec): the renderer scales down before and up again after.
     """
 
     changes_length: bool = False
@@ -172,6 +168,7 @@ class EffectTraits:
     level: Literal["keeps", "restored", "sets"] = "restored"
     adds_noise: bool = False
     linear: bool = False
+    full_scale: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,6 +232,13 @@ class Effect(ABC):
         """
         return Inspection()
 
+    def check_corpus(self, params: Any, corpus: Corpus) -> None:  # noqa: B027 -- most need no corpus
+        """Refuse a manifest that cannot give what the effect needs (babble needs other speakers).
+
+        Raises:
+            InputError: It cannot.
+        """
+
     @abstractmethod
     def apply(
         self,
@@ -269,6 +273,16 @@ def text(value: str | Choice) -> str:
     if isinstance(value, Choice):
         raise TypeError("the parameter has not been drawn yet")
     return value
+
+
+def bounds(value: float | Choice | Range) -> tuple[float, float]:
+    """Return the smallest and the largest value that a ``Number`` can take."""
+    if isinstance(value, Choice):
+        numbers = [float(v) for v in value.values]
+        return min(numbers), max(numbers)
+    if isinstance(value, Range):
+        return value.low, value.high
+    return float(value), float(value)
 
 
 def draw_value(value: float | str | Choice | Range, rng: np.random.Generator) -> float | str:

@@ -1,0 +1,113 @@
+"""What a source of noise is, and the table of sources.
+
+A source makes noise of unit *expected* power: its level does not depend on what happens to fall into this clip, so that
+layers keep their relation. The ``noise`` effect sums the layers and sets the SNR.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import pydantic
+
+from asrfair.conditions.effects.base import Achieved, EffectContext, Inspection, Number, Samples, within
+from asrfair.errors import InputError
+from asrfair.tomlfile import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from asrfair.conditions.corpus import Corpus
+
+SOURCES: dict[str, str] = {
+    "white": "asrfair.conditions.sources.coloured:White",
+    "pink": "asrfair.conditions.sources.coloured:Pink",
+    "brown": "asrfair.conditions.sources.coloured:Brown",
+    "shaped": "asrfair.conditions.sources.coloured:Shaped",
+    "speech_shaped": "asrfair.conditions.sources.coloured:SpeechShaped",
+    "hum": "asrfair.conditions.sources.tonal:Hum",
+    "machine": "asrfair.conditions.sources.tonal:Machine",
+    "fan": "asrfair.conditions.sources.tonal:Fan",
+    "knock": "asrfair.conditions.sources.pulses:Knock",
+    "beep": "asrfair.conditions.sources.pulses:Beep",
+    "gradient": "asrfair.conditions.sources.pulses:Gradient",
+    "wind": "asrfair.conditions.sources.weather:Wind",
+    "babble": "asrfair.conditions.sources.people:Babble",
+    "file": "asrfair.conditions.sources.recorded:Recorded",
+}
+"""Name → ``module:attribute`` of a ``Source`` class, imported on use."""
+
+
+class SourceParams(pydantic.BaseModel):
+    """Base of every source's parameters.
+
+    ``source`` is its name; ``level_db`` its level beside the other layers of the same noise.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    source: str
+    level_db: Annotated[Number, within(-80, 80)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """How much noise is wanted, and for whom.
+
+    Args:
+        size: Number of samples.
+        sample_rate_hz: Their rate.
+        context: The utterance, the corpus, the profile's folder.
+        facts: What the source's ``inspect`` measured.
+        generator: Independent generators by purpose, for this layer of this utterance.
+    """
+
+    size: int
+    sample_rate_hz: int
+    context: EffectContext
+    facts: Any
+    generator: Callable[..., np.random.Generator]
+
+
+class Source(ABC):
+    """One kind of noise."""
+
+    params: ClassVar[type[SourceParams]]
+
+    def inspect(self, params: Any, folder: Path) -> Inspection:  # noqa: ARG002 -- for those that read files
+        """Look once at what the parameters name, before anything is rendered.
+
+        Raises:
+            AsrfairError: It could not work.
+        """
+        return Inspection()
+
+    def check_corpus(self, params: Any, corpus: Corpus) -> None:  # noqa: B027 -- most need no corpus
+        """Refuse a corpus that cannot give what the source needs.
+
+        Raises:
+            InputError: It cannot.
+        """
+
+    @abstractmethod
+    def make(self, request: Request, params: Any) -> tuple[Samples, Achieved]:
+        """Return noise of unit expected power, shape (size,), and what is worth recording about it."""
+
+
+def source_of(name: str) -> Source:
+    """Import and return a source by name.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name not in SOURCES:
+        raise InputError("unknown noise source", value=name, remedy=did_you_mean(name, SOURCES))
+    module, attribute = SOURCES[name].split(":")
+    source: Source = getattr(importlib.import_module(module), attribute)()
+    return source
