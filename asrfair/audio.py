@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 END_TOLERANCE_S = 0.25
-"""A segment may end this much after its file does (rounded transcripts); beyond that it is not the audio that was meant."""
+"""A segment may end this much after its file does (rounded transcripts); beyond that, the wrong audio was named."""
 
 PEAK_LIMIT = 16.0
 """Floating-point samples above this are integers that were stored as floats, not loud speech."""
