@@ -19,6 +19,12 @@ BLOCK_BYTES = 128_000_000
 """Speakers are handled in chunks whose blocks stay under this size."""
 
 
+def add_up(place: Integers, values: Floats, size: int = 0) -> Floats:
+    """Sum ``values`` by their place; shape (size,) or as long as the largest place needs."""
+    total: Floats = np.bincount(place, weights=values, minlength=size).astype(np.float64)
+    return total
+
+
 @dataclass(frozen=True, kw_only=True)
 class Blocks:
     """Sums of one chunk of speakers.
@@ -109,7 +115,7 @@ class Design:
 
     def total(self, weights: Floats) -> Floats:
         """Return Xᵀw; shape (parameters,)."""
-        top = np.bincount(self.group, weights=weights, minlength=self.groups)
+        top = add_up(self.group, weights, self.groups)
         return np.concatenate([top, weights @ self.covariates])
 
     def blocks(self, weights: Floats) -> Iterator[Blocks]:
@@ -154,11 +160,11 @@ class Design:
 
     def scatter_vector(self, index: Integers, values: Floats) -> Floats:
         """Add blocks of shape (speakers, d) into a vector of all parameters."""
-        return np.bincount(index.ravel(), weights=values.ravel(), minlength=self.parameters + 1)[: self.parameters]
+        return add_up(index.ravel(), values.ravel(), self.parameters + 1)[: self.parameters]
 
     def scatter_matrix(self, index: Integers, values: Floats) -> Floats:
         """Add blocks of shape (speakers, d, d) into a matrix of all parameters."""
         size = self.parameters + 1
         flat = index[:, :, None] * size + index[:, None, :]
-        total = np.bincount(flat.ravel(), weights=values.ravel(), minlength=size * size)
+        total = add_up(flat.ravel(), values.ravel(), size * size)
         return total.reshape(size, size)[: self.parameters, : self.parameters]

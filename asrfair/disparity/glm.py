@@ -1,7 +1,7 @@
 """Poisson regression of errors with standard errors that take the speaker as the unit.
 
-Errors of a row have mean words · exp(μ_group + Zγ); the estimate is the pooled one (each word counts the same), whatever the
-spread of the speakers. It is the cross-check of the mixed model in :mod:`asrfair.disparity.regression`.
+Errors of a row have mean words · exp(μ_group + Zγ); the estimate is the pooled one (each word counts the same),
+whatever the spread of the speakers. It is the cross-check of the mixed model in :mod:`asrfair.disparity.regression`.
 """
 
 from __future__ import annotations

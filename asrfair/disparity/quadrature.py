@@ -89,4 +89,5 @@ def posterior_mode(errors: Floats, expected: Floats, sigma: float) -> Floats:
         t = t + move
         if np.max(np.abs(move)) < 1e-12 * (1 + np.max(np.abs(t))):
             break
-    return t / sigma
+    mode: Floats = t / sigma
+    return mode

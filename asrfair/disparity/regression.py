@@ -6,9 +6,9 @@
 covariates. exp(μ_g − μ_ref) is the rate ratio of two groups at equal covariates, each speaker weighed by what is known
 of them and not by how much they said. The likelihood is maximised by Newton's method with analytic derivatives.
 
-Errors come in bursts: given speaker and covariates their variance is φ times a Poisson variance. φ is estimated and errors
-and words are divided by it (quasi-likelihood: the same rates from fewer effective words), so that bursts are not
-taken for speakers. The standard errors leave out whole speakers and rest on neither φ nor σ.
+Errors come in bursts: given speaker and covariates their variance is φ times a Poisson variance. φ is estimated and
+errors and words are divided by it (quasi-likelihood: the same rates from fewer effective words), so that bursts are
+not taken for speakers. The standard errors leave out whole speakers and rest on neither φ nor σ.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def fit(design: Design, *, scale: float = 1.0, robust: bool = True, first: Float
     theta = np.log(_first_sigma(design, beta, scale))
     point = np.append(beta, theta)
     state = _evaluate(design, point, scale)
-    for step in range(1, MAX_STEPS + 1):
+    for steps in range(1, MAX_STEPS + 1):  # noqa: B007 -- the count is reported
         move = _newton_move(state)
         decrement = float(state.gradient @ move)
         if decrement < 1e-9:
@@ -108,18 +108,18 @@ def fit(design: Design, *, scale: float = 1.0, robust: bool = True, first: Float
         covariance=covariance,
         robust=shifts,
         scale=scale,
-        steps=step,
+        steps=steps,
     )
 
 
 def within_dispersion(design: Design, mixed: MixedFit) -> float:
     """Return Pearson's χ² over its degrees of freedom, given each speaker's estimated intercept; 1 under Poisson."""
-    expected = np.exp(design.predict(mixed.beta))
+    expected: Floats = np.exp(design.predict(mixed.beta))
     factor = _speaker_integral(design, expected, mixed.sigma, mixed.scale).mean
     rate = expected * factor[design.speaker]
     squares = float(np.sum((design.errors - rate) ** 2 / rate))
     freedom = len(design.errors) - design.parameters - design.speakers
-    return squares / max(freedom, 1)
+    return float(squares / max(freedom, 1))
 
 
 @dataclass(frozen=True, kw_only=True)

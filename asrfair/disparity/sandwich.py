@@ -1,9 +1,9 @@
 """Standard errors that take whole speakers as the unit: leave one speaker out, one Newton step each.
 
 For a fit with information H, speaker s with score u_s and own information C_s, the estimate without that speaker is,
-to one step, β − (H − C_s)⁻¹ u_s. The spread of these is the jackknife variance (CR3 of Bell & McCaffrey 2002; MacKinnon,
-Nielsen & Webb 2023, "Cluster-robust inference"). It needs neither equal spread in all groups nor Poisson variance, and
-unlike the plain sandwich it is not too small with few speakers.
+to one step, β − (H − C_s)⁻¹ u_s. The spread of these is the jackknife variance (CR3 of Bell & McCaffrey 2002;
+MacKinnon, Nielsen & Webb 2023, "Cluster-robust inference"). It needs neither equal spread in all groups nor Poisson
+variance, and unlike the plain sandwich it is not too small with few speakers.
 """
 
 from __future__ import annotations
