@@ -34,6 +34,16 @@ Achieved: TypeAlias = dict[str, float | str]
 
 EFFECTS: dict[str, str] = {
     "noise": "asrfair.conditions.effects.noise:NoiseEffect",
+    "impulse_response": "asrfair.conditions.effects.impulse_response:ImpulseResponseEffect",
+    "distance": "asrfair.conditions.effects.distance:DistanceEffect",
+    "handset": "asrfair.conditions.effects.handset:HandsetEffect",
+    "band": "asrfair.conditions.effects.band:BandEffect",
+    "codec": "asrfair.conditions.effects.codec:CodecEffect",
+    "packet_loss": "asrfair.conditions.effects.packet_loss:PacketLossEffect",
+    "gain": "asrfair.conditions.effects.gain:GainEffect",
+    "clip": "asrfair.conditions.effects.gain:ClipEffect",
+    "agc": "asrfair.conditions.effects.gain:AgcEffect",
+    "pad_silence": "asrfair.conditions.effects.padding:PadSilenceEffect",
 }
 """Name → ``module:attribute`` of an ``Effect`` class, imported on use."""
 
