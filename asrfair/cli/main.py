@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asrfair.cli.demo:demo", "Transcribe the synthetic demo corpus and report it."),
     "run": ("asrfair.cli.run:run", "A suite: from audio to tables and a report."),
     "score": ("asrfair.cli.score:score", "Transcripts to tables; score a run again. No audio needed."),
+    "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
     "manifest": ("asrfair.cli.manifest:manifest", "Import, validate, describe a manifest; plan a collection."),
 }
 """Name → (``module:attribute`` imported on use, help line)."""

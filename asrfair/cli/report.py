@@ -1,0 +1,47 @@
+"""``asrfair report RUN``: write the report of a run again, from its files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder to write into; the run folder itself if not given."
+)
+@click.option("--no-html", is_flag=True, help="Write no report.html.")
+@click.option("--no-plots", is_flag=True, help="Write no plots.")
+@click.option(
+    "--tables",
+    "formats",
+    multiple=True,
+    help="Also write every table as csv, markdown, latex, json or parquet into tables/ (may be given several times).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the files written as JSON instead of the answer.")
+def report(
+    run: Path, out: Path | None, *, no_html: bool, no_plots: bool, formats: tuple[str, ...], as_json: bool
+) -> None:
+    """Write report.md, report.html and plots/ of RUN, and print the answer.
+
+    Only the files of the run folder are read: no audio, no engine.
+    """
+    from asrfair.report import all_tables, load_run, print_run, write_report, write_table
+
+    data = load_run(run)
+    written = write_report(run, html=not no_html, plots=not no_plots, out=out)
+    for table in all_tables(data).values() if formats else ():
+        written += write_table(table, (out or run) / "tables", formats)
+    if as_json:
+        click.echo(
+            json.dumps({"run": str(run), "files": [str(path) for path in written]}, ensure_ascii=False, indent=1)
+        )
+        return
+    print_run(data)
+    click.echo("")
+    for path in written:
+        if path.suffix in {".md", ".html"}:
+            click.echo(f"Wrote {path}")

@@ -1,0 +1,55 @@
+"""What people see: tables, plots, a Markdown page and one self-contained HTML page, all from a run folder's files.
+
+Nothing is computed anew here: every number is read from the tables that ``asrfair score`` wrote.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asrfair.report.definitions import all_tables, table
+from asrfair.report.loading import RunData, load_run
+from asrfair.report.markdown import write_markdown
+from asrfair.report.tables import Column, Table, print_table, write_table
+from asrfair.report.terminal import print_run
+
+__all__ = [
+    "Column",
+    "RunData",
+    "Table",
+    "all_tables",
+    "load_run",
+    "print_run",
+    "print_table",
+    "table",
+    "write_report",
+    "write_table",
+]
+
+
+def write_report(run: Path, *, html: bool = True, plots: bool = True, out: Path | None = None) -> list[Path]:
+    """Write ``report.md``, ``report.html`` and ``plots/`` of a run; return the files written.
+
+    Args:
+        run: The run folder; only its files are read.
+        html: Whether to write the HTML page.
+        plots: Whether to write the plots as PNG and SVG.
+        out: Where to write; the run folder itself when not given.
+
+    Raises:
+        InputError: The folder has no tables, or they cannot be read.
+    """
+    data = load_run(run)
+    folder = out or run
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    if plots:
+        from asrfair.report.figures import write_figures
+
+        written += write_figures(data, folder / "plots")
+    written.append(write_markdown(data, folder / "report.md"))
+    if html:
+        from asrfair.report.html import write_html
+
+        written.append(write_html(data, folder / "report.html"))
+    return written

@@ -1,0 +1,451 @@
+"""The tables of a run: what each is called, which columns people see, in which order its rows stand.
+
+The report, the Markdown page, the terminal and the service card all take their tables from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from asrfair.report import words
+from asrfair.report.loading import RunData
+from asrfair.report.tables import Column, Table
+from asrfair.types import OVERALL_ATTRIBUTE
+
+ENGINE: Final = Column(name="engine", heading="Engine")
+CONDITION: Final = Column(name="condition", heading="Condition", words=words.condition_words)
+ATTRIBUTE: Final = Column(name="attribute", heading="Attribute", words=words.attribute_words)
+GROUP: Final = Column(name="group", heading="Group", words=words.group_words)
+SPEAKERS: Final = Column(name="speakers", heading="Speakers", kind="count")
+UTTERANCES: Final = Column(name="utterances", heading="Utterances", kind="count")
+REF_WORDS: Final = Column(name="ref_words", heading="Words", kind="count", says="Words of the references.")
+FLAG: Final = Column(name="flag", heading="Note", kind="flag")
+P_HOLM: Final = Column(
+    name="p_holm",
+    heading="p (Holm)",
+    kind="p",
+    says="Chance of a difference this large if there were none, corrected for the number of comparisons (Holm).",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """How one table of the run folder becomes a :class:`Table`.
+
+    ``caption`` may use ``{confidence}``. ``order`` sorts the rows; without one they stay in the file's order.
+    """
+
+    source: str
+    title: str
+    columns: tuple[Column, ...]
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+    order: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+    keep: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+
+
+def worst_first(by: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Return a sorter: engine, condition and attribute keep the file's order, the highest ``by`` comes first."""
+
+    def sort(frame: pd.DataFrame) -> pd.DataFrame:
+        outer = [
+            name
+            for name in ("engine", "engine_a", "engine_b", "condition", "attribute", "versus")
+            if name in frame.columns
+        ]
+        ranks = pd.DataFrame({name: pd.factorize(frame[name])[0] for name in outer}, index=frame.index)
+        ranks["_value"] = -pd.to_numeric(frame[by], errors="coerce")
+        order = ranks.sort_values([*outer, "_value"], kind="stable", na_position="last").index
+        return frame.loc[order].reset_index(drop=True)
+
+    return sort
+
+
+DEFINITIONS: Final[Mapping[str, Definition]] = {
+    "groups": Definition(
+        source="disparity",
+        title="Word error rate by group",
+        caption="WER with its {confidence} interval over speakers; the worst group of each attribute comes first.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            SPEAKERS,
+            UTTERANCES,
+            REF_WORDS,
+            Column(
+                name="wer",
+                heading="WER %",
+                kind="percent",
+                low="ci_low",
+                high="ci_high",
+                drawn=True,
+                says="Substituted, deleted and inserted words over the words spoken, pooled over the group.",
+            ),
+            Column(
+                name="failed",
+                heading="Failed",
+                kind="count",
+                says="Utterances for which the engine returned nothing usable.",
+            ),
+            FLAG,
+        ),
+        order=worst_first("wer"),
+    ),
+    "gaps": Definition(
+        source="gaps",
+        title="Gap between the worst and the best group",
+        caption="The worst group's WER first, then its distance to the best group, with {confidence} intervals.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            Column(name="groups", heading="Groups", kind="count", says="Groups large enough to be compared."),
+            Column(name="worst_group", heading="Worst group", words=words.group_words),
+            Column(
+                name="worst_wer",
+                heading="Worst WER %",
+                kind="percent",
+                low="worst_ci_low",
+                high="worst_ci_high",
+                drawn=True,
+            ),
+            Column(name="best_group", heading="Best group", words=words.group_words),
+            Column(name="best_wer", heading="Best WER %", kind="percent"),
+            Column(
+                name="gap",
+                heading="Gap, points",
+                kind="points",
+                low="gap_ci_low",
+                high="gap_ci_high",
+                drawn=True,
+                says="Worst minus best WER in percentage points.",
+            ),
+            Column(name="ratio", heading="Ratio", kind="ratio", low="ratio_ci_low", high="ratio_ci_high"),
+            Column(
+                name="macro_wer",
+                heading="Mean of groups %",
+                kind="percent",
+                low="macro_ci_low",
+                high="macro_ci_high",
+                says="Every group counts the same, however many words it has.",
+            ),
+            FLAG,
+        ),
+    ),
+    "differences": Definition(
+        source="differences",
+        title="Each group against the best, the reference or the rest",
+        caption="Difference in WER in percentage points with its {confidence} interval, over the same draws of speakers.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="versus", heading="Against"),
+            Column(name="versus_group", heading="Which is", words=words.group_words),
+            Column(
+                name="difference", heading="Difference, points", kind="points", low="ci_low", high="ci_high", drawn=True
+            ),
+            Column(name="ratio", heading="Ratio", kind="ratio", low="ratio_ci_low", high="ratio_ci_high"),
+            P_HOLM,
+            Column(
+                name="mdd",
+                heading="Smallest detectable, points",
+                kind="points",
+                says="The smallest difference that so many speakers would show four times in five.",
+            ),
+            Column(
+                name="speakers_needed",
+                heading="Speakers needed",
+                kind="count",
+                says="Speakers a group to show a difference of this size four times in five.",
+            ),
+            FLAG,
+        ),
+        order=worst_first("difference"),
+    ),
+    "comparisons": Definition(
+        source="comparisons",
+        title="Engine against engine",
+        caption="WER of engine A minus engine B in percentage points on the same utterances, {confidence} intervals.",
+        columns=(
+            Column(name="engine_a", heading="Engine A"),
+            Column(name="engine_b", heading="Engine B"),
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(
+                name="difference", heading="Difference, points", kind="points", low="ci_low", high="ci_high", drawn=True
+            ),
+            Column(
+                name="mapsswe_p",
+                heading="p (MAPSSWE)",
+                kind="p",
+                says="Matched-pairs test over segments; it ignores speakers.",
+            ),
+            P_HOLM,
+            FLAG,
+        ),
+    ),
+    "interactions": Definition(
+        source="interactions",
+        title="Does a condition widen the gap?",
+        caption=(
+            "How much more a group loses than the reference group when going from clean audio to the condition "
+            "(difference in differences, percentage points, {confidence} interval), and the same as a ratio of ratios."
+        ),
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="reference_group", heading="Reference group", words=words.group_words),
+            Column(
+                name="difference_in_differences",
+                heading="Widening, points",
+                kind="points",
+                low="ci_low",
+                high="ci_high",
+                drawn=True,
+            ),
+            Column(
+                name="ratio_of_ratios",
+                heading="Ratio of ratios",
+                kind="ratio",
+                low="ratio_ci_low",
+                high="ratio_ci_high",
+            ),
+            P_HOLM,
+            Column(name="scales_disagree", heading="Scales disagree", kind="flag"),
+            FLAG,
+        ),
+        order=worst_first("difference_in_differences"),
+    ),
+    "adjusted": Definition(
+        source="adjusted",
+        title="Ratios with other differences between groups held fixed",
+        caption="Ratio of WERs to the reference group, as measured and with the covariates held fixed, {confidence} intervals.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="reference_group", heading="Reference group", words=words.group_words),
+            Column(name="raw_ratio", heading="Ratio as measured", kind="ratio"),
+            Column(
+                name="adjusted_ratio", heading="Ratio, adjusted", kind="ratio", low="ci_low", high="ci_high", drawn=True
+            ),
+            Column(name="glm_ratio", heading="Ratio, robust GLM", kind="ratio", low="glm_ci_low", high="glm_ci_high"),
+            Column(name="matched_ratio", heading="Ratio, matched", kind="ratio"),
+            Column(name="p_likelihood_ratio", heading="p (all groups)", kind="p"),
+            Column(name="covariates", heading="Held fixed"),
+            FLAG,
+        ),
+        order=worst_first("adjusted_ratio"),
+    ),
+    "normalizers": Definition(
+        source="normalizers",
+        title="Does the answer depend on the text rules?",
+        caption="WER of each group under each normalizer; a group whose rank changes is marked.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            Column(name="normalizer", heading="Normalizer"),
+            GROUP,
+            Column(name="wer", heading="WER %", kind="percent"),
+            Column(name="rank", heading="Rank", kind="count"),
+            Column(name="rank_flip", heading="Order changes", kind="flag"),
+            Column(name="gap", heading="Gap, points", kind="points"),
+        ),
+    ),
+    "influence": Definition(
+        source="influence",
+        title="What the gap hangs on",
+        caption="The speakers, utterances and failures without which the gap would change most.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="kind", heading="What is left out"),
+            Column(name="id", heading="Which"),
+            Column(name="errors", heading="Errors", kind="count"),
+            REF_WORDS,
+            Column(name="wer_with", heading="Group WER %", kind="percent"),
+            Column(name="wer_without", heading="… without it", kind="percent"),
+            Column(name="gap_with", heading="Gap, points", kind="points"),
+            Column(name="gap_without", heading="… without it", kind="points"),
+            Column(name="reason", heading="Why it stands out", kind="note"),
+        ),
+    ),
+    "subgroups": Definition(
+        source="subgroups",
+        title="Combinations of attributes that nobody named",
+        caption="Found by search over all combinations with enough speakers; p-values are corrected for the search.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            Column(name="subgroup", heading="Combination", words=words.group_words),
+            Column(name="group", heading="Combination", words=words.group_words),
+            SPEAKERS,
+            REF_WORDS,
+            Column(name="wer", heading="WER %", kind="percent", low="ci_low", high="ci_high", drawn=True),
+            Column(name="difference", heading="Against everybody, points", kind="points"),
+            Column(name="divergence", heading="Against everybody, points", kind="points"),
+            P_HOLM,
+            FLAG,
+        ),
+    ),
+    "metrics": Definition(
+        source="metrics",
+        title="Other measures by group",
+        caption="Measures beside WER, with {confidence} intervals. Values are shares unless the name says otherwise.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="metric", heading="Measure", words=lambda name: name.replace("_", " ")),
+            Column(name="value", heading="Value %", kind="percent", low="ci_low", high="ci_high", drawn=True),
+            FLAG,
+        ),
+    ),
+    "coverage": Definition(
+        source="coverage",
+        title="Who is in the data",
+        caption="Speakers, utterances, words and hours of each group; a group with few speakers says little.",
+        columns=(
+            ATTRIBUTE,
+            GROUP,
+            Column(name="speakers", heading="Speakers", kind="count", drawn=True),
+            UTTERANCES,
+            REF_WORDS,
+            Column(name="hours", heading="Hours", kind="hours"),
+            FLAG,
+        ),
+    ),
+    "ledger": Definition(
+        source="ledger_by_group",
+        title="What was not scored, or looks wrong",
+        caption="Utterances of the ledger by reason and group, and their share of the group's utterances.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="reason", heading="Reason", words=words.reason_words),
+            UTTERANCES,
+            Column(name="share", heading="Share %", kind="percent", drawn=True),
+        ),
+        order=worst_first("share"),
+    ),
+    "achieved": Definition(
+        source="achieved_by_group",
+        title="What the conditions did to each group's audio",
+        caption="Values measured after rendering: a group whose audio was treated differently is not comparable.",
+        columns=(
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            Column(name="quantity", heading="Quantity"),
+            Column(name="mean", heading="Mean", kind="decimal"),
+            Column(name="sd", heading="SD", kind="decimal"),
+            UTTERANCES,
+            Column(name="difference", heading="Against everybody", kind="decimal"),
+            FLAG,
+        ),
+    ),
+}
+"""Every table, in the order in which a report shows them."""
+
+
+def table(run: RunData, name: str) -> Table | None:
+    """Return one table of a run by its name in :data:`DEFINITIONS`; ``None`` where the run does not have it."""
+    definition = DEFINITIONS[name]
+    frame = run.tables.get(definition.source)
+    if frame is None:
+        return None
+    if name == "ledger" and "share" not in frame.columns:
+        ordered = frame
+    else:
+        ordered = definition.order(frame) if definition.order else frame
+    return Table(
+        name=name,
+        title=definition.title,
+        columns=definition.columns,
+        frame=ordered.reset_index(drop=True),
+        caption=definition.caption.format(confidence=f"{run.confidence * 100:g} %"),
+        notes=definition.notes,
+        source=f"{definition.source}.csv",
+    )
+
+
+def all_tables(run: RunData) -> dict[str, Table]:
+    """Return every table that the run has, in the order of :data:`DEFINITIONS`."""
+    found = {name: table(run, name) for name in DEFINITIONS}
+    return {name: item for name, item in found.items() if item is not None}
+
+
+def overall(run: RunData) -> Table:
+    """Return the rows for everybody only: an engine and condition a row."""
+    frame = run.disparity[run.disparity["attribute"] == OVERALL_ATTRIBUTE].reset_index(drop=True)
+    found = table(run, "groups")
+    assert found is not None
+    return Table(
+        name="overall",
+        title="Everybody together",
+        columns=tuple(column for column in found.columns if column.name not in {"attribute", "group"}),
+        frame=frame,
+        caption="The average hides who it fails: read the groups below.",
+        source="disparity.csv",
+    )
+
+
+def side_by_side(run: RunData, *, attribute: str, condition: str) -> Table:
+    """Return the groups of one attribute in one condition with a WER column an engine, the worst mean WER first.
+
+    The frame's columns are ``group``, ``speakers``, ``ref_words`` and, for engine number *i*, ``wer_i``, ``ci_low_i``,
+    ``ci_high_i``; ``flag`` joins the engines' flags.
+    """
+    frame = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == condition)]
+    order = (
+        frame.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable", na_position="last")
+    )
+    wide = pd.DataFrame({"group": order.index.astype(str)})
+    grouped = frame.groupby("group", sort=False)
+    for name in ("speakers", "ref_words"):
+        wide[name] = grouped[name].max().reindex(order.index).to_numpy()
+    columns = [GROUP, SPEAKERS]
+    for number, engine in enumerate(dict.fromkeys(frame["engine"])):
+        mine = frame[frame["engine"] == engine].drop_duplicates("group").set_index("group").reindex(order.index)
+        for name in ("wer", "ci_low", "ci_high"):
+            wide[f"{name}_{number}"] = mine[name].to_numpy() if name in mine else float("nan")
+        columns.append(
+            Column(
+                name=f"wer_{number}",
+                heading=f"{engine} WER %",
+                kind="percent",
+                low=f"ci_low_{number}",
+                high=f"ci_high_{number}",
+            )
+        )
+    if "flag" in frame.columns:
+        flags = grouped["flag"].agg(
+            lambda cells: ";".join(dict.fromkeys(f for c in cells for f in str(c).split(";") if f))
+        )
+        wide["flag"] = flags.reindex(order.index).to_numpy()
+    return Table(
+        name="groups-side-by-side",
+        title=f"Word error rate by {words.attribute_words(attribute)}, {words.condition_words(condition)}",
+        columns=(*columns, FLAG),
+        frame=wide,
+        caption=f"In brackets the {run.confidence * 100:g} % interval over speakers.",
+        source="disparity.csv",
+    )

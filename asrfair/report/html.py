@@ -1,0 +1,183 @@
+"""``report.html``: one file that opens from disk, asks nothing of the network and runs nothing from the data.
+
+Text from data is escaped by jinja2; the page's own script is the only one that its content security policy lets run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from asrfair import __version__
+from asrfair.report import words
+from asrfair.report.definitions import all_tables
+from asrfair.report.drawing import Scale, scale_of
+from asrfair.report.figures import PlannedFigure, planned_figures, slug
+from asrfair.report.heatmap import HeatMap, heat_maps
+from asrfair.report.htmltable import HtmlTable, html_table
+from asrfair.report.loading import RunData
+from asrfair.report.provenance import provenance_rows
+from asrfair.report.sections import SECTIONS, Section, missing_words
+from asrfair.report.style import figure_bytes
+from asrfair.report.summary import Headline, summarise
+from asrfair.report.tables import Column, Table
+
+MAX_FIGURE_BYTES: Final = 1_200_000
+MAX_TABLE_BYTES: Final = 2_600_000
+"""What embedded figures, and packed tables, may add to the page: together it stays under 5 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HtmlFigure:
+    """A figure in the page: a data URI, and what it shows in words."""
+
+    anchor: str
+    title: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HtmlSection:
+    """A section with its tables, figures and heat maps."""
+
+    anchor: str
+    title: str
+    tables: list[HtmlTable] = field(default_factory=list)
+    figures: list[HtmlFigure] = field(default_factory=list)
+    heat_maps: list[HeatMap] = field(default_factory=list)
+    note: str = ""
+
+
+def write_html(run: RunData, path: Path) -> Path:
+    """Write the page and return its path."""
+    path.write_text(html_page(run), encoding="utf-8", newline="\n")
+    return path
+
+
+def html_page(run: RunData) -> str:
+    """Return the page as one string of HTML."""
+    environment = _environment()
+    style, script = (_source(environment, name) for name in ("style.css", "script.js"))
+    summary = summarise(run)
+    sections = list(_sections(run))
+    present = {section.anchor for section in sections}
+    return environment.get_template("page.html.j2").render(
+        name=run.name,
+        lead=summary.lead,
+        summary=summary,
+        headlines=_headlines(summary.headlines),
+        headline_attribute=words.attribute_words(summary.headlines[0].attribute) if summary.headlines else "",
+        headline_condition=words.condition_words(run.main_condition),
+        sections=sections,
+        absent=[(section.title, missing_words(section)) for section in SECTIONS if section.anchor not in present],
+        provenance=provenance_rows(run),
+        confidence=f"{run.confidence * 100:g}",
+        version=__version__,
+        style=Markup(style),  # noqa: S704 -- a file of this package
+        script=Markup(script),  # noqa: S704 -- a file of this package
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("asrfair.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _source(environment: jinja2.Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0].strip()
+
+
+def _headlines(lines: tuple[Headline, ...]) -> list[dict[str, Any]]:
+    """Return the rows of the first screen's table: numbers as text, and the worst group drawn against the best."""
+    worst = [{"v": line.worst["wer"], "l": line.worst.get("ci_low"), "h": line.worst.get("ci_high")} for line in lines]
+    scale: Scale = scale_of(Column(name="v", heading="", kind="percent", low="l", high="h"), worst)
+    return [
+        {
+            "engine": line.engine,
+            "overall": words.percent(line.overall["wer"]),
+            "worst": words.group_words(line.worst["group"]),
+            "worst_speakers": words.counted(int(line.worst["speakers"]), "speaker"),
+            "worst_wer": words.percent(line.worst["wer"]),
+            "worst_interval": words.interval(line.worst.get("ci_low"), line.worst.get("ci_high"), "percent")
+            or "no interval",
+            "picture": scale.draw(row["v"], row["l"], row["h"]),
+            "best": words.group_words(line.best["group"]),
+            "best_speakers": words.counted(int(line.best["speakers"]), "speaker"),
+            "best_wer": words.percent(line.best["wer"]),
+            "gap": words.number(line.gap, "percent"),
+            "gap_interval": words.interval(line.gap_low, line.gap_high, "percent"),
+        }
+        for line, row in zip(lines, worst, strict=True)
+    ]
+
+
+def _sections(run: RunData) -> Iterator[HtmlSection]:
+    tables = all_tables(run)
+    figures = _embedded(planned_figures(run))
+    budget = MAX_TABLE_BYTES
+    for section in SECTIONS:
+        if section.table not in tables:
+            continue
+        shown = []
+        for table in _section_tables(run, section, tables[section.table]):
+            if table.bytes > budget:
+                table = table.unpacked()  # noqa: PLW2901 -- the same table, less of it
+            budget -= table.bytes
+            shown.append(table)
+        yield HtmlSection(
+            anchor=section.anchor,
+            title=section.title,
+            tables=shown,
+            figures=[f for s, f in figures if s == section.anchor],
+        )
+        if section.anchor == "groups" and (maps := heat_maps(run)):
+            yield HtmlSection(
+                anchor="conditions",
+                title="Group by condition",
+                heat_maps=maps,
+                figures=[f for s, f in figures if s == "conditions"],
+            )
+
+
+def _section_tables(run: RunData, section: Section, table: Table) -> Iterator[HtmlTable]:
+    if section.table != "groups":
+        row_header = next(
+            (name for name in ("group", "worst_group", "subgroup", "id") if name in table.frame.columns), ""
+        )
+        if section.table == "influence":
+            row_header = "id"
+        yield html_table(table, anchor=f"table-{table.name}", row_header=row_header, file_name=table.source)
+        return
+    order = {name: number for number, name in enumerate((run.main_condition, *run.conditions))}
+    for attribute in run.attributes or ("overall",):
+        part = table.where(attribute=attribute, title=f"By {words.attribute_words(attribute)}")
+        frame = part.frame.sort_values("condition", key=lambda names: names.map(order), kind="stable")
+        part = replace(part, frame=frame.reset_index(drop=True))
+        if len(frame):
+            yield html_table(part, anchor=f"groups-{slug(attribute)}", file_name=f"groups-{slug(attribute)}.csv")
+
+
+def _embedded(planned: Iterator[PlannedFigure]) -> list[tuple[str, HtmlFigure]]:
+    found = []
+    budget = MAX_FIGURE_BYTES
+    for figure in planned:
+        data = base64.b64encode(figure_bytes(figure.draw(), "svg")).decode("ascii")
+        if len(data) <= budget:
+            budget -= len(data)
+            uri = f"data:image/svg+xml;base64,{data}"
+            found.append((figure.section, HtmlFigure(anchor=f"figure-{figure.stem}", title=figure.title, source=uri)))
+    return found

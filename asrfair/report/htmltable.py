@@ -1,0 +1,173 @@
+"""Turns a :class:`Table` into what the page's template shows: cells, filters, and what is packed for later.
+
+A page with thousands of rows would be slow and large, so the first rows stand in the page and the others, together
+with the table as CSV, are packed (gzip, base64); the page's script unpacks them when a reader filters, sorts or asks.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from markupsafe import Markup, escape
+
+from asrfair.report import words
+from asrfair.report.drawing import Scale, scale_of
+from asrfair.report.tables import Column, Table, to_csv
+
+STATIC_ROWS: Final = 120
+"""Rows that stand in the page as it is opened."""
+FILTERED: Final = frozenset(
+    {
+        "engine",
+        "engine_a",
+        "engine_b",
+        "condition",
+        "attribute",
+        "versus",
+        "normalizer",
+        "metric",
+        "reason",
+        "kind",
+        "quantity",
+    }
+)
+"""Columns with a menu of their values."""
+MAX_CHOICES: Final = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heading:
+    """A column's heading; ``choices`` are the values of its menu."""
+
+    text: str
+    numeric: bool
+    drawn: bool
+    choices: tuple[str, ...] = ()
+    says: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HtmlTable:
+    """What the template needs of one table. ``rows`` is safe HTML; ``packed_rows`` and ``packed_csv`` are base64."""
+
+    anchor: str
+    title: str
+    caption: str
+    source: str
+    file_name: str
+    headings: tuple[Heading, ...]
+    rows: Markup
+    count: int
+    shown: int
+    packed_rows: str
+    packed_csv: str
+    notes: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """About how much of the page's size the packed parts take."""
+        return len(self.packed_rows) + len(self.packed_csv)
+
+    def unpacked(self) -> HtmlTable:
+        """Return the table without its packed parts, for a page that would become too large."""
+        return replace(self, packed_rows="", packed_csv="")
+
+
+def html_table(table: Table, *, anchor: str, row_header: str = "group", file_name: str = "") -> HtmlTable:
+    """Lay out one table.
+
+    Text columns that have the same value in every row go into the caption. The row header (the group) comes first,
+    then speakers and the drawn columns, so that a narrow screen shows what matters without scrolling.
+
+    Args:
+        table: What to show.
+        anchor: The ``id`` in the page.
+        row_header: The column that names a row.
+        file_name: Name of the CSV that the page offers.
+    """
+    rows = list(table.rows())
+    columns, constants = _constants(table, row_header)
+    columns = _ordered(columns, row_header)
+    scales = {column.name: scale_of(column, rows) for column in columns if column.drawn}
+    shown = [_row(row, columns, scales, row_header) for row in rows]
+    static, later = shown[:STATIC_ROWS], shown[STATIC_ROWS:]
+    return HtmlTable(
+        anchor=anchor,
+        title=table.title,
+        caption=" ".join(filter(None, (constants, table.caption))),
+        source=table.source,
+        file_name=file_name or f"{anchor}.csv",
+        headings=tuple(_heading(column, table, scales.get(column.name)) for column in columns),
+        rows=Markup("\n").join(static),
+        count=len(shown),
+        shown=len(static),
+        packed_rows=pack("".join(later)) if later else "",
+        packed_csv=pack(to_csv(table)),
+        notes=table.notes,
+    )
+
+
+def pack(text: str) -> str:
+    """Return text as base64 of gzip, the same for the same text."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)).decode("ascii")
+
+
+def _constants(table: Table, row_header: str) -> tuple[list[Column], str]:
+    kept, said = [], []
+    for column in table.shown:
+        values = table.frame[column.name]
+        if column.kind == "text" and column.name != row_header and len(values) and values.nunique(dropna=False) == 1:
+            said.append(f"{column.heading}: {column.show({column.name: values.iloc[0]})}.")
+        else:
+            kept.append(column)
+    return kept, " ".join(said)
+
+
+def _ordered(columns: Sequence[Column], row_header: str) -> list[Column]:
+    first = [column for column in columns if column.name == row_header]
+    speakers = [column for column in columns if column.name == "speakers" and not column.drawn]
+    drawn = [column for column in columns if column.drawn]
+    labels = [column for column in columns if column.name in FILTERED]
+    rest = [column for column in columns if column not in (*first, *speakers, *drawn, *labels)]
+    return [*first, *labels, *speakers, *drawn, *rest]
+
+
+def _heading(column: Column, table: Table, scale: Scale | None) -> Heading:
+    choices: tuple[str, ...] = ()
+    if column.name in FILTERED:
+        distinct = table.frame[column.name].drop_duplicates().tolist()
+        if 2 <= len(distinct) <= MAX_CHOICES:
+            choices = tuple(dict.fromkeys(column.show({column.name: value}) for value in distinct))
+    says = column.says
+    if scale is not None:
+        ends = [words.number(end, column.kind) for end in (scale.low, scale.high)]
+        says = " ".join(filter(None, (says, f"The picture runs from {ends[0]} to {ends[1]}.")))
+    return Heading(text=column.heading, numeric=column.numeric, drawn=column.drawn, choices=choices, says=says)
+
+
+def _row(row: Mapping[str, Any], columns: Sequence[Column], scales: Mapping[str, Scale], row_header: str) -> Markup:
+    cells = []
+    for column in columns:
+        value = row.get(column.name)
+        text = escape(column.show(row))
+        if column.name == row_header:
+            cells.append(Markup('<th scope="row">{}</th>').format(text))
+        elif not column.numeric:
+            mark = Markup(' class="f"') if column.kind == "flag" and text else Markup("")
+            cells.append(Markup("<td{}>{}</td>").format(mark, text))
+        else:
+            key = "" if words.missing(value) else repr(value)
+            inside = column.show_interval(row)
+            text = Markup("<b>{}</b> <i>({})</i>").format(text, inside) if inside else Markup("<b>{}</b>").format(text)
+            picture = Markup("")
+            if column.name in scales:
+                picture = scales[column.name].draw(value, row.get(column.low), row.get(column.high))
+                if not inside and column.low:
+                    text += Markup(" <i>no interval</i>")
+                text = Markup('<span class="p">{}{}</span>').format(text, picture)
+            cells.append(Markup('<td class="n" data-v="{}">{}</td>').format(key, text))
+    return Markup("<tr>{}</tr>").format(Markup("").join(cells))

@@ -1,0 +1,193 @@
+"""Reads a run folder for people: the tables of the statistics, what the run was, and nothing else.
+
+The report recomputes no statistic. A table that is not there is simply absent, and the report says what would make it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from asrfair.errors import InputError
+from asrfair.runfile import read_run_file
+from asrfair.tablefile import read_result
+
+TEXT_COLUMNS: Final = frozenset(
+    (
+        *("engine", "condition", "attribute", "group", "best_group", "worst_group", "versus", "versus_group"),
+        *("engine_a", "engine_b", "reference_group", "normalizer", "kind", "id", "reason", "quantity", "metric"),
+        *("covariates", "flag", "utterance_id", "speaker_id", "detail", "subgroup", "rank_flip", "scales_disagree"),
+    )
+)
+"""Columns whose cells are text, whatever they look like: a group named "1" or "NA" stays that text."""
+
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "disparity": ("engine", "condition", "attribute", "group", "utterances", "speakers", "ref_words", "wer"),
+    "gaps": ("engine", "condition", "attribute", "best_group", "worst_group", "best_wer", "worst_wer", "gap"),
+    "differences": ("engine", "condition", "attribute", "group", "versus", "versus_group", "difference"),
+    "comparisons": ("engine_a", "engine_b", "condition", "attribute", "group", "difference"),
+    "interactions": ("engine", "condition", "attribute", "group", "reference_group", "difference_in_differences"),
+    "adjusted": ("engine", "condition", "attribute", "group", "raw_ratio", "adjusted_ratio"),
+    "normalizers": ("engine", "condition", "attribute", "normalizer", "group", "wer"),
+    "influence": ("engine", "condition", "attribute", "group", "kind", "id"),
+    "subgroups": ("engine", "condition"),
+    "metrics": ("engine", "condition", "attribute", "group", "metric", "value"),
+    "coverage": ("attribute", "group", "speakers", "utterances"),
+    "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances"),
+    "achieved_by_group": ("condition", "attribute", "group", "quantity", "mean"),
+}
+"""Tables that a report may show, each with the columns that it cannot do without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One sentence of ``findings.json``. ``level`` is ``finding``, ``limit`` or ``warning``."""
+
+    level: str
+    text: str
+    id: str = ""
+    table: str = ""
+    engine: str = ""
+    condition: str = ""
+    attribute: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a report is made of.
+
+    ``tables`` maps a name such as ``disparity`` to its frame: text columns are str (empty for nothing), all others
+    float or int (NaN for nothing), rows in the file's order. ``about`` is ``run.json``.
+    """
+
+    path: Path
+    about: Mapping[str, Any]
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def disparity(self) -> pd.DataFrame:
+        """The group table; every run has it."""
+        return self.tables["disparity"]
+
+    @property
+    def name(self) -> str:
+        """What the run is called: its suite's name, else its manifest's, else its folder's."""
+        for part in ("suite", "manifest"):
+            name = section(self.about, part).get("name")
+            if name:
+                return str(name)
+        return self.path.resolve().name
+
+    @property
+    def confidence(self) -> float:
+        """Coverage of the intervals, as the run asked for it."""
+        value = section(self.about, "statistics").get("confidence", 0.95)
+        return float(value) if isinstance(value, (int, float)) else 0.95
+
+    @property
+    def min_speakers(self) -> int:
+        """Speakers below which a group is flagged."""
+        value = section(self.about, "groups").get("min_speakers", 5)
+        return int(value) if isinstance(value, (int, float)) else 5
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Labels of the engines in suite order."""
+        return tuple(dict.fromkeys(self.disparity["engine"]))
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions in suite order."""
+        return tuple(dict.fromkeys(self.disparity["condition"]))
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Attributes and intersections in suite order, without the row for everybody."""
+        return tuple(name for name in dict.fromkeys(self.disparity["attribute"]) if name != "overall")
+
+    @property
+    def main_condition(self) -> str:
+        """The condition that is shown first: ``clean`` where the run has it, else the suite's first."""
+        return "clean" if "clean" in self.conditions else self.conditions[0]
+
+
+def load_run(path: Path) -> RunData:
+    """Read what a report needs from a run folder.
+
+    Raises:
+        InputError: The folder has no ``disparity.csv``, or a table lacks a column or holds text where a number stands.
+    """
+    if not path.is_dir():
+        raise InputError("there is no such run folder", file=path, remedy="Make one with: asrfair run SUITE --out RUN")
+    if not (path / "disparity.csv").is_file():
+        raise InputError(
+            "the folder has no disparity.csv, so there is nothing to report",
+            file=path,
+            remedy="Make it with: asrfair score RUN",
+        )
+    tables = {}
+    for name in REQUIRED:
+        frame = _read_table(path / f"{name}.csv", REQUIRED[name])
+        if frame is not None and (len(frame) or name == "disparity"):
+            tables[name] = frame
+    if tables["disparity"].empty:
+        raise InputError(
+            "disparity.csv has no rows: nothing was scored", file=path, remedy="See ledger.csv for the reasons"
+        )
+    about = read_run_file(path)
+    found = _read_json(path / "findings.json", [])
+    return RunData(path=path, about=about, tables=tables, findings=_findings(found, path / "findings.json"))
+
+
+def section(about: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a table of ``run.json``, or an empty one where it has none."""
+    value = about.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    frame = read_result(path, text=TEXT_COLUMNS)
+    for name in required:
+        if name not in frame.columns:
+            raise InputError(
+                "a column is missing", file=path, column=name, remedy="Make it again with: asrfair score RUN"
+            )
+    for name in frame.columns:
+        if name in TEXT_COLUMNS or pd.api.types.is_numeric_dtype(frame[name]):
+            continue
+        numbers = pd.to_numeric(frame[name], errors="coerce")
+        wrong = (numbers.isna() & (frame[name] != "") & (frame[name] != "nan")).to_numpy()
+        if not wrong.any():
+            frame[name] = numbers.astype(float)
+        elif name in required:
+            row = int(wrong.argmax())
+            raise InputError("not a number", file=path, line=row + 2, column=name, value=frame[name].iloc[row])
+    return frame
+
+
+def _read_json(path: Path, default: object) -> object:
+    if not path.is_file():
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"the file is not valid JSON: {error}", file=path) from error
+
+
+def _findings(found: object, path: Path) -> tuple[Finding, ...]:
+    if not isinstance(found, list):
+        raise InputError("findings.json is not a list", file=path)
+    names = ("level", "text", "id", "table", "engine", "condition", "attribute")
+    rows = [item for item in found if isinstance(item, dict) and item.get("text")]
+    return tuple(
+        Finding(**{"level": "finding", **{key: str(item[key]) for key in names if item.get(key) is not None}})
+        for item in rows
+    )

@@ -1,0 +1,154 @@
+"""Forest plot: each group's WER with its interval, one panel an engine, the same groups in the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from asrfair.report import words
+from asrfair.report.style import ACCENT, INK, MUTED, RULE, WARN, new_figure, shortened, style, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_PANELS = 6
+MAX_ROWS = 80
+
+
+def forest_plot(
+    disparity: pd.DataFrame,
+    *,
+    attribute: str,
+    condition: str,
+    engines: Sequence[str] = (),
+    confidence: float = 0.95,
+) -> Figure:
+    """Draw WER by group with intervals; groups are sorted by their mean WER over the engines, the worst on top.
+
+    Args:
+        disparity: Rows of ``disparity.csv``.
+        attribute: The attribute (or intersection) to show.
+        condition: The condition to show.
+        engines: Labels to show; all of them (six at most) when empty.
+        confidence: Coverage of the intervals, for the caption.
+
+    Raises:
+        ValueError: There is no such row.
+    """
+    rows = disparity[(disparity["attribute"] == attribute) & (disparity["condition"] == condition)]
+    rows = rows[rows["wer"].notna()]
+    labels = list(engines or dict.fromkeys(rows["engine"]))[:MAX_PANELS]
+    rows = rows[rows["engine"].isin(labels)]
+    if rows.empty:
+        raise ValueError(f"no rows for attribute {attribute!r} in condition {condition!r}")
+    mean = rows.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable")
+    hidden = max(len(mean) - MAX_ROWS, 0)
+    groups = list(mean.index[:MAX_ROWS])
+    everybody = disparity[(disparity["attribute"] == "overall") & (disparity["condition"] == condition)]
+    limit = axis_limit(rows)
+    with style():
+        return _draw(
+            rows, groups, labels, everybody, limit, _title(rows, labels, attribute, condition, hidden), confidence
+        )
+
+
+def axis_limit(rows: pd.DataFrame) -> float:
+    """Return the right end of the axis: past every point, but not so far that one huge interval flattens the rest."""
+    highest = float(rows["wer"].max())
+    ends = rows["ci_high"].to_numpy(float) if "ci_high" in rows else np.array([np.nan])
+    ends = ends[np.isfinite(ends)]
+    wanted = min(float(ends.max()), 1.6 * highest) if ends.size else highest
+    return max(1.06 * wanted, 1.06 * highest, 0.02)
+
+
+def _title(rows: pd.DataFrame, labels: list[str], attribute: str, condition: str, hidden: int) -> str:
+    trusted = rows[rows["ci_low"].notna()] if "ci_low" in rows else rows
+    worst = (trusted if len(trusted) else rows).sort_values("wer", ascending=False, kind="stable").iloc[0]
+    who = f"{words.group_words(worst['group'])}: {words.percent(worst['wer'])} of words wrong"
+    using = f" with {worst['engine']}" if len(labels) > 1 else ""
+    tail = f" ({hidden} groups with lower WER not drawn)" if hidden else ""
+    return f"Worst {words.attribute_words(attribute)}, {words.condition_words(condition)} – {who}{using}{tail}"
+
+
+def _draw(
+    rows: pd.DataFrame,
+    groups: list[str],
+    labels: list[str],
+    everybody: pd.DataFrame,
+    limit: float,
+    title: str,
+    confidence: float,
+) -> Figure:
+    panels = len(labels)
+    names = [_label(rows, group) for group in groups]
+    left_in = min(0.075 * max(len(name) for name in names) + 0.3, 4.6)
+    panel_in = 4.2 if panels == 1 else 2.5 if panels == 2 else 2.0
+    gap_in, right_in, bottom_in = 0.2, 0.25, 0.75
+    width = left_in + panels * panel_in + (panels - 1) * gap_in + right_in
+    heading = wrapped(title, int(width * 10.4))
+    top_in = 0.42 + 0.2 * heading.count("\n") + 0.32
+    body_in = max(0.27 * len(groups), 0.5)
+    height = top_in + body_in + bottom_in
+    figure = new_figure(width, height)
+    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
+    positions = np.arange(len(groups))[::-1]
+    any_cut = False
+    for index, engine in enumerate(labels):
+        left = left_in + index * (panel_in + gap_in)
+        axes = figure.add_axes((left / width, bottom_in / height, panel_in / width, body_in / height))
+        mine = rows[rows["engine"] == engine].drop_duplicates("group").set_index("group")
+        whole = everybody[everybody["engine"] == engine]["wer"]
+        if len(whole):
+            axes.axvline(100 * float(whole.iloc[0]), color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
+        for group, y in zip(groups, positions, strict=True):
+            if group in mine.index:
+                any_cut |= _row(axes, mine.loc[group], float(y), 100 * limit)
+        _dress(axes, engine if panels > 1 else "", names if index == 0 else [], positions, 100 * limit)
+    axis_label = f"Word error rate, % · bar: {confidence * 100:g} % interval over speakers · dashed: everybody together"
+    legend = (
+        "hollow: too few speakers for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
+    )
+    legend = " · ".join(filter(None, (legend, "arrow: interval goes on" if any_cut else "")))
+    figure.text(left_in / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
+    figure.text(left_in / width, 0.12 / height, legend, fontsize=8, color=MUTED, va="center")
+    return figure
+
+
+def _label(rows: pd.DataFrame, group: str) -> str:
+    speakers = rows[rows["group"] == group]["speakers"]
+    count = int(speakers.max())
+    return f"{shortened(words.group_words(group))}  ({words.counted(count, 'speaker')})"
+
+
+def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:
+    wer, low, high = (100 * float(row[name]) if name in row else np.nan for name in ("wer", "ci_low", "ci_high"))
+    known = bool(np.isfinite(low) and np.isfinite(high))
+    colour = ACCENT if known else WARN
+    cut = known and high > limit
+    if known:
+        axes.plot([low, min(high, limit)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
+        if cut:
+            axes.plot([limit], [y], marker=">", color=colour, markersize=4.5, clip_on=False, zorder=3)
+    axes.plot(
+        [wer], [y], marker="o", markersize=5, color=colour, markerfacecolor=colour if known else "white", zorder=4
+    )
+    return cut
+
+
+def _dress(axes: Axes, heading: str, names: list[str], positions: np.ndarray[Any, Any], limit: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlim(0, limit)
+    axes.set_ylim(-0.7, len(positions) - 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=limit > 8))
+    axes.grid(axis="x")
+    axes.hlines(positions, 0, limit, color=RULE, linewidth=0.4, zorder=0)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(positions if names else [], labels=names or None)
+    if heading:
+        axes.set_title(shortened(heading, 28), fontsize=9, fontweight="normal", color=INK, pad=4)

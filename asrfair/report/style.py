@@ -1,0 +1,125 @@
+"""The look of every plot: quiet, colours that colour-blind readers can tell apart, the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK: Final = "#1b1f24"
+MUTED: Final = "#5b6570"
+RULE: Final = "#d5dae0"
+ACCENT: Final = "#0b5394"
+WARN: Final = "#b3470b"
+
+COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#8c6d00", "#56b4e9", "#882255", "#444444")
+"""After Okabe and Ito (and Tol): distinct under every common colour blindness; each comes with its own marker."""
+MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "*")
+DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+
+RC: Final[Mapping[str, Any]] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.grid": False,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": False,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "figure.max_open_warning": 0,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "savefig.dpi": 160,
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "asrfair",
+    "text.color": INK,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 8.5,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Use asrfair's style inside the block, whatever the user's matplotlib settings are."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure that needs no display and is remembered by nobody (no pyplot state)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write a figure as ``stem.png`` and ``stem.svg``; the same figure gives the same bytes.
+
+    Args:
+        figure: What the functions of :mod:`asrfair.report.plots` return.
+        stem: Path without suffix; its folder is made.
+        formats: ``png``, ``svg`` or both.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    for kind in formats:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        path.write_bytes(figure_bytes(figure, kind))
+        written.append(path)
+    return written
+
+
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Return a figure as the bytes of a PNG or SVG file, without date or version in it."""
+    stream = io.BytesIO()
+    metadata = {"Date": None, "Creator": "asrfair"} if kind == "svg" else {"Software": "asrfair"}
+    with style():
+        figure.savefig(stream, format=kind, metadata=metadata)
+    return stream.getvalue()
+
+
+def shortened(text: str, limit: int = 34) -> str:
+    """Return a label cut in the middle to ``limit`` characters, so that its beginning and its end can both be read."""
+    text = "".join(c if c.isprintable() else " " for c in text)
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return text[:head].rstrip() + "…" + text[-(limit - 1 - head) :].lstrip()
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a title broken into lines of at most ``width`` characters."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text

@@ -1,0 +1,354 @@
+"""One definition of a table, written out as Markdown, CSV, LaTeX, Parquet, JSON, or on a terminal.
+
+A :class:`Table` is a frame with the values as they stand in the run's files, and columns that say how people read
+them. Formats for programs (CSV, Parquet, JSON) carry every column of the frame, unrounded, under its own name;
+formats for people carry the shown columns, rates as percentages with one decimal and their interval beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from asrfair.errors import InputError, printable
+from asrfair.report import words
+from asrfair.report.words import Kind
+from asrfair.tablefile import spreadsheet_safe, write_parquet
+from asrfair.tomlfile import did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+_NUMERIC: Final = frozenset({"count", "percent", "points", "ratio", "p", "decimal", "hours"})
+_UNITS: Final[Mapping[str, str]] = {"percent": " %", "points": " points", "ratio": "", "hours": " h"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One shown column.
+
+    Args:
+        name: The frame's column with the value.
+        heading: What stands above it, with the unit where it has one.
+        kind: How a value is shown, see :data:`asrfair.report.words.Kind`.
+        low: The frame's column with the lower end of the interval, shown in the same cell; empty for none.
+        high: Likewise the upper end.
+        says: What the column means, in a sentence; pages show it as a note.
+        drawn: Whether a page draws value and interval as a small picture in the row.
+        words: Turns a text cell into what people read, such as ``not_stated`` into "not stated".
+    """
+
+    name: str
+    heading: str
+    kind: Kind = "text"
+    low: str = ""
+    high: str = ""
+    says: str = ""
+    drawn: bool = False
+    words: Callable[[str], str] | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether cells are right-aligned."""
+        return self.kind in _NUMERIC
+
+    def show(self, row: Mapping[str, Any]) -> str:
+        """Return the cell of a row without interval, as people read it."""
+        value = row.get(self.name)
+        if self.kind == "text" and not words.missing(value):
+            return self.words(str(value)) if self.words else str(value)
+        if self.kind in {"flag", "note"} and words.missing(value):
+            return ""
+        return words.number(value, self.kind)
+
+    def show_interval(self, row: Mapping[str, Any]) -> str:
+        """Return the interval of a row, or the empty string."""
+        return words.interval(row.get(self.low), row.get(self.high), self.kind) if self.low and self.high else ""
+
+    def show_both(self, row: Mapping[str, Any]) -> str:
+        """Return value and interval as one cell: ``23.4 (19.8–27.6)``."""
+        inside = self.show_interval(row)
+        return f"{self.show(row)} ({inside})" if inside else self.show(row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table to show: values, how to read them, and what to say above and below.
+
+    Args:
+        name: Short name, used for file names and links: lower-case letters, digits and hyphens.
+        title: What it shows, in a line.
+        columns: The shown columns, in order; those that the frame lacks are left out.
+        frame: The rows, in the order in which to show them, with every column of the run's file.
+        caption: What to know to read it, in a sentence or two.
+        notes: Further sentences below it.
+        source: The run's file that it comes from.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    frame: pd.DataFrame
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that the frame has, without a flag column in which nothing is flagged."""
+        return tuple(
+            column
+            for column in self.columns
+            if column.name in self.frame.columns
+            and not (column.kind in {"flag", "note"} and not any(map(words.flag_words, self.frame[column.name])))
+        )
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield each row as column name → value; a missing number is ``None``."""
+        names = [str(name) for name in self.frame.columns]
+        for values in zip(*(self.frame[name].tolist() for name in names), strict=True):
+            yield {
+                name: None if isinstance(v, float) and math.isnan(v) else v
+                for name, v in zip(names, values, strict=True)
+            }
+
+    def where(self, *, name: str = "", title: str = "", **values: str) -> Table:
+        """Return the table with only the rows that have these values, such as ``engine="whisper-small"``."""
+        frame = self.frame
+        for key, value in values.items():
+            frame = frame[frame[key] == value]
+        return replace(self, frame=frame.reset_index(drop=True), name=name or self.name, title=title or self.title)
+
+    def without(self, *names: str) -> Table:
+        """Return the table with these columns not shown (they stay in the formats for programs)."""
+        return replace(self, columns=tuple(column for column in self.columns if column.name not in names))
+
+    def head(self, rows: int) -> Table:
+        """Return the table with only its first rows."""
+        return replace(self, frame=self.frame.head(rows))
+
+
+def to_markdown(table: Table) -> str:
+    """Return the table as GitHub Markdown; text from data is escaped, so that it can be no mark-up."""
+    columns = table.shown
+    lines = [
+        "| " + " | ".join(markdown_text(column.heading) for column in columns) + " |",
+        "|" + "|".join(" ---: " if column.numeric else " --- " for column in columns) + "|",
+    ]
+    lines += [
+        "| " + " | ".join(markdown_text(column.show_both(row)) for column in columns) + " |" for row in table.rows()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(table: Table, *, label: str = "") -> str:
+    """Return the table as LaTeX with booktabs rules, a ``longtable`` where it has over 40 rows.
+
+    Needs ``\\usepackage{booktabs}`` (and ``longtable``). Every character that LaTeX would read as a command is escaped.
+    """
+    columns = table.shown
+    layout = "".join("r" if column.numeric else "l" for column in columns)
+    heading = " & ".join(latex_text(column.heading) for column in columns) + r" \\"
+    body = [" & ".join(latex_text(column.show_both(row)) for column in columns) + r" \\" for row in table.rows()]
+    caption = rf"\caption{{{latex_text(' '.join(filter(None, (table.title + '.', table.caption))))}}}"
+    mark = rf"\label{{{label or 'tab:' + table.name}}}"
+    if len(body) > 40:
+        lines = [
+            rf"\begin{{longtable}}{{{layout}}}",
+            caption + mark + r"\\",
+            r"\toprule",
+            heading,
+            r"\midrule",
+            r"\endhead",
+        ]
+        lines += [*body, r"\bottomrule", r"\end{longtable}"]
+    else:
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            caption,
+            mark,
+            rf"\begin{{tabular}}{{{layout}}}",
+            r"\toprule",
+            heading,
+        ]
+        lines += [r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Return every column of the frame as CSV: floats unrounded, text that a spreadsheet would run as a formula guarded."""
+    columns = [str(name) for name in table.frame.columns]
+    lines = [",".join(_csv_cell(name) for name in columns)]
+    lines += [",".join(_csv_cell(row[name]) for name in columns) for row in table.rows()]
+    return "\n".join(lines) + "\n"
+
+
+def to_json(table: Table) -> str:
+    """Return every column of the frame as JSON: ``{"name", "title", "columns", "rows"}``, nothing as ``null``."""
+    headings = {column.name: column for column in table.shown}
+    content = {
+        "name": table.name,
+        "title": table.title,
+        "source": table.source,
+        "columns": [
+            {"name": str(name), "heading": headings[name].heading, "kind": headings[name].kind}
+            if name in headings
+            else {"name": str(name)}
+            for name in table.frame.columns
+        ],
+        "rows": [{key: _plain(value) for key, value in row.items()} for row in table.rows()],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def to_parquet(table: Table, path: Path) -> None:
+    """Write every column of the frame as Parquet; the same frame gives the same bytes."""
+    write_parquet(table.frame, path)
+
+
+def to_rich(table: Table) -> RichTable:
+    """Return the table for a terminal. Text from data is shown as it is: no mark-up in it is obeyed."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    columns = table.shown
+    longest = {c.name: max((len(c.show(row)) for row in table.rows()), default=0) for c in columns if not c.numeric}
+    shown = RichTable(
+        title=Text(table.title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False
+    )
+    for column in columns:
+        shown.add_column(
+            Text(column.heading),
+            justify="right" if column.numeric else "left",
+            min_width=5 if column.numeric else min(longest.get(column.name, 0), 14),
+            overflow="fold",
+            style="yellow" if column.kind == "flag" else "",
+        )
+    for row in table.rows():
+        shown.add_row(*(Text(terminal_text(column.show_both(row))) for column in columns))
+    return shown
+
+
+def print_table(table: Table, *, console: Console | None = None) -> None:
+    """Print the table: fitted to a terminal, as wide as it is when piped into a file or program."""
+    console = console or terminal()
+    console.print(to_rich(table), highlight=False)
+    say(console, " ".join(filter(None, (table.caption, *table.notes))), style="dim")
+
+
+def terminal() -> Console:
+    """Return a console for standard output that neither wraps nor cuts when the output is not a terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=1000, color_system=None)
+
+
+def say(console: Console, text: str, *, style: str = "") -> None:
+    """Print a paragraph; no mark-up in it is obeyed."""
+    from rich.text import Text
+
+    if text:
+        console.print(
+            Text(terminal_text(text, limit=4000), style=style), highlight=False, soft_wrap=not console.is_terminal
+        )
+
+
+def terminal_text(text: str, *, limit: int = 200) -> str:
+    """Return text fit for a terminal: our own narrow spaces become plain ones, what a terminal would obey is escaped."""
+    return printable(text.replace("\u00a0", " ").replace("\u202f", " "), limit=limit)
+
+
+TEXT_FORMATS: Final[Mapping[str, tuple[str, Callable[[Table], str]]]] = {
+    "csv": (".csv", to_csv),
+    "markdown": (".md", to_markdown),
+    "latex": (".tex", to_latex),
+    "json": (".json", to_json),
+}
+FORMATS: Final = (*TEXT_FORMATS, "parquet")
+"""What :func:`write_table` can write."""
+
+
+def write_table(table: Table, folder: Path, formats: tuple[str, ...] = FORMATS) -> list[Path]:
+    """Write one table into a folder, a file a format; return the files.
+
+    Raises:
+        InputError: A format is not one of :data:`FORMATS`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError("unknown table format", value=name, remedy=did_you_mean(name, FORMATS))
+        if name == "parquet":
+            path = folder / f"{table.name}.parquet"
+            to_parquet(table, path)
+        else:
+            suffix, write = TEXT_FORMATS[name]
+            path = folder / f"{table.name}{suffix}"
+            path.write_text(write(table), encoding="utf-8", newline="\n")
+        written.append(path)
+    return written
+
+
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>#|!~$])")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def markdown_text(text: str) -> str:
+    """Return text so that Markdown shows it and obeys nothing in it; line breaks and control characters become spaces."""
+    return _MARKDOWN.sub(r"\\\1", _CONTROL.sub(" ", text).replace("&", "&amp;")).strip()
+
+
+_LATEX: Final[Mapping[str, str]] = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "–": "--",
+    "∞": r"$\infty$",
+    "\u202f": r"\,",
+    "\u00a0": "~",
+}
+
+
+def latex_text(text: str) -> str:
+    """Return text so that LaTeX prints it and runs nothing in it; line breaks and control characters become spaces."""
+    return "".join(_LATEX.get(c, c) for c in _CONTROL.sub(" ", text)).strip()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _csv_cell(value: object) -> str:
+    if words.missing(value):
+        return ""
+    if isinstance(value, float):
+        return repr(value)
+    text = spreadsheet_safe(value) if isinstance(value, str) else str(value)
+    return '"' + text.replace('"', '""') + '"' if re.search(r'[",\r\n]', text) else text

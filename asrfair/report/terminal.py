@@ -1,0 +1,35 @@
+"""The short answer on a terminal, after ``asrfair run``, ``asrfair score`` and ``asrfair report``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asrfair.report import words
+from asrfair.report.definitions import side_by_side
+from asrfair.report.loading import RunData
+from asrfair.report.summary import summarise
+from asrfair.report.tables import print_table, say, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MAX_TABLES = 6
+
+
+def print_run(run: RunData, *, console: Console | None = None) -> None:
+    """Print the answer in sentences, the groups in the condition shown first, and what cannot be concluded."""
+    console = console or terminal()
+    summary = summarise(run)
+    say(console, summary.lead, style="bold")
+    for shown, attribute in enumerate(run.attributes):
+        console.print()
+        if shown == MAX_TABLES:
+            say(console, f"{words.counted(len(run.attributes) - shown, 'more attribute')}: see report.md.")
+            break
+        print_table(side_by_side(run, attribute=attribute, condition=run.main_condition), console=console)
+    for heading, lines in (("Found", summary.findings), ("Not to be concluded", summary.limits)):
+        if lines:
+            console.print()
+            say(console, heading, style="bold")
+        for line in lines:
+            say(console, f"- {line}")

@@ -1,0 +1,160 @@
+"""How numbers and flags are said to people: one place, so that every page says the same thing the same way.
+
+A rate is a fraction in files and a percentage with one decimal in what people read. A value that is not there is
+shown as an en dash, never as zero and never as "nan".
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+from asrfair.types import CLEAN, NOT_STATED, OVERALL_ATTRIBUTE
+
+Kind = Literal["text", "count", "percent", "points", "ratio", "p", "decimal", "hours", "flag", "note"]
+"""How a column is shown: ``percent`` a rate, ``points`` a difference of rates in percentage points."""
+
+ABSENT: Final = "–"
+
+FLAGS: Final[dict[str, str]] = {
+    "few_speakers": "too few speakers",
+    "few_words": "too few words",
+    "one_speaker": "one speaker only",
+    "no_errors": "no errors counted",
+    "no_words": "no reference words",
+    "no_interval": "no interval",
+    "not_comparable": "not comparable",
+    "one_group": "one group only",
+    "inferred": "attribute was inferred, not stated",
+    "inferred_attribute": "attribute was inferred, not stated",
+    "wide_interval": "interval very wide",
+    "unequal_failures": "failures differ between groups",
+    "scales_disagree": "difference and ratio disagree",
+    "rank_flip": "order of groups changes",
+    "not_converged": "model did not converge",
+    "overdispersed": "more spread than the model expects",
+    "confounded": "groups differ in more than this attribute",
+    "single_speaker_dominates": "one speaker has most of the words",
+}
+"""Flag of a file → the words that stand beside the number. A flag that is not here is shown with its underscores out."""
+
+REASONS: Final[dict[str, str]] = {
+    "excluded": "excluded by the manifest",
+    "empty_reference": "nothing left of the reference",
+    "empty_hypothesis": "nothing recognised (all words count as deleted)",
+    "engine_error": "the engine failed",
+    "unreadable_audio": "audio could not be read",
+    "missing_hypothesis": "no hypothesis",
+    "unknown_utterance": "hypothesis for an unknown utterance",
+    "duplicate_hypothesis": "two hypotheses for one utterance",
+    "repetition_loop": "the engine repeats itself",
+    "text_on_silence": "text where nobody speaks",
+    "length_out_of_proportion": "hypothesis far longer or shorter than the reference",
+}
+"""Reason of the ledger → what it says to people."""
+
+
+def missing(value: object) -> bool:
+    """Tell whether a cell holds nothing: ``None``, NaN or the empty string."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def number(value: object, kind: Kind) -> str:
+    """Return one value as people read it, without its unit; an en dash where there is none.
+
+    Args:
+        value: A number, or nothing (``None``, NaN, empty string).
+        kind: How to show it. Rates are fractions on the way in and percentages on the way out.
+    """
+    if missing(value):
+        return ABSENT
+    if kind in {"text", "note"}:
+        return str(value)
+    if kind == "flag":
+        return flag_words(str(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, (int, float)):
+        try:
+            value = float(str(value))
+        except ValueError:
+            return str(value)
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
+    if kind == "count":
+        return f"{value:,.0f}".replace(",", "\u202f")
+    if kind == "p":
+        return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    text = {
+        "percent": f"{100 * value:.1f}",
+        "points": f"{100 * value:+.1f}",
+        "ratio": f"{value:.2f}",
+        "hours": f"{value:.2f}",
+        "decimal": f"{value:.1f}",
+    }[kind]
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def interval(low: object, high: object, kind: Kind) -> str:
+    """Return ``low–high`` as people read it, or the empty string where there is no interval.
+
+    A minus sign next to an en dash is hard to read, so intervals that can be negative are joined by "to".
+    """
+    if missing(low) or missing(high):
+        return ""
+    first, last = number(low, kind), number(high, kind)
+    joint = " to " if kind == "points" or first.startswith("−") else "–"
+    return f"{first}{joint}{last}"
+
+
+def percent(value: object) -> str:
+    """Return a fraction as a percentage for running text: ``23.4 %``."""
+    return ABSENT if missing(value) else number(value, "percent") + "\u00a0%"
+
+
+def points(value: object) -> str:
+    """Return a difference of rates for running text, without sign: ``12.3 points``."""
+    return ABSENT if missing(value) else number(value, "percent") + " percentage points"
+
+
+def flag_words(flag: object) -> str:
+    """Return the words for a flag cell such as ``few_speakers;few_words``; the empty string where there is none."""
+    if missing(flag):
+        return ""
+    words = [part.strip() for part in str(flag).split(";")]
+    words = [{"true": "yes", "false": "", "1": "yes", "0": ""}.get(part.lower(), part) for part in words]
+    return ", ".join(FLAGS.get(part, part.replace("_", " ")) for part in words if part)
+
+
+def reason_words(reason: str) -> str:
+    """Return the words for a reason of the ledger."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def group_words(group: object) -> str:
+    """Return a group's name for people: ``not_stated`` becomes "not stated", everything else stays as it is."""
+    return str(group).replace(NOT_STATED, "not stated")
+
+
+def attribute_words(attribute: object) -> str:
+    """Return an attribute's name for people."""
+    return "everybody" if attribute == OVERALL_ATTRIBUTE else str(attribute).replace("_", " ")
+
+
+def condition_words(condition: object) -> str:
+    """Return a condition's name for people."""
+    return "clean audio" if condition == CLEAN else str(condition)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun in the right number: ``1 speaker``, ``3 speakers``."""
+    return f"{number(count, 'count')} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(items: list[str], *, limit: int = 5) -> str:
+    """Return items as a list in a sentence: ``a, b and c``; the tail is counted when there are more than ``limit``."""
+    if len(items) > limit:
+        return ", ".join(items[: limit - 1]) + f" and {len(items) - limit + 1} more"
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
