@@ -4,6 +4,7 @@ from asrfair.manifest.card import AttributeCard, Card
 from asrfair.manifest.groupable import check_groupable
 from asrfair.manifest.model import Manifest, Problem
 from asrfair.manifest.read import inspect_manifest, read_manifest
+from asrfair.manifest.validate import problems
 
 __all__ = [
     "AttributeCard",
@@ -12,5 +13,6 @@ __all__ = [
     "Problem",
     "check_groupable",
     "inspect_manifest",
+    "problems",
     "read_manifest",
 ]

@@ -29,9 +29,9 @@ def check_ids(source: Source, excluded: npt.NDArray[np.bool_]) -> None:
         column = source.raw[name]
         empty = np.asarray(pc.equal(column, ""))
         if name == "utterance_id":
-            source.add(np.flatnonzero(empty), name, "the utterance has no id", "Give every utterance an id of its own")
+            source.notes.add(np.flatnonzero(empty), name, "the utterance has no id", "Give every utterance its own id")
         else:
-            source.add(
+            source.notes.add(
                 np.flatnonzero(empty & ~excluded),
                 name,
                 "the utterance has no speaker, so that its interval cannot be known",
@@ -40,7 +40,7 @@ def check_ids(source: Source, excluded: npt.NDArray[np.bool_]) -> None:
         odd = np.asarray(pc.match_substring_regex(column, r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]")) | np.asarray(
             pc.greater(pc.utf8_length(column), MAX_ID_LENGTH)
         )
-        source.add(
+        source.notes.add(
             np.flatnonzero(odd),
             name,
             f"the id has control or invisible characters, or more than {MAX_ID_LENGTH} characters",
@@ -48,13 +48,13 @@ def check_ids(source: Source, excluded: npt.NDArray[np.bool_]) -> None:
         )
     ids = source.raw["utterance_id"].to_pandas()
     repeated = np.flatnonzero((ids.duplicated() & (ids != "")).to_numpy())
-    source.add(repeated, "utterance_id", "an earlier row has the same id", "Give every utterance an id of its own")
+    source.notes.add(repeated, "utterance_id", "an earlier row has the same id", "Give every utterance its own id")
 
 
 def check_exclude(source: Source, exclude: pa.Array) -> None:
     """Note reasons such as ``0`` and ``false``, which would exclude the very rows that they mean to keep."""
     lowered = pc.utf8_lower(exclude)
-    source.add(
+    source.notes.add(
         np.flatnonzero(np.asarray(pc.is_in(lowered, pa.array(_NOT_EXCLUDED, TEXT)))),
         "exclude",
         "exclude holds a reason, and any text in it excludes the row: this looks like 'not excluded'",
@@ -84,10 +84,10 @@ def seconds(source: Source, name: str) -> npt.NDArray[np.float64]:
     plain = pc.match_substring_regex(written, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$")
     values = np.asarray(pc.if_else(plain, written, pa.scalar("nan", TEXT)).cast(pa.float64()), dtype=float).copy()
     wrong = ~np.asarray(plain) & np.asarray(pc.not_equal(written, ""))
-    source.add(np.flatnonzero(wrong), name, "this is not a number of seconds", "Write seconds, such as 12.5")
+    source.notes.add(np.flatnonzero(wrong), name, "this is not a number of seconds", "Write seconds, such as 12.5")
     with np.errstate(invalid="ignore"):
         out = (values < 0) | np.isinf(values) | (values > 1e9)
-    source.add(np.flatnonzero(out), name, "a time cannot be negative or endless", "Write seconds, such as 12.5")
+    source.notes.add(np.flatnonzero(out), name, "a time cannot be negative or endless", "Write seconds, such as 12.5")
     values[out] = np.nan
     return values
 
@@ -99,7 +99,7 @@ def channels(source: Source) -> npt.NDArray[np.float64]:
     written = source.raw["channel"]
     plain = pc.match_substring_regex(written, r"^[0-9]{1,4}(\.0*)?$")
     wrong = ~np.asarray(plain) & np.asarray(pc.not_equal(written, ""))
-    source.add(
+    source.notes.add(
         np.flatnonzero(wrong),
         "channel",
         "this is not the number of a channel",
@@ -112,7 +112,7 @@ def check_segments(source: Source, start: npt.NDArray[np.float64], end: npt.NDAr
     """Note segments that end before they start."""
     with np.errstate(invalid="ignore"):
         backwards = end <= np.where(np.isnan(start), 0.0, start)
-    source.add(
+    source.notes.add(
         np.flatnonzero(backwards),
         "end_s",
         "the segment ends before it starts",
@@ -127,13 +127,13 @@ def audio_paths(source: Source, *, allow_outside: bool) -> pa.Array:
     found = resolve_audio(
         written, root=Path.absolute(source.table_path.parent), boundary=boundary, allow_outside=allow_outside
     )
-    source.add(
+    source.notes.add(
         found.outside,
         "audio",
         "the path leaves the manifest's folder",
         "Move the audio into it, or allow it with --allow-outside",
     )
-    source.add(found.no_file, "audio", "the path names no file", "Write a path relative to the table")
+    source.notes.add(found.no_file, "audio", "the path names no file", "Write a path relative to the table")
     if not found.outside:
         return found.paths
     mask = np.zeros(source.rows, dtype=bool)

@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from asrfair.errors import InputError, printable
 from asrfair.manifest.audiopaths import is_inside
 from asrfair.manifest.card import ALIASES, CANONICAL_COLUMNS, REQUIRED_COLUMNS, Card, attribute_name_problem, read_card
-from asrfair.manifest.model import Problem
-from asrfair.tablefile import SUFFIXES, TEXT, lines_of, read_arrow
+from asrfair.manifest.notes import Notes
+from asrfair.tablefile import SUFFIXES, TEXT, read_arrow
 from asrfair.tomlfile import TomlFile, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
+
+    from asrfair.manifest.model import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,32 +33,7 @@ class Source:
     attributes: tuple[str, ...]
     raw: dict[str, pa.Array]
     rows: int
-    found: list[Found] = field(default_factory=list)
-
-    def add(
-        self,
-        rows: Iterable[int],
-        column: str,
-        message: str,
-        remedy: str,
-        *,
-        severity: str = "error",
-        value: bool = True,
-    ) -> None:
-        """Note a problem in every one of these zero-based rows."""
-        self.found.extend(Found(int(row), column, message, remedy, severity, value) for row in rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A problem in one zero-based row, before its line is known."""
-
-    row: int
-    column: str
-    message: str
-    remedy: str
-    severity: str
-    value: bool
+    notes: Notes = field(default_factory=Notes)
 
 
 def open_source(path: Path, *, allow_outside: bool) -> Source:
@@ -189,18 +165,8 @@ def column_of(source: Source, name: str) -> pa.Array:
 
 def located(source: Source) -> tuple[Problem, ...]:
     """Return the problems that were noted, in the order of rows, with the lines on which they stand."""
-    lines = lines_of(source.table_path, {found.row for found in source.found})
-    ordered = sorted(source.found, key=lambda found: found.row)
-    values = {name: source.raw[name] for name in {found.column for found in ordered} if name in source.raw}
-    return tuple(
-        Problem(
-            file=source.table_path,
-            row=lines.get(found.row),
-            column=source.columns.get(found.column, found.column),
-            value=values[found.column][found.row].as_py() if found.value and found.column in values else "",
-            message=found.message,
-            remedy=found.remedy,
-            severity="error" if found.severity == "error" else "warning",
-        )
-        for found in ordered
-    )
+
+    def cell(column: str, row: int) -> str:
+        return str(source.raw[column][row].as_py()) if column in source.raw else ""
+
+    return source.notes.located(source.table_path, source.columns, cell, general=source.path)

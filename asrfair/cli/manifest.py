@@ -1,0 +1,178 @@
+"""``asrfair manifest``: take a corpus in, find what is wrong with it, see who speaks in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from asrfair.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from asrfair.manifest import Problem
+    from asrfair.manifest.describe import Description
+
+_PATH = click.Path(path_type=Path)
+_allow_outside = click.option(
+    "--allow-outside", is_flag=True, help="Allow paths that leave the manifest's folder (links followed)."
+)
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+@click.group()
+def manifest() -> None:
+    """Import, validate, describe a manifest: who spoke, what was said, where the audio is."""
+
+
+# --- validate -----------------------------------------------------------------------------------------------------
+
+
+@manifest.command()
+@click.argument("path", type=_PATH)
+@click.option("--audio/--no-audio", default=True, help="Open every audio file (default), or look at the table only.")
+@_allow_outside
+@_as_json
+def validate(path: Path, audio: bool, allow_outside: bool, as_json: bool) -> int:
+    """List everything that is wrong with the manifest at PATH (a card or a bare table).
+
+    Exits with 2 if anything makes it unusable, with 0 if there are only warnings.
+    """
+    from asrfair.manifest import inspect_manifest, problems
+
+    rows = 0
+    try:
+        read = inspect_manifest(path, allow_outside=allow_outside)
+        rows = len(read)
+        found = problems(read, audio=audio)
+    except InputError as error:
+        found = [_as_problem(error, path)]
+    errors = sum(problem.severity == "error" for problem in found)
+    if as_json:
+        listing = [_problem_json(problem) for problem in found]
+        summary = {"path": str(path), "rows": rows, "errors": errors, "warnings": len(found) - errors}
+        click.echo(json.dumps(summary | {"problems": listing}, ensure_ascii=True, indent=2))
+    else:
+        for problem in found:
+            click.echo(_problem_line(problem))
+        click.echo(
+            f"{printable(str(path), limit=500)}: {rows:,} rows, {errors:,} errors, {len(found) - errors:,} warnings"
+        )
+    return 2 if errors else 0
+
+
+def _as_problem(error: InputError, path: Path) -> Problem:
+    from asrfair.manifest import Problem
+
+    return Problem(
+        file=error.file or path,
+        row=error.line,
+        column=error.column or "",
+        value="" if error.value is None else str(error.value),
+        message=error.message,
+        remedy=error.remedy,
+        severity="error",
+    )
+
+
+def _problem_line(problem: Problem) -> str:
+    where = printable(str(problem.file), limit=500) + (f":{problem.row}" if problem.row is not None else "")
+    severity = click.style(problem.severity, fg="red" if problem.severity == "error" else "yellow", bold=True)
+    column = f" (column {printable(problem.column, limit=80)!r})" if problem.column else ""
+    value = f" [value: {printable(problem.value, limit=120)!r}]" if problem.value else ""
+    remedy = f". {printable(problem.remedy, limit=500)}" if problem.remedy else ""
+    return f"{where}: {severity}: {printable(problem.message, limit=1000)}{column}{value}{remedy}"
+
+
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": str(problem.file),
+        "row": problem.row,
+        "column": problem.column,
+        "value": problem.value[:1000],
+        "message": problem.message,
+        "remedy": problem.remedy,
+        "severity": problem.severity,
+    }
+
+
+# --- describe -----------------------------------------------------------------------------------------------------
+
+
+@manifest.command()
+@click.argument("path", type=_PATH)
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="ATTRIBUTE[,ATTRIBUTE…]",
+    help="An attribute or an intersection; may be given several times (default: all that have few enough groups).",
+)
+@click.option("--min-speakers", type=click.IntRange(1), default=5, show_default=True, help="Fewer are a hole.")
+@click.option("--min-words", type=click.IntRange(0), default=100, show_default=True, help="Fewer are a hole.")
+@_allow_outside
+@_as_json
+def describe(
+    path: Path, by: tuple[str, ...], min_speakers: int, min_words: int, allow_outside: bool, as_json: bool
+) -> None:
+    """Show who speaks in the manifest at PATH: hours, speakers, utterances and words of every group.
+
+    Also where the holes are, and which attributes cannot be told apart.
+    """
+    from asrfair.manifest import check_groupable, read_manifest
+    from asrfair.manifest.describe import describe as describe_manifest
+
+    read = read_manifest(path, allow_outside=allow_outside)
+    asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
+    check_groupable(read, asked, allow_inferred=True)
+    found = describe_manifest(read, asked or None, min_speakers=min_speakers, min_words=min_words)
+    if as_json:
+        card = {"name": read.card.name, "version": read.card.version, "licence": read.card.licence}
+        summary = {"manifest": card, "fingerprint": read.fingerprint, "rows": len(read)}
+        click.echo(json.dumps(summary | _description_json(found), ensure_ascii=True, indent=2))
+        return
+    _print_description(found, f"{read.card.name} {read.card.version}".strip())
+
+
+def _description_json(found: Description) -> dict[str, Any]:
+    groups = found.groups.to_dict(orient="records")
+    for row in groups:
+        row["hours"] = None if math.isnan(row["hours"]) else row["hours"]
+    return {"groups": groups, "holes": found.holes.to_dict(orient="records"), "notes": list(found.notes)}
+
+
+def _print_description(found: Description, title: str) -> None:
+    from asrfair.report.tables import Column, Table, print_table, say, terminal
+
+    console = terminal()
+    groups = found.groups.copy()
+    groups["hours"] = groups["hours"].map(lambda hours: "" if math.isnan(hours) else f"{hours:.2f}")
+    columns = (
+        Column(name="group", heading="Group"),
+        Column(name="speakers", heading="Speakers", kind="count"),
+        Column(name="utterances", heading="Utterances", kind="count"),
+        Column(name="words", heading="Words", kind="count"),
+        Column(name="hours", heading="Hours"),
+        Column(name="excluded", heading="Excluded", kind="count"),
+        Column(name="flag", heading="Flag", kind="flag"),
+    )
+    for attribute, part in groups.groupby("attribute", sort=False):
+        heading = title if attribute == "overall" else str(attribute)
+        shown = part.reset_index(drop=True)
+        if not shown["excluded"].any():
+            shown = shown.drop(columns="excluded")
+        if not (shown["hours"] != "").any():
+            shown = shown.drop(columns="hours")
+        print_table(Table(name="groups", title=printable(heading), columns=columns, frame=shown), console=console)
+    if len(found.holes):
+        holes = (
+            Column(name="attribute", heading="Attribute"),
+            Column(name="group", heading="Group"),
+            Column(name="why", heading="What there is"),
+        )
+        print_table(
+            Table(name="holes", title="Holes in the coverage", columns=holes, frame=found.holes), console=console
+        )
+    for note in found.notes:
+        say(console, f"- {note}")
