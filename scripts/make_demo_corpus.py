@@ -100,6 +100,7 @@ provenance = "recorded"
 [attributes.topic]
 description = "medical or everyday sentence, by the corpus's author"
 provenance = "annotated"
+level = "utterance"
 """
 
 MEDICAL = (
