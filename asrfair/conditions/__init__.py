@@ -1,11 +1,18 @@
 """Where: puts clean speech into an acoustic condition, the same bytes every time, and records what was achieved.
 
-``profiles`` reads what a place is, ``effects`` change samples, ``sources`` make noise, ``render`` runs the chain over an
-utterance.
+``profiles`` reads what a place is, ``effects`` change samples, ``sources`` make noise, ``render`` runs the chain over
+an utterance.
 """
 
 from asrfair.conditions.corpus import RenderContext
-from asrfair.conditions.profiles import CLEAN_CONDITION, Condition, Profile, find_profile, list_profiles, parse_condition
+from asrfair.conditions.profiles import (
+    CLEAN_CONDITION,
+    Condition,
+    Profile,
+    find_profile,
+    list_profiles,
+    parse_condition,
+)
 from asrfair.conditions.render import Rendered, Renderer
 
 __all__ = [

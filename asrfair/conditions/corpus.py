@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import welch
 
 from asrfair.conditions.level import active_level
-from asrfair.errors import InputError
+from asrfair.errors import AsrfairError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 SPECTRUM_UTTERANCES = 200
 """How many utterances the corpus's spectrum is measured on."""
+
+CACHED_CLIPS = 64
+"""How many clips of other speakers stay in memory: babble asks for the same ones again and again."""
 
 
 def _load(utterance: Utterance, sample_rate_hz: int) -> Clip:
@@ -75,6 +79,8 @@ class Corpus:
         for utterance in self._audible:
             self._by_speaker.setdefault(utterance.speaker_id, []).append(utterance)
         self._speakers = sorted(self._by_speaker)
+        self._by_id = {u.utterance_id: u for u in self._audible}
+        self._cached = lru_cache(maxsize=CACHED_CLIPS)(self._read)
         self._spectra: dict[int, Spectrum] = {}
 
     @property
@@ -113,17 +119,23 @@ class Corpus:
             )
         return self._spectra[sample_rate_hz]
 
-    def load(self, utterance: Utterance, sample_rate_hz: int) -> Clip:
-        """Read the audio of an utterance."""
-        return self._load(utterance, sample_rate_hz)
+    def load(self, utterance: Utterance, sample_rate_hz: int) -> Clip | None:
+        """Read the audio of an utterance, or ``None`` where it cannot be read; a few clips are kept in memory."""
+        return self._cached(utterance.utterance_id, sample_rate_hz)
+
+    def _read(self, utterance_id: str, sample_rate_hz: int) -> Clip | None:
+        try:
+            return self._load(self._by_id[utterance_id], sample_rate_hz)
+        except AsrfairError:
+            return None
 
 
-def _average_spectrum(clips: Iterable[Clip], sample_rate_hz: int) -> Spectrum:
+def _average_spectrum(clips: Iterable[Clip | None], sample_rate_hz: int) -> Spectrum:
     size = 2 ** math.ceil(math.log2(sample_rate_hz * 0.032))
     total = np.zeros(size // 2 + 1)
     for clip in clips:
-        level = active_level(clip.samples, sample_rate_hz)
-        if level is None:
+        level = None if clip is None else active_level(clip.samples, sample_rate_hz)
+        if clip is None or level is None:
             continue
         speech = clip.samples.astype(np.float64)[level.mask]
         if speech.size < size:
