@@ -47,7 +47,7 @@ def from_magnitude(magnitude: Callable[[Array], Array], sample_rate_hz: int, *, 
     """
     half = max(8, min(round(duration_s * sample_rate_hz / 2), MAX_TAPS // 2))
     size = 1 << (4 * half - 1).bit_length()
-    frequencies_hz = np.arange(size // 2 + 1) * (sample_rate_hz / size)
+    frequencies_hz = np.arange(size // 2 + 1, dtype=np.float64) * (sample_rate_hz / size)
     gains = np.asarray(magnitude(frequencies_hz), dtype=np.float64)
     response = np.fft.irfft(gains, size)
     taps = np.concatenate([response[-half:], response[: half + 1]])

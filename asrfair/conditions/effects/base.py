@@ -35,6 +35,7 @@ Achieved: TypeAlias = dict[str, float | str]
 EFFECTS: dict[str, str] = {
     "noise": "asrfair.conditions.effects.noise:NoiseEffect",
     "impulse_response": "asrfair.conditions.effects.impulse_response:ImpulseResponseEffect",
+    "room": "asrfair.conditions.effects.room:RoomEffect",
     "distance": "asrfair.conditions.effects.distance:DistanceEffect",
     "handset": "asrfair.conditions.effects.handset:HandsetEffect",
     "band": "asrfair.conditions.effects.band:BandEffect",
