@@ -165,12 +165,15 @@ class ScoringSettings:
         errors_as: What an engine error or missing hypothesis counts as: ``excluded`` (in the ledger and the
             failure counts only) or ``deletions`` (every reference word deleted).
         key_terms: Words or phrases whose recall is reported.
+        empty_references: Where a reference has no words left (laughter, fillers), whether what was recognised counts as
+            ``insertions`` (pooled rates then include text that was made up), or the utterance is ``excluded``.
     """
 
     normalizer: str = "whisper-english"
     characters: bool = True
     errors_as: Literal["excluded", "deletions"] = "excluded"
     key_terms: tuple[str, ...] = ()
+    empty_references: Literal["insertions", "excluded"] = "insertions"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,329 @@
+"""Streams a run's hypotheses through the scorers, one engine under one condition after the other."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asrfair.errors import InputError, printable
+from asrfair.score.ledger import LedgerRow
+from asrfair.score.references import References, open_parquet
+from asrfair.score.scorer import Reading, Scorer, Task, TaskResult, score_in_worker, start_worker
+from asrfair.types import ScoringSettings
+
+HYPOTHESES_FILE = "hypotheses.parquet"
+STATUSES = ("missing", "scored", "excluded", "no_reference", "error")
+_MISSING, _SCORED, _EXCLUDED, _NO_REFERENCE, _ERROR = range(5)
+_COLUMNS = ("engine", "condition", "utterance_id", "status", "hypothesis", "error")
+_CHUNK = 4096
+_ROWS_WORTH_A_POOL = 100_000
+_UNREADABLE = "unreadable audio"
+
+
+@dataclass(kw_only=True)
+class Block:
+    """One engine under one condition: a row for every utterance, in the order of the references.
+
+    Args:
+        engine: Its label.
+        condition: Its name.
+        status: Index into :data:`STATUSES`, shape (utterances,).
+        words: Hits, substitutions, deletions, insertions, shape (utterances, 4).
+        characters: The same for characters.
+        terms: Key terms, and of these recalled, shape (utterances, 2).
+        ledger: What was not scored or looks wrong.
+        readings: Index of an utterance → the readings of its reference, where there are several.
+        insertions_without_reference: Words recognised where the reference has none.
+    """
+
+    engine: str
+    condition: str
+    status: npt.NDArray[np.int8]
+    words: npt.NDArray[np.int32]
+    characters: npt.NDArray[np.int32]
+    terms: npt.NDArray[np.int32]
+    ledger: list[LedgerRow] = field(default_factory=list)
+    readings: dict[int, tuple[Reading, ...]] = field(default_factory=dict)
+    insertions_without_reference: int = 0
+
+
+class _Part(NamedTuple):
+    """Rows of a block on their way to a scorer; ``given`` says whether the engine returned something."""
+
+    block: Block
+    positions: npt.NDArray[np.int64]
+    given: npt.NDArray[np.bool_]
+    task: Task
+    last: bool
+
+
+def iterate_blocks(
+    run: Path, references: References, settings: ScoringSettings, *, workers: int | None = None
+) -> Iterator[Block]:
+    """Yield the scored blocks of a run in the order of ``hypotheses.parquet``.
+
+    Args:
+        run: The run folder.
+        references: Its utterances, normalized.
+        settings: How text is compared.
+        workers: Processes; ``None`` uses all cores where there are enough rows to make it worth their start.
+
+    Raises:
+        InputError: The file is damaged, its rows are not together by engine and condition, or two rows of one
+            utterance contradict each other.
+    """
+    parts = _parts(run, references, settings)
+    for part, result in _scored(parts, run, settings, workers):
+        _enter(part, result, references, settings)
+        if part.last:
+            yield part.block
+
+
+def _scored(
+    parts: Iterable[_Part], run: Path, settings: ScoringSettings, workers: int | None
+) -> Iterator[tuple[_Part, TaskResult]]:
+    with open_parquet(run / HYPOTHESES_FILE, _COLUMNS) as file:
+        rows = file.metadata.num_rows
+    if workers is None:
+        workers = _cores() if rows >= _ROWS_WORTH_A_POOL else 1
+    options: tuple[str, bool, tuple[str, ...]] = (settings.normalizer, settings.characters, settings.key_terms)
+    if workers <= 1:
+        scorer = Scorer(options[0], characters=options[1], key_terms=options[2])
+        for part in parts:
+            yield part, scorer.score(part.task)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker, options) as pool:
+        waiting: deque[tuple[_Part, Future[TaskResult]]] = deque()
+        try:
+            for part in parts:
+                waiting.append((part, pool.submit(score_in_worker, part.task)))
+                if len(waiting) > 3 * workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Gatherer:
+    """Collects the rows of one block; knows which utterances it has seen."""
+
+    def __init__(self, engine: str, condition: str, references: References, path: Path) -> None:
+        size = len(references.utterance_ids)
+        self.block = Block(
+            engine=engine,
+            condition=condition,
+            status=np.zeros(size, np.int8),
+            words=np.zeros((size, 4), np.int32),
+            characters=np.zeros((size, 4), np.int32),
+            terms=np.zeros((size, 2), np.int32),
+        )
+        self.seen = np.full(size, -1, np.int64)
+        self._contents = np.zeros(size, np.int64)
+        self._path = path
+
+    def is_new(self, position: int, row: int, utterance_id: str, speaker_id: str, content: tuple[str, str]) -> bool:
+        """Register a row; the same row again is a note in the ledger, another content an error."""
+        key = hash(content)
+        before = int(self.seen[position])
+        if before < 0:
+            self.seen[position], self._contents[position] = row, key
+            return True
+        if key != self._contents[position]:
+            raise InputError(
+                f"two hypotheses of one utterance contradict each other: rows {before + 1} and {row + 1} "
+                f"({self.block.engine}, {self.block.condition})",
+                file=self._path,
+                line=row + 1,
+                column="utterance_id",
+                value=utterance_id,
+                remedy="Leave one of them",
+            )
+        detail = f"rows {before + 1} and {row + 1} are the same"
+        self.block.ledger.append(LedgerRow(utterance_id, speaker_id, "duplicate_hypothesis", detail))
+        return False
+
+
+def _parts(run: Path, references: References, settings: ScoringSettings) -> Iterator[_Part]:
+    """Read the hypotheses and cut them into parts; what needs no scorer is entered into the block at once."""
+    path = run / HYPOTHESES_FILE
+    position_of = {utterance_id: index for index, utterance_id in enumerate(references.utterance_ids)}
+    finished: set[tuple[str, str]] = set()
+    gatherer: _Gatherer | None = None
+    row = -1
+    with open_parquet(path, _COLUMNS) as file:
+        for batch in _batches(file, path):
+            columns = [batch[name].to_pylist() for name in _COLUMNS]
+            builder = _Builder(references)
+            for engine, condition, utterance_id, status, text, error in zip(*columns, strict=True):
+                row += 1
+                if gatherer is None or gatherer.block.engine != engine or gatherer.block.condition != condition:
+                    if gatherer is not None:
+                        yield builder.part(gatherer.block)
+                        builder = _Builder(references)
+                        yield _rest(gatherer, references, settings)
+                    if (engine, condition) in finished:
+                        raise InputError(
+                            "the rows of one engine and condition are not together",
+                            file=path,
+                            line=row + 1,
+                            value=f"{engine}, {condition}",
+                            remedy="Sort the file by engine and condition",
+                        )
+                    finished.add((engine, condition))
+                    gatherer = _Gatherer(engine, condition, references, path)
+                block = gatherer.block
+                position = position_of.get(utterance_id)
+                if position is None:
+                    detail = "the manifest has no such utterance"
+                    block.ledger.append(LedgerRow(utterance_id, "", "unknown_utterance", detail))
+                    continue
+                speaker = references.speaker_ids[position]
+                if not gatherer.is_new(position, row, utterance_id, speaker, (status, text)):
+                    continue
+                if references.exclude[position]:
+                    continue
+                if status in {"ok", "empty"}:
+                    builder.add(position, text if status == "ok" else "", given=True)
+                else:
+                    if status == "missing":
+                        gatherer.seen[position] = -2
+                        continue
+                    unreadable = error.lower().startswith(_UNREADABLE)
+                    reason = "unreadable_audio" if unreadable else "engine_error"
+                    block.ledger.append(LedgerRow(utterance_id, speaker, reason, error))
+                    block.status[position] = _ERROR
+                    if settings.errors_as == "deletions":
+                        builder.add(position, "", given=False)
+            if gatherer is not None:
+                yield builder.part(gatherer.block)
+    if gatherer is not None:
+        yield _rest(gatherer, references, settings)
+
+
+class _Builder:
+    """Gathers the rows of a part."""
+
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._positions: list[int] = []
+        self._given: list[bool] = []
+        self._texts: list[str] = []
+        self._alternatives: dict[int, tuple[str, ...]] = {}
+
+    def add(self, position: int, text: str, *, given: bool) -> None:
+        """Add an utterance with what was recognised; ``given`` is false where that is nothing by decree."""
+        others = self._references.alternatives.get(position)
+        if others:
+            self._alternatives[len(self._positions)] = others
+        self._positions.append(position)
+        self._given.append(given)
+        self._texts.append(text)
+
+    def part(self, block: Block, *, last: bool = False) -> _Part:
+        """Return what was gathered."""
+        texts = self._references.texts
+        task = Task(
+            references=[texts[position] for position in self._positions],
+            hypotheses=self._texts,
+            alternatives=self._alternatives,
+        )
+        positions = np.array(self._positions, np.int64)
+        return _Part(block, positions, np.array(self._given, np.bool_), task, last)
+
+
+def _rest(gatherer: _Gatherer, references: References, settings: ScoringSettings) -> _Part:
+    """Close a block: the excluded utterances, and those without a hypothesis."""
+    block = gatherer.block
+    builder = _Builder(references)
+    for position in np.flatnonzero(gatherer.seen < 0).tolist():
+        if references.exclude[position]:
+            continue
+        utterance_id, speaker = references.utterance_ids[position], references.speaker_ids[position]
+        block.ledger.append(LedgerRow(utterance_id, speaker, "missing_hypothesis", ""))
+        if settings.errors_as == "deletions":
+            builder.add(position, "", given=False)
+    for position, reason in enumerate(references.exclude):
+        if reason:
+            block.status[position] = _EXCLUDED
+            row = LedgerRow(references.utterance_ids[position], references.speaker_ids[position], "excluded", reason)
+            block.ledger.append(row)
+    return builder.part(block, last=True)
+
+
+def _batches(file: Any, path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        for batch in file.iter_batches(batch_size=_CHUNK, columns=list(_COLUMNS)):
+            yield {name: pc.fill_null(batch.column(name).cast(pa.large_string()), "") for name in _COLUMNS}
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"the file cannot be read: {printable(str(error))}", file=path, remedy="Make the run again"
+        ) from error
+
+
+def _enter(part: _Part, result: TaskResult, references: References, settings: ScoringSettings) -> None:
+    """Write the result of a part into its block."""
+    block, positions = part.block, part.positions
+    ref_words = result.words[:, :3].sum(axis=1)
+    hyp_words = result.words[:, [0, 1, 3]].sum(axis=1)
+    notes = list(result.notes)
+    refused = np.zeros(len(positions), np.bool_)
+    refused[[row for row, reason, _ in notes if reason == "not_scorable"]] = True
+    failed = np.array([position in references.failed for position in positions.tolist()], np.bool_)
+    empty = (ref_words == 0) & ~refused & ~failed
+    refused |= failed
+    scored = ~refused & ~empty if settings.empty_references == "excluded" else ~refused
+    target = positions[scored]
+    block.status[target] = _SCORED
+    block.words[target] = result.words[scored]
+    block.characters[target] = result.characters[scored]
+    block.terms[target] = result.terms[scored]
+    block.status[positions[refused]] = _ERROR
+    if settings.errors_as == "deletions":
+        for row in np.flatnonzero(refused & ~failed).tolist():
+            _delete_all(block, int(positions[row]), part.task.references[row], settings)
+    notes += [(row, "not_scorable", references.failed[int(positions[row])]) for row in np.flatnonzero(failed).tolist()]
+    for row in np.flatnonzero(empty).tolist():
+        inserted = int(hyp_words[row])
+        block.insertions_without_reference += inserted
+        if not scored[row]:
+            block.status[positions[row]] = _NO_REFERENCE
+        how = "counted as insertions" if scored[row] else "counted nowhere"
+        notes.append((row, "empty_reference", f"{inserted} words were recognised: {how}"))
+        if inserted:
+            notes.append((row, "text_on_silence", f"{inserted} words"))
+    for row in np.flatnonzero(scored & part.given & ~empty & (hyp_words == 0)).tolist():
+        detail = "nothing was recognised" if not part.task.hypotheses[row].strip() else "no words after normalization"
+        notes.append((row, "empty_hypothesis", f"{detail}: {int(ref_words[row])} deletions"))
+    for row, reason, detail in notes:
+        position = int(positions[row])
+        block.ledger.append(
+            LedgerRow(references.utterance_ids[position], references.speaker_ids[position], reason, detail)
+        )
+    for row, found in result.readings.items():
+        block.readings[int(positions[row])] = found
+
+
+def _delete_all(block: Block, position: int, reference: str, settings: ScoringSettings) -> None:
+    """Count every word of a reference as a deletion."""
+    block.status[position] = _SCORED
+    block.words[position] = (0, 0, len(reference.split()), 0)
+    if settings.characters:
+        block.characters[position] = (0, 0, len(reference), 0)

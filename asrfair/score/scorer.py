@@ -1,0 +1,199 @@
+"""Scores a chunk of hypotheses: normalize, align, count. Runs in worker processes, so what goes in and out is small."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from asrfair.errors import InputError
+from asrfair.normalize import NormalizerFailedError, get_normalizer
+from asrfair.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
+from asrfair.score.align import Counts, TooLongError, count_errors
+from asrfair.score.key_terms import KeyTerms
+from asrfair.score.signs import find_loop, out_of_proportion
+
+_MEMORY = 100_000
+_NO_COUNTS: Counts = (0, 0, 0, 0)
+
+
+class Reading(NamedTuple):
+    """One way to read a reference, and how the hypothesis fares against it."""
+
+    source: str
+    text: str
+    ref_words: int
+    errors: int
+    chosen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Rows to score: normalized references, raw hypotheses, and further references of some rows by index."""
+
+    references: list[str]
+    hypotheses: list[str]
+    alternatives: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskResult:
+    """What came of a task, a row each.
+
+    Args:
+        words: Hits, substitutions, deletions, insertions of words, shape (rows, 4), int32.
+        characters: The same of characters (spaces included).
+        terms: Key terms in the reference and of these recalled, shape (rows, 2).
+        notes: (row, reason, detail) of what looks wrong.
+        readings: Row → the readings of its reference, where there are several.
+    """
+
+    words: npt.NDArray[np.int32]
+    characters: npt.NDArray[np.int32]
+    terms: npt.NDArray[np.int32]
+    notes: list[tuple[int, str, str]]
+    readings: dict[int, tuple[Reading, ...]]
+
+
+class Scorer:
+    """A normalizer and what is counted; remembers normalized texts, since conditions and engines share many.
+
+    Args:
+        normalizer: Its name, with variants if any.
+        characters: Whether characters are counted.
+        key_terms: Words or phrases whose recall is counted.
+    """
+
+    def __init__(self, normalizer: str, *, characters: bool = True, key_terms: tuple[str, ...] = ()) -> None:
+        self._normalizer = get_normalizer(normalizer)
+        self._characters = characters
+        self._terms = KeyTerms(key_terms, self._normalizer.words) if key_terms else None
+        rules = self._normalizer.variants
+        self._variants = Variants(rules, self._normalizer.words) if rules else None
+        self._known: dict[str, list[str]] = {}
+        self._sites: dict[str, list[Site]] = {}
+
+    def score(self, task: Task) -> TaskResult:
+        """Score a task. A row that cannot be scored has zeros and a note ``not_scorable``; nothing is raised for it."""
+        size = len(task.references)
+        words: list[Counts] = []
+        characters: list[Counts] = []
+        terms = np.zeros((size, 2), np.int32)
+        notes: list[tuple[int, str, str]] = []
+        chosen_readings: dict[int, tuple[Reading, ...]] = {}
+        for row, (text, raw) in enumerate(zip(task.references, task.hypotheses, strict=True)):
+            try:
+                hypothesis = self._words(raw)
+                reference = text.split()
+                if self._variants is not None or row in task.alternatives:
+                    reference, found = self._best_reading((text, *task.alternatives.get(row, ())), hypothesis)
+                    if len(found) > 1:
+                        chosen_readings[row] = found
+                counts = count_errors(reference, hypothesis)
+                by_character = (
+                    count_errors(" ".join(reference), " ".join(hypothesis)) if self._characters else _NO_COUNTS
+                )
+            except (NormalizerFailedError, TooLongError) as error:
+                notes.append((row, "not_scorable", error.message))
+                words.append(_NO_COUNTS)
+                characters.append(_NO_COUNTS)
+                continue
+            words.append(counts)
+            characters.append(by_character)
+            if self._terms is not None:
+                terms[row] = self._terms.count(reference, hypothesis)
+            loop = find_loop(hypothesis, reference)
+            if loop is not None:
+                phrase = " ".join(loop.phrase)
+                notes.append((row, "repetition_loop", f"{loop.repeats} times: {phrase}"))
+            if out_of_proportion(len(reference), len(hypothesis)):
+                detail = f"{len(hypothesis)} words for {len(reference)}"
+                notes.append((row, "length_out_of_proportion", detail))
+        return TaskResult(
+            words=np.array(words, np.int32).reshape(size, 4),
+            characters=np.array(characters, np.int32).reshape(size, 4),
+            terms=terms,
+            notes=notes,
+            readings=chosen_readings,
+        )
+
+    def _words(self, text: str) -> list[str]:
+        found = self._known.get(text)
+        if found is None:
+            found = self._normalizer.words(text)
+            if len(self._known) >= _MEMORY:
+                self._known.clear()
+            if len(text) < 1000:
+                self._known[text] = found
+        return found
+
+    def _best_reading(self, texts: tuple[str, ...], hypothesis: list[str]) -> tuple[list[str], tuple[Reading, ...]]:
+        """Return the reading with the fewest errors (the first of equals, so the written one if it is no worse)."""
+        tried: list[tuple[int, str, list[str]]] = []
+        for number, text in enumerate(texts):
+            source = "alternative" if number else "reference"
+            reference = text.split()
+            tried.append((sum(count_errors(reference, hypothesis)[1:]), source, reference))
+            if self._variants is None:
+                continue
+            sites = self._sites_of(text, reference, self._variants)
+            if count_readings(sites) <= MAX_READINGS:
+                tried += [
+                    (sum(count_errors(reading, hypothesis)[1:]), f"{source} variant", reading)
+                    for reading in itertools.islice(readings(reference, sites), 1, None)
+                ]
+            else:
+                errors, reading = _settle(reference, sites, hypothesis)
+                tried.append((errors, f"{source} variant", reading))
+        best = min(range(len(tried)), key=lambda index: tried[index][0])
+        found = tuple(
+            Reading(source=source, text=" ".join(words), ref_words=len(words), errors=errors, chosen=index == best)
+            for index, (errors, source, words) in enumerate(tried)
+        )
+        return tried[best][2], found
+
+    def _sites_of(self, text: str, reference: list[str], variants: Variants) -> list[Site]:
+        sites = self._sites.get(text)
+        if sites is None:
+            sites = variants.sites(reference)
+            if len(self._sites) < _MEMORY:
+                self._sites[text] = sites
+        return sites
+
+
+def _settle(reference: list[str], sites: list[Site], hypothesis: list[str]) -> tuple[int, list[str]]:
+    """Settle the places of a reference one after the other, each by the fewest errors given those before it."""
+    choice = [0] * len(sites)
+    best = sum(count_errors(reference, hypothesis)[1:])
+    for place, (_, _, forms) in enumerate(sites):
+        kept = 0
+        for number in range(1, len(forms)):
+            choice[place] = number
+            errors = sum(count_errors(with_choice(reference, sites, choice), hypothesis)[1:])
+            if errors < best:
+                best, kept = errors, number
+        choice[place] = kept
+    return best, with_choice(reference, sites, choice)
+
+
+_scorer: Scorer | None = None
+
+
+def start_worker(normalizer: str, characters: bool, key_terms: tuple[str, ...]) -> None:
+    """Make this process's scorer; the initializer of a worker process."""
+    global _scorer  # noqa: PLW0603 -- a worker process has exactly one
+    _scorer = Scorer(normalizer, characters=characters, key_terms=key_terms)
+
+
+def score_in_worker(task: Task) -> TaskResult:
+    """Score a task with this process's scorer.
+
+    Raises:
+        InputError: The process was not started with :func:`start_worker`.
+    """
+    if _scorer is None:
+        raise InputError("this process has no scorer")
+    return _scorer.score(task)
