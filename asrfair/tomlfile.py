@@ -35,7 +35,9 @@ class TomlFile:
             raw = path.read_bytes()
         except OSError as error:
             raise InputError(
-                f"the file cannot be read: {error.strerror or error}", file=path, remedy="Check the path and its permissions"
+                f"the file cannot be read: {error.strerror or error}",
+                file=path,
+                remedy="Check the path and its permissions",
             ) from error
         except ValueError as error:
             raise InputError(f"not a usable path: {error}", file=path) from error
@@ -100,7 +102,9 @@ class TomlFile:
         try:
             return model.model_validate(self.data if data is None else data)
         except pydantic.ValidationError as error:
-            first = error.errors(include_url=False)[0]
+            found = error.errors(include_url=False)
+            # A key with a typing mistake is the cause of the required key that is missing beside it.
+            first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
             keys = (*at, *first["loc"])
             if first["type"] == "extra_forbidden":
                 known = _known_keys(model, first["loc"][:-1])
