@@ -1,4 +1,4 @@
-"""Subgroups that nobody named: combinations of attribute values whose speakers are misheard more than the rest (or less).
+"""Subgroups that nobody named: combinations of attribute values whose speakers are misheard more than all the others.
 
 Divergence over frequent combinations is DivExplorer's idea (Pastor, de Alfaro & Baralis 2021). Here rates are pooled,
 speakers are the unit, the search is paid for and what it finds has to show itself again among other speakers:
