@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +18,7 @@ from asrfair.disparity.groups import Grouping, make_grouping
 from asrfair.disparity.intervals import Rates, group_rates, jackknife_interval
 from asrfair.disparity.worst import jackknife_extremes, percentile_extremes
 from asrfair.tablefile import read_result, write_csv
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asrfair.types import GroupSettings, StatisticsSettings
-    from pathlib import Path
-    from collections.abc import Mapping
+from asrfair.types import GroupSettings, StatisticsSettings
 
 FAILURES = ("engine_error", "unreadable_audio", "missing_hypothesis")
 """Reasons of the ledger that mean: the engine gave nothing that could be scored."""

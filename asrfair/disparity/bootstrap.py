@@ -6,17 +6,14 @@ several groups is drawn once, in the group with most of that speaker's words, an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asrfair.disparity.intervals import Rates
-    from asrfair.disparity.frame import Floats, Ints
-    from collections.abc import Iterator
+from asrfair.disparity.frame import Floats, Ints
+from asrfair.disparity.intervals import Rates
 
 _CHUNK_BYTES = 16_000_000
 

@@ -7,9 +7,12 @@ values of all attributes which are grouped by. Every group and intersection is t
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +24,6 @@ import pyarrow.parquet as pq
 from asrfair.errors import InputError
 from asrfair.tomlfile import did_you_mean
 from asrfair.types import NOT_STATED, GroupSettings
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from collections.abc import Iterable, Sequence
 
 QUANTITIES = (
     "hits",
@@ -242,7 +241,7 @@ def _read_scores(
         values = [batch.column(name).to_numpy(zero_copy_only=False) for name in quantities]
         places = engine * len(conditions) + condition
         starts = np.concatenate([[0], np.flatnonzero(np.diff(places)) + 1, [len(places)]])
-        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        for start, stop in itertools.pairwise(starts.tolist()):
             e, c = divmod(int(places[start]), len(conditions))
             block_ids = batch.column("utterance_id").slice(start, stop - start)
             where = _rows_of(block_ids, ids, int(pointers[e, c]))

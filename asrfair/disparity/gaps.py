@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asrfair.disparity.intervals import Rates
-    from asrfair.disparity.frame import Floats
+from asrfair.disparity.estimates import MIN_EFFECTIVE
+from asrfair.disparity.frame import Floats
+from asrfair.disparity.intervals import Rates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +32,13 @@ class Extremes:
 
 
 def comparable(rates: Rates, *, min_speakers: int, min_words: int) -> npt.NDArray[np.bool_]:
-    """Groups that best, worst, gap and macro look at: stated, and with enough speakers and words, shape (R, G)."""
+    """Groups that best, worst, gap and macro look at: stated, with enough speakers and words, not one speaker's alone.
+
+    Returns:
+        Shape (R, G).
+    """
     large = (rates.speakers >= min_speakers) & (rates.words >= max(min_words, 1))
+    large &= rates.effective >= min(MIN_EFFECTIVE, min_speakers / 2)
     both: npt.NDArray[np.bool_] = large & rates.grouping.stated
     return both
 

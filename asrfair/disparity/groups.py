@@ -8,11 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from asrfair.disparity.frame import Floats, Frame, Ints
 from asrfair.types import INTERSECTION, NOT_STATED, OVERALL_ATTRIBUTE, OVERALL_GROUP
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asrfair.disparity.frame import Floats, Frame, Ints
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Group word error rates and what they would have been without each speaker: the jackknife on the log scale.
 
 A group's rate is pooled, W = Σe / Σn over its speakers. Leaving each speaker out in turn gives *influences*
-u_i = √((k − 1)/k) (log W₍₋ᵢ₎ − log W), whose squares add up to the variance of log W (Efron & Tibshirani 1993, ch. 11,
+u_i = √((k − 1)/k) (log W − log W₍₋ᵢ₎), whose squares add up to the variance of log W (Efron & Tibshirani 1993, ch. 11,
 taken around log W). Everything else is built from influences: two statistics of the same speakers have covariance
 Σ u_i v_i, so that comparisons of engines, conditions and overlapping groups are paired without further thought.
 """
@@ -9,16 +9,13 @@ taken around log W). Everything else is built from influences: two statistics of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from asrfair.disparity.groups import Grouping
-    from asrfair.disparity.frame import Floats, Frame, Ints
+from asrfair.disparity.estimates import MIN_EFFECTIVE, MIN_SPEAKERS, Estimate, interval, skew_stretch
+from asrfair.disparity.frame import Floats, Frame, Ints
+from asrfair.disparity.groups import Grouping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +32,10 @@ class Rates:
         speakers: Speakers with at least one scored utterance, shape (R, G).
         effective: Kish's effective number of speakers, (Σn)² / Σn², shape (R, G).
         rate: errors / words, NaN without words, shape (R, G).
-        influence: On log W, shape (R, N); NaN where it does not exist (one speaker, or no errors without one of them).
-        se_log: Standard error of log W, shape (R, G); NaN where it does not exist.
-        df: Degrees of freedom of that standard error: effective − 1, shape (R, G).
+        influence: On log W, shape (R, N); 0 where the group has no errors or one speaker.
+        se_log: Standard error of log W, shape (R, G); NaN where no interval can be given.
+        df: Its degrees of freedom (see :mod:`asrfair.disparity.estimates`), shape (R, G).
+        unevenness: Σa³ / (Σa²)² of the speakers' shares of the words, shape (R, G).
     """
 
     grouping: Grouping
@@ -52,6 +50,21 @@ class Rates:
     influence: Floats
     se_log: Floats
     df: Floats
+    unevenness: Floats
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What intervals are made from, shape (R, G)."""
+        variance = self.se_log**2
+        return Estimate(
+            rate=self.rate,
+            errors=self.errors.astype(np.float64),
+            words=self.words.astype(np.float64),
+            variance=variance,
+            df=self.df,
+            effective=self.effective,
+            stretch=skew_stretch(variance, self.unevenness, self.df),
+        )
 
 
 def group_rates(
@@ -77,57 +90,77 @@ def group_rates(
 
 def rates_of_cells(grouping: Grouping, errors: Ints, words: Ints, utterances: Ints) -> Rates:
     """Like :func:`group_rates`, from counts per cell, each of shape (R, N)."""
-    starts, group = grouping.starts, grouping.cell_group
-
-    def total(values: Ints) -> Ints:
-        return np.add.reduceat(values, starts, axis=1)
-
-    def total_of(values: Floats) -> Floats:
-        return np.add.reduceat(values, starts, axis=1)
-
-    group_errors, group_words = total(errors), total(words)
+    group = grouping.cell_group
+    group_errors, group_words = grouping.groups(errors), grouping.groups(words)
     present = utterances > 0
-    speakers = total(present.astype(np.int64))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effective = group_words.astype(np.float64) ** 2 / total_of(words.astype(np.float64) ** 2)
+    speakers = grouping.groups(present.astype(np.int64))
+    with np.errstate(all="ignore"):
+        share = np.nan_to_num(words / group_words[:, group])
+        squares = _total(grouping, share**2)
+        effective = 1.0 / squares
         rate = group_errors / group_words
-        left_errors = group_errors[:, group] - errors
-        left_words = group_words[:, group] - words
-        change = np.log(left_errors / left_words) - np.log(rate)[:, group]
+        # half an error is left where all were of one speaker, so that the change stays finite (and large)
+        left_errors = np.maximum(group_errors[:, group] - errors, 0.5)
+        change = np.log(rate)[:, group] - np.log(left_errors / (group_words[:, group] - words))
         k = speakers[:, group]
-        influence = np.where(present, np.sqrt((k - 1) / k) * change, 0.0)
-        se_log = np.sqrt(total_of(influence**2))
-    se_log = np.where(np.isfinite(se_log), se_log, np.nan)
-    influence = np.where(np.isfinite(se_log)[:, group], influence, np.nan)
+        influence = np.where(present & (k > 1), np.sqrt((k - 1) / k) * change, 0.0)
+        influence = np.where((group_errors == 0)[:, group] | ~np.isfinite(influence), 0.0, influence)
+        se_log = np.sqrt(_total(grouping, influence**2))
+        kish = effective - 1.0
+        df = np.sqrt(kish * _bell_mccaffrey(grouping, errors, words, share, rate))
+        unevenness = _total(grouping, share**3) / squares**2
+    usable = (speakers >= MIN_SPEAKERS) & (effective >= MIN_EFFECTIVE)
     return Rates(
         grouping=grouping,
         cell_errors=errors,
         cell_words=words,
         errors=group_errors,
         words=group_words,
-        utterances=total(utterances),
+        utterances=grouping.groups(utterances),
         speakers=speakers,
-        effective=effective,
+        effective=np.where(group_words > 0, effective, 0.0),
         rate=rate,
         influence=influence,
-        se_log=se_log,
-        df=effective - 1.0,
+        se_log=np.where(usable, se_log, np.nan),
+        df=np.where(usable, np.where(np.isfinite(df), df, kish), np.nan),
+        unevenness=unevenness,
     )
 
 
-def jackknife_interval(rates: Rates, level: float) -> tuple[Floats, Floats]:
-    """Two-sided intervals of every rate at ``level``: W exp(± t se). NaN where there is no standard error.
+def _bell_mccaffrey(grouping: Grouping, errors: Ints, words: Ints, share: Floats, rate: Floats) -> Floats:
+    """Satterthwaite degrees of freedom of the jackknife variance, after Bell & McCaffrey (2002).
 
-    Returns:
-        Lower and upper bounds, each of shape (R, G).
+    The variance estimate is a quadratic form in the speakers' rates. Under the working model that they are independent
+    with variance τ² + W/n_i (τ² by moments), its mean is the trace of a matrix G, its variance 2 tr G², and the degrees
+    of freedom are (tr G)² / tr G². G = diag(b)(I − 1aᵀ) D (I − a1ᵀ) diag(b) with a the shares of the words,
+    b = a / (1 − a) the weights of the leave-one-out changes and D the working variances; its traces need only sums.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        half = t_quantile(0.5 + level / 2, rates.df) * rates.se_log
-        return rates.rate * np.exp(-half), rates.rate * np.exp(half)
+    group = grouping.cell_group
+    own = np.where(words > 0, errors / words, 0.0)
+    per_word = np.where(words > 0, 1.0 / words, 0.0)
+    mean = rate[:, group]
+    squares = _total(grouping, share**2)
+    between = _total(grouping, share * (own - mean) ** 2)
+    within = _total(grouping, share * (1.0 - share) * mean * per_word)
+    spread = np.maximum((between - within) / (1.0 - squares), 0.0)
+    d = np.where(words > 0, spread[:, group] + mean * per_word, 0.0)
+    d = np.where((rate == 0)[:, group], per_word, d)
+    b2 = (share / (1.0 - share)) ** 2
+    q = share * d
+    c = _total(grouping, share * q)
+    p0, p1, p2 = _total(grouping, b2), _total(grouping, b2 * q), _total(grouping, b2 * q**2)
+    trace = _total(grouping, b2 * (d - 2.0 * q)) + c * p0
+    square = c**2 * p0**2 + 2.0 * p2 * p0 + 2.0 * p1**2 - 4.0 * c * p1 * p0
+    square += _total(grouping, b2**2 * d * (d + 2.0 * c[:, group] - 4.0 * q))
+    return trace**2 / square
 
 
-def t_quantile(p: float, df: Floats) -> Floats:
-    """Quantile of Student's t for arrays of (fractional) degrees of freedom; NaN below 0.5 of them."""
-    with np.errstate(invalid="ignore"):
-        quantile: Floats = special.stdtrit(np.where(df >= 0.5, df, np.nan), p)
-    return quantile
+def jackknife_interval(rates: Rates, level: float) -> tuple[Floats, Floats]:
+    """Two-sided intervals of every rate at ``level``, each bound of shape (R, G); NaN where none can be given."""
+    return interval(rates.estimate, level)
+
+
+def _total(grouping: Grouping, values: Floats) -> Floats:
+    """Add cells up to groups."""
+    summed: Floats = np.add.reduceat(values, grouping.starts, axis=-1)
+    return summed

@@ -8,15 +8,18 @@ A lower bound does: every group's lower bound must hold at once, so it is the la
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from asrfair.disparity.bootstrap import Draws, percentile_interval
+from asrfair.disparity.contrasts import difference_bounds, ratio_bounds
+from asrfair.disparity.estimates import Estimate, limits, t_quantile
 from asrfair.disparity.frame import Floats
 from asrfair.disparity.gaps import extremes
-from asrfair.disparity.intervals import Rates, t_quantile
+from asrfair.disparity.intervals import Rates
 
 Pair = tuple[Floats, Floats]
 
@@ -61,64 +64,100 @@ def jackknife_extremes(
         rates: Group rates.
         compared: Groups that are compared, shape (R, G).
         level: Two-sided confidence.
-        rng: For the critical values of the maxima.
-        draws: Draws of the studentised maxima.
+        rng: For the critical values of the largest difference.
+        draws: Draws of it.
     """
     runs = rates.rate.shape[0]
     bounds = np.full((4, 2, runs), np.nan)
+    tail = (1.0 - level) / 2
     for run in range(runs):
-        use = np.flatnonzero(compared[run] & np.isfinite(rates.se_log[run]))
-        if len(use) < compared[run].sum() or len(use) == 0:
+        use = np.flatnonzero(compared[run])
+        groups = rates.estimate.map(lambda value, run=run, use=use: value[run, use])  # type: ignore[misc]
+        if len(use) == 0 or not groups.known.all():
             continue
-        rate, se, df = rates.rate[run, use], rates.se_log[run, use], rates.df[run, use]
-        bounds[3, :, run] = _macro(rate, se, df, level)
-        tail = (1.0 - level) / 2
-        upper = t_quantile(1.0 - tail, df)
-        lower = t_quantile((1.0 - tail) ** (1.0 / len(use)), df)
-        bounds[0, :, run] = (rate * np.exp(-lower * se)).max(), (rate * np.exp(upper * se)).max()
+        each = 1.0 - (1.0 - tail) ** (1.0 / len(use))
+        bounds[0, :, run] = limits(groups, each)[0].max(), limits(groups, tail)[1].max()
+        bounds[3, :, run] = mean_interval(groups, tail)
         if len(use) > 1:
-            bounds[1, :, run], bounds[2, :, run] = _pairs(rate, se, df, tail, rng, draws)
+            correlation = correlations(rates, run)[np.ix_(use, use)] if rates.grouping.spans else None
+            bounds[1, :, run], bounds[2, :, run] = _pairs(groups, tail, correlation, rng, draws)
     worst, gap, ratio, macro = ((pair[0], pair[1]) for pair in bounds)
     return ExtremeIntervals(worst=worst, gap=gap, ratio=ratio, macro=macro)
 
 
-def _macro(rate: Floats, se: Floats, df: Floats, level: float) -> tuple[float, float]:
-    parts = (rate * se) ** 2
-    variance = parts.sum()
-    freedom = variance**2 / (parts**2 / df).sum()
-    half = float(t_quantile(0.5 + level / 2, np.array(freedom)) * np.sqrt(variance) / rate.sum())
-    mean = float(rate.mean())
-    return mean * np.exp(-half), mean * np.exp(half)
+def mean_interval(groups: Estimate, tail: float) -> tuple[float, float]:
+    """Bounds of the mean of independent group rates (macro), on the log scale, shifted like those of a rate."""
+
+    def satterthwaite(parts: Floats) -> float:
+        return float(parts.sum() ** 2 / (parts**2 / groups.df).sum())
+
+    parts = groups.rate**2 * groups.variance
+    total = float(groups.rate.sum())
+    if total == 0:
+        return math.nan, math.nan
+    df = min(satterthwaite(parts), satterthwaite(groups.rate**2 / groups.effective))
+    variance = float(parts.sum()) / total**2
+    half = float(t_quantile(1.0 - tail, np.array(df))) * math.sqrt(variance)
+    mean = float(groups.rate.mean())
+    return mean * math.exp(min(variance - half, 0.0)), mean * math.exp(min(variance + half, 700.0))
+
+
+def correlations(rates: Rates, run: int) -> Floats:
+    """Correlation of the log rates of all groups of a run, shape (G, G): not 0 where groups share speakers."""
+    grouping = rates.grouping
+    speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
+    spread = np.zeros((len(grouping.names), len(speakers)))
+    spread[grouping.cell_group, column] = rates.influence[run]
+    with np.errstate(all="ignore"):
+        spread /= np.sqrt((spread**2).sum(axis=1, keepdims=True))
+    spread = np.nan_to_num(spread)
+    matrix: Floats = np.clip(spread @ spread.T, -1.0, 1.0)
+    return matrix
 
 
 def _pairs(
-    rate: Floats, se: Floats, df: Floats, tail: float, rng: np.random.Generator, draws: int
+    groups: Estimate, tail: float, correlation: Floats | None, rng: np.random.Generator, draws: int
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Bounds of the gap and of the ratio over all ordered pairs (g worse than h)."""
-    variance = se[:, None] ** 2 + se[None, :] ** 2
-    freedom = variance**2 / (se[:, None] ** 4 / df[:, None] + se[None, :] ** 4 / df[None, :])
-    upper = t_quantile(1.0 - tail, freedom)
-    lower = _range_quantile(se, df, 1.0 - tail, rng, draws)
-    difference = rate[:, None] - rate[None, :]
-    rise = rate[:, None] * np.expm1(upper * se[:, None])
-    fall = rate[None, :] * -np.expm1(-upper * se[None, :])
-    highest = (difference + np.sqrt(rise**2 + fall**2)).max()
-    fall = rate[:, None] * -np.expm1(-lower * se[:, None])
-    rise = rate[None, :] * np.expm1(lower * se[None, :])
-    lowest = max((difference - np.sqrt(rise**2 + fall**2)).max(), 0.0)
-    log_ratio = np.log(rate)[:, None] - np.log(rate)[None, :]
-    off = ~np.eye(len(rate), dtype=bool)
-    ratio_high = np.exp((log_ratio + upper * np.sqrt(variance))[off].max())
-    ratio_low = np.exp(max((log_ratio - lower * np.sqrt(variance)).max(), 0.0))
-    return (float(lowest), float(highest)), (float(ratio_low), float(ratio_high))
+    """Bounds of the gap and of the ratio over all ordered pairs (first worse than second)."""
+    first = groups.map(lambda value: value[:, None])
+    second = groups.map(lambda value: value[None, :])
+    between: Floats | float = 0.0 if correlation is None else correlation
+    size = len(groups.rate)
+    off = ~np.eye(size, dtype=bool)
+    critical = np.full((size, size), largest_difference(groups, correlation, 1.0 - tail, rng, draws))
+    highest = difference_bounds(first, second, tail, between)[1][off].max()
+    lowest = difference_bounds(first, second, tail, between, critical)[0][off].max()
+    ratio_high = ratio_bounds(first, second, tail, between)[1][off]
+    ratio_low = ratio_bounds(first, second, tail, between, critical)[0][off]
+    if not np.isfinite(ratio_high).all():
+        return (max(float(lowest), 0.0), float(highest)), (math.nan, math.nan)
+    return (max(float(lowest), 0.0), float(highest)), (max(float(ratio_low.max()), 1.0), float(ratio_high.max()))
 
 
-def _range_quantile(se: Floats, df: Floats, p: float, rng: np.random.Generator, draws: int) -> float:
-    """Quantile of the largest studentised difference between any two of several independent groups of equal truth."""
-    value = rng.standard_normal((draws, len(se))) * se
-    variance = se**2 * rng.chisquare(df, (draws, len(se))) / df
+def largest_difference(
+    groups: Estimate, correlation: Floats | None, p: float, rng: np.random.Generator, draws: int
+) -> float:
+    """Quantile of the largest studentised difference of log rates between any two of several groups of equal truth.
+
+    The studentised range of Tukey for groups of unequal spread and size: estimates and variance estimates are drawn.
+    Groups without errors have no log rate and take no part.
+    """
+    use = groups.variance > 0
+    se, df = np.sqrt(groups.variance[use]), groups.df[use]
+    if len(se) < 2:
+        return float(t_quantile(p, np.array(groups.df.min())))
+    value = rng.standard_normal((draws, len(se)))
+    if correlation is not None:
+        values, vectors = np.linalg.eigh(correlation[np.ix_(use, use)])
+        value = value @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    value *= se
+    spread = se * np.sqrt(rng.chisquare(df, (draws, len(se))) / df)
     largest = np.zeros(draws)
-    for g in range(len(se) - 1):
-        distance = np.abs(value[:, g, None] - value[:, g + 1 :]) / np.sqrt(variance[:, g, None] + variance[:, g + 1 :])
+    for one in range(len(se) - 1):
+        variance = spread[:, one, None] ** 2 + spread[:, one + 1 :] ** 2
+        if correlation is not None:
+            shared = correlation[np.ix_(use, use)][one, one + 1 :]
+            variance = np.maximum(variance - 2.0 * shared * spread[:, one, None] * spread[:, one + 1 :], 1e-300)
+        distance = np.abs(value[:, one, None] - value[:, one + 1 :]) / np.sqrt(variance)
         np.maximum(largest, distance.max(axis=1), out=largest)
     return float(np.quantile(largest, p))
