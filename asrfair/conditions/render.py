@@ -96,9 +96,10 @@ class _Chain:
         self.achieved: Achieved = {}
 
     def run(self, step: Step, effect: Effect) -> None:
-        traits, rate = effect.traits, self.clip.sample_rate_hz
+        rate = self.clip.sample_rate_hz
         seeded = partial(generator, self.seed, self.profile.name, self.clip.utterance_id, step.label)
         params = draw(step.params, seeded, "draw")
+        traits = effect.traits_of(params)
         context = EffectContext(
             utterance_id=self.clip.utterance_id,
             speaker_id=self.speaker_id,

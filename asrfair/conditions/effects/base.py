@@ -45,6 +45,8 @@ EFFECTS: dict[str, str] = {
     "clip": "asrfair.conditions.effects.gain:ClipEffect",
     "agc": "asrfair.conditions.effects.gain:AgcEffect",
     "pad_silence": "asrfair.conditions.effects.padding:PadSilenceEffect",
+    "audiomentations": "asrfair.conditions.effects.augment:AudiomentationsEffect",
+    "callable": "asrfair.conditions.effects.plugin:CallableEffect",
 }
 """Name → ``module:attribute`` of an ``Effect`` class, imported on use."""
 
@@ -234,6 +236,10 @@ class Effect(ABC):
             InputError: A parameter is unknown, missing or out of bounds; names the file and line.
         """
         return toml.validate(self.params, dict(data), at=at)
+
+    def traits_of(self, params: Any) -> EffectTraits:  # noqa: ARG002 -- for those whose traits depend on them
+        """Return the traits with these parameters."""
+        return self.traits
 
     def inspect(self, params: EffectParams, folder: Path) -> Inspection:  # noqa: ARG002 -- for those that read files
         """Look once at what the parameters name (files, libraries), before anything is rendered.
