@@ -218,6 +218,9 @@ def _transform(name: str, parameters: str) -> Any:
                 f"the transform {name} has no such parameter", value=key, remedy=did_you_mean(key, accepted)
             )
     try:
+        if "import pyroomacoustics" in inspect.getsource(inspect.getmodule(kind) or kind):
+            # Imported at the first call it would miss the seed of that call.
+            importlib.import_module("pyroomacoustics")
         with seeded_globals(0):
             return kind(**given)
     except ImportError as error:
