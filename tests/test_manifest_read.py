@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -212,9 +211,9 @@ def test_links_out_of_the_folder_are_refused_unless_allowed(tmp_path: Path) -> N
     (inside / "real").mkdir(parents=True)
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "a.wav").write_bytes(b"x")
-    os.symlink(tmp_path / "secret" / "a.wav", inside / "link.wav")
-    os.symlink(tmp_path / "secret", inside / "folder")
-    os.symlink(inside / "real", inside / "alias")
+    (inside / "link.wav").symlink_to(tmp_path / "secret" / "a.wav")
+    (inside / "folder").symlink_to(tmp_path / "secret")
+    (inside / "alias").symlink_to(inside / "real")
     for audio in ("link.wav", "folder/a.wav", "./folder/../link.wav", str(inside / "link.wav")):
         path = _table(inside, f"u,s,x,{audio},,,,,,,")
         assert "leaves" in _refused(path).message

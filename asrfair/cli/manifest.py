@@ -80,8 +80,8 @@ def _as_problem(error: InputError, path: Path) -> Problem:
 def _problem_line(problem: Problem) -> str:
     where = printable(str(problem.file), limit=500) + (f":{problem.row}" if problem.row is not None else "")
     severity = click.style(problem.severity, fg="red" if problem.severity == "error" else "yellow", bold=True)
-    column = f" (column {printable(problem.column, limit=80)!r})" if problem.column else ""
-    value = f" [value: {printable(problem.value, limit=120)!r}]" if problem.value else ""
+    column = f" (column '{printable(problem.column, limit=80)}')" if problem.column else ""
+    value = f" [value: '{printable(problem.value, limit=120)}']" if problem.value else ""
     remedy = f". {printable(problem.remedy, limit=500)}" if problem.remedy else ""
     return f"{where}: {severity}: {printable(problem.message, limit=1000)}{column}{value}{remedy}"
 

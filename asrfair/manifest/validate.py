@@ -153,7 +153,7 @@ def _check_times(manifest: Manifest, notes: Notes) -> None:
                 "Name the file, or give a reason in the column exclude",
                 severity="warning",
             )
-    else:
+    elif not any(problem.column == manifest.columns.get("audio", "audio") for problem in manifest.structural):
         notes.add_general("audio", "no row has audio: only given transcripts can be scored", "Add the column audio")
     with np.errstate(invalid="ignore"):
         length = end - np.where(np.isnan(start), 0.0, start)
