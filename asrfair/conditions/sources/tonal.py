@@ -40,13 +40,18 @@ def harmonic_tone(
     base = 2 * np.pi * frequency_hz / sample_rate_hz * np.arange(size)
     if wobble is not None:
         base = base + wobble
+    turn = np.exp(1j * base)
+    power_of_turn = np.ones(size, dtype=np.complex128)
     tone = np.zeros(size)
     power = 0.0
     for order, (level, phase) in enumerate(zip(levels_db, phases, strict=True), start=1):
+        if order * frequency_hz >= sample_rate_hz / 2:
+            break
+        power_of_turn *= turn
         gain = 10 ** (level / 20)
-        if order * frequency_hz >= sample_rate_hz / 2 or gain <= 0:
-            continue
-        tone += gain * np.sin(order * base + phase)
+        # The imaginary part of gain · exp(i phase) · exp(i order base).
+        tone += (gain * np.sin(phase)) * power_of_turn.real
+        tone += (gain * np.cos(phase)) * power_of_turn.imag
         power += gain**2 / 2
     return tone / np.sqrt(power) if power > 0 else tone
 
