@@ -54,7 +54,11 @@ OVERDISPERSED = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """Scored utterances of the compared groups; groups are renumbered 0…, reference included."""
+    """Scored utterances of the compared groups; groups are renumbered 0…, reference included.
+
+    ``rate`` is each group's pooled rate as in ``disparity.csv``. Rows without reference words (speech was recognised
+    where there is none) count in it; a regression, whose offset is log words, leaves them out.
+    """
 
     index: npt.NDArray[np.int64]
     errors: Floats
@@ -62,6 +66,7 @@ class _Rows:
     speaker: npt.NDArray[np.int64]
     group: npt.NDArray[np.int64]
     names: tuple[str, ...]
+    rate: Floats
     reference: int
 
 
@@ -118,6 +123,7 @@ def _rows(frame: Frame, grouping: Grouping, rates: Rates, run: int, groups: Grou
         speaker=frame.speaker[index].astype(np.int64),
         group=new[group[index]],
         names=names,
+        rate=rates.rate[run][old],
         reference=reference,
     )
 
@@ -125,7 +131,6 @@ def _rows(frame: Frame, grouping: Grouping, rates: Rates, run: int, groups: Grou
 def adjust(rows: _Rows, covariates: Sequence[Covariate], *, confidence: float) -> list[dict[str, object]]:
     """Fit both models and match; return one record a group other than the reference group."""
     columns = make_columns(covariates, rows.index, rows.group, rows.words)
-    raw = np.bincount(rows.group, weights=rows.errors) / np.bincount(rows.group, weights=rows.words)
     used = [c for c in covariates if c.name in columns.used]
     matched = match(
         errors=rows.errors,
@@ -141,9 +146,7 @@ def adjust(rows: _Rows, covariates: Sequence[Covariate], *, confidence: float) -
     except (ArithmeticError, np.linalg.LinAlgError):
         models = None
     return [
-        _record(rows, g, raw, columns, matched[g], models, confidence)
-        for g in range(len(rows.names))
-        if g != rows.reference
+        _record(rows, g, columns, matched[g], models, confidence) for g in range(len(rows.names)) if g != rows.reference
     ]
 
 
@@ -177,7 +180,6 @@ def _fit(rows: _Rows, columns: Columns) -> _Models:
 def _record(
     rows: _Rows,
     group: int,
-    raw: Floats,
     columns: Columns,
     matched: Matched,
     models: _Models | None,
@@ -187,7 +189,7 @@ def _record(
     record: dict[str, object] = {
         "group": rows.names[group],
         "reference_group": rows.names[rows.reference],
-        "raw_ratio": raw[group] / raw[rows.reference],
+        "raw_ratio": rows.rate[group] / rows.rate[rows.reference],
         "matched_ratio": matched.ratio,
         "matched_ci_low": matched.ci_low,
         "matched_ci_high": matched.ci_high,
