@@ -64,8 +64,9 @@ def packages() -> dict[str, str]:
             continue
         found[key] = distribution.version
         for requirement in distribution.requires or ():
-            # Extras of asrfair count (an engine may need them); extras of other packages do not.
-            if key == "asrfair" or "extra ==" not in requirement.replace("extra==", "extra =="):
+            # Extras of asrfair count (an engine may need them) but not its tools; extras of other packages do not.
+            marker = requirement.partition(";")[2].replace(" ", "")
+            if "extra==" not in marker or (key == "asrfair" and "extra==\"dev\"" not in marker.replace("'", "\"")):
                 match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
                 if match:
                     pending.append(match.group())

@@ -1,0 +1,388 @@
+"""Transcribes a manifest with several engines under several conditions, into a run folder; resumes what was cut off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asrfair import __version__
+from asrfair.conditions import RenderContext
+from asrfair.engines import Engine, EngineContext, EngineTraits, traits_of
+from asrfair.engines.table import load_class
+from asrfair.errors import InputError
+from asrfair.journal import Event, Journal, begin_anew, row_of
+from asrfair.progress import Progress
+from asrfair.provenance import usable_cores
+from asrfair.transcribe.finalise import finalise
+from asrfair.transcribe.plan import Plan, Roster, make_roster, pending, plan_batches
+from asrfair.transcribe.pool import IteratorSource, Pool, Ready
+from asrfair.transcribe.summary import EngineSummary, TranscribeSummary
+from asrfair.transcribe.work import Done, Job, Lost, Preparer, Setup, lost_row, recognise
+from asrfair.transcribe.workers import AHEAD_OF_ENGINE, FEEDER_AHEAD, Lookup, fed_worker, start_engine, whole_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from asrfair.conditions import Condition
+    from asrfair.manifest import Manifest
+    from asrfair.types import EngineSpec, Utterance
+
+ROWS_AT_A_TIME = 512
+"""Rows of the manifest that are turned into utterances at a time: what is in flight stays bounded."""
+
+
+def transcribe(
+    manifest: Manifest,
+    engines: Sequence[EngineSpec],
+    conditions: Sequence[Condition],
+    run: Path,
+    *,
+    seed: int = 1,
+    workers: int | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+    base: Path | None = None,
+    retry_errors: bool = False,
+    shard: tuple[int, int] = (0, 1),
+) -> TranscribeSummary:
+    """Transcribe every utterance that is not excluded, with every engine, under every condition.
+
+    Writes the journal while it works and ``utterances``, ``hypotheses``, ``achieved`` and ``timings`` (``.parquet``)
+    at the end. All but ``timings`` are the same bytes for the same work, whatever the number of workers, the order of
+    the manifest's rows, kills and resumes.
+
+    Args:
+        manifest: The manifest.
+        engines: Engines with labels of their own.
+        conditions: Conditions with names of their own.
+        run: The run folder; made if need be, resumed if it holds this run.
+        seed: Seed of everything that is drawn.
+        workers: Worker processes; ``None`` is one a core.
+        fresh: Throw away what the journal holds.
+        progress: Whether to show progress on standard error.
+        base: The folder that relative paths in engine options start from; the current one by default.
+        retry_errors: On a resume, try those again that ended in an error.
+        shard: ``(i, n)``: only every n-th batch, from the i-th on, counted from 0.
+
+    Raises:
+        InputError: The folder holds another run (or is in use), or a name or option is wrong.
+        EngineError: An engine cannot start or has failed as a whole. What was recorded stays and is resumed.
+        KeyboardInterrupt: Ctrl-C, or a termination signal; likewise.
+    """
+    start = time.monotonic()
+    workers = workers if workers is not None else usable_cores()
+    _check(engines, conditions, workers, shard)
+    context = EngineContext(
+        seed=seed, conditions=tuple(condition.name for condition in conditions), base=base or Path.cwd()
+    )
+    traits = {spec.label: traits_of(spec, context) for spec in engines}
+    if fresh:
+        begin_anew(run)
+    with Journal(run) as journal, _terminable():
+        journal.check(_fingerprints(manifest, engines, traits, conditions, context, shard))
+        if retry_errors:
+            journal.forget_errors()
+        resumed = sum(journal.counts().values())
+        todo = _Run(
+            manifest=manifest,
+            journal=journal,
+            conditions=tuple(conditions),
+            context=context,
+            seed=seed,
+            workers=workers,
+            shard=shard,
+            roster=make_roster(manifest, journal, audio=any(t.needs_audio for t in traits.values())),
+            progress=progress,
+            measured=next((spec.label for spec in engines if traits[spec.label].needs_audio), None),
+        )
+        summaries = {spec.label: todo.engine(spec, traits[spec.label]) for spec in engines}
+        finalise(
+            journal, manifest, run, engines=[spec.label for spec in engines], conditions=[c.name for c in conditions]
+        )
+        return TranscribeSummary(
+            engines=summaries,
+            counts=journal.counts(),
+            resumed=resumed,
+            wall_s=time.monotonic() - start,
+            workers=workers,
+            events=tuple(journal.events()),
+        )
+
+
+class _Run:
+    """What the engines of one run share."""
+
+    def __init__(
+        self,
+        *,
+        manifest: Manifest,
+        journal: Journal,
+        conditions: tuple[Condition, ...],
+        context: EngineContext,
+        seed: int,
+        workers: int,
+        shard: tuple[int, int],
+        roster: Roster,
+        progress: bool,
+        measured: str | None,
+    ) -> None:
+        self.manifest = manifest
+        self.journal = journal
+        self.conditions = conditions
+        self.context = context
+        self.seed = seed
+        self.workers = workers
+        self.shard = shard
+        self.roster = roster
+        self.progress = progress
+        self.measured = measured
+
+    def engine(self, spec: EngineSpec, traits: EngineTraits) -> EngineSummary:
+        """Do what is left to do for one engine."""
+        started = time.monotonic()
+        plan = plan_batches(self.roster.durations_s, max_batch=traits.max_batch, max_padded_s=traits.max_padded_s)
+        summary = EngineSummary(
+            label=spec.label,
+            name=spec.name,
+            options=public_options(spec, self.context.base),
+            batches=len(plan),
+            padding_efficiency=plan.padding_efficiency(self.roster.durations_s),
+        )
+        left = np.stack([pending(self.roster, self.journal.done(spec.label, c.name)) for c in self.conditions], axis=1)
+        mine = np.concatenate([plan[n] for n in range(self.shard[0], len(plan), self.shard[1])] or [plan.order[:0]])
+        left[np.setdiff1d(np.arange(len(left)), mine)] = False
+        rows = int(left.sum())
+        if rows:
+            setup = self._setup(spec, traits)
+            display = Progress(
+                rows,
+                total_s=float((left.sum(axis=1) * self.roster.durations_s).sum()) if traits.needs_audio else 0.0,
+                description=spec.label,
+                enabled=self.progress,
+            )
+            with display:
+                self._work(setup, plan, left, summary, display)
+            self.journal.flush()
+        summary.fingerprint = self.journal.engine_fingerprint(spec.label)
+        summary.wall_s = time.monotonic() - started
+        return summary
+
+    def _setup(self, spec: EngineSpec, traits: EngineTraits) -> Setup:
+        rendered = traits.needs_audio and any(condition.profile is not None for condition in self.conditions)
+        return Setup(
+            spec=spec,
+            context=self.context,
+            traits=traits,
+            conditions=self.conditions,
+            seed=self.seed,
+            corpus=RenderContext.of(self.manifest.utterances()) if rendered else RenderContext(),
+            measure=spec.label == self.measured,
+        )
+
+    def _work(
+        self, setup: Setup, plan: Plan, left: npt.NDArray[np.bool_], summary: EngineSummary, display: Progress
+    ) -> None:
+        label = setup.spec.label
+        jobs = self._jobs(plan, left)
+        if setup.traits.parallel == "inline":
+            for answer in self._inline(setup, jobs):
+                self._take(label, answer, None, summary, display)
+            return
+        count = max(1, min(self.workers, int(left.any(axis=1).sum())))
+        target: Callable[..., None]
+        if setup.traits.parallel == "processes":
+            setups = [replace(setup, context=replace(setup.context, threads=1)) for _ in range(count)]
+            target, ahead = whole_worker, 2
+        else:
+            devices = setup.traits.devices if setup.traits.parallel == "device" else ("",)
+            feeders = max(1, -(-count // len(devices)))
+            threads = max(1, usable_cores() // len(devices))
+            setups = [
+                replace(setup, feeders=feeders, context=replace(setup.context, device=device, threads=threads))
+                for device in devices
+            ]
+            target, ahead = fed_worker, feeders * FEEDER_AHEAD + AHEAD_OF_ENGINE + setup.traits.concurrency
+        summary.workers = count if target is whole_worker else len(setups) * (feeders + 1)
+        fed = target is fed_worker
+        with Pool(target, setups, ahead=ahead, one_thread=not fed, daemon=not fed) as pool:
+            for message in pool.run(IteratorSource(jobs)):
+                self._take(label, message, pool, summary, display)
+            summary.replaced_workers = pool.replaced
+
+    def _inline(self, setup: Setup, jobs: Iterator[Job]) -> Iterator[Ready | Done]:
+        """Work in this process, without any worker."""
+        lookup = Lookup()
+        engine = start_engine(setup, lookup)
+        try:
+            yield Ready(payload=engine.fingerprint())
+            self._leftovers(setup.spec.label, engine)  # first: on a resume, nothing else may be left to do
+            preparer = Preparer(setup)
+            for job in jobs:
+                lookup.add(job.utterances)
+                for batch in preparer.prepare(job):
+                    yield recognise(engine, batch)
+        finally:
+            engine.close()
+
+    def _leftovers(self, label: str, engine: Engine) -> None:
+        """Record what an engine has beyond what it was asked for: rows of a file for unknown or repeated ids."""
+        leftovers = getattr(engine, "leftovers", None)
+        if leftovers is None or self.shard[0]:
+            return
+        for condition in self.conditions:
+            seen: dict[str, int] = {}
+            rows = []
+            for hypothesis in leftovers(condition.name):
+                seen[hypothesis.utterance_id] = seen.get(hypothesis.utterance_id, 0) + 1
+                rows.append(row_of(hypothesis, copy=seen[hypothesis.utterance_id]))
+            self.journal.record(label, condition.name, rows)
+
+    def _take(self, label: str, message: object, pool: Pool | None, summary: EngineSummary, display: Progress) -> None:
+        """Record one message of a worker."""
+        if isinstance(message, Ready):
+            self.journal.check_engine(label, message.payload)
+        elif isinstance(message, Done):
+            condition = self.conditions[message.condition].name
+            self.journal.record(label, condition, message.rows, message.achieved)
+            for split in message.splits:
+                self._note(label, condition, message.rows[0].utterance_id, "batch_split", split)
+            summary.results += len(message.rows)
+            summary.audio_s += message.audio_s
+            summary.stages.add(message.times)
+            display.advance(len(message.rows), message.audio_s)
+        elif isinstance(message, Lost):
+            condition = self.conditions[message.condition].name
+            utterances = message.job.utterances
+            self._note(label, condition, utterances[0].utterance_id, "worker_killed", message.reason)
+            if len(utterances) == 1 or pool is None:
+                self.journal.record(label, condition, [lost_row(u.utterance_id, message.reason) for u in utterances])
+                summary.results += len(utterances)
+                display.advance(len(utterances))
+                return
+            for utterance in utterances:  # one of them is to blame; the others shall not suffer for it
+                pool.push(Job(number=self._fresh_number(), utterances=(utterance,), conditions=(message.condition,)))
+
+    _singles = 0
+
+    def _fresh_number(self) -> int:
+        self._singles += 1
+        return -self._singles
+
+    def _note(self, engine: str, condition: str, utterance_id: str, kind: str, detail: str) -> None:
+        self.journal.note(
+            Event(engine=engine, condition=condition, utterance_id=utterance_id, kind=kind, detail=detail)
+        )
+
+    def _jobs(self, plan: Plan, left: npt.NDArray[np.bool_]) -> Iterator[Job]:
+        """Yield what is left to do, whole batches only, in the plan's order."""
+        block: list[tuple[int, npt.NDArray[np.int64], tuple[int, ...]]] = []
+        size = 0
+        for number in range(self.shard[0], len(plan), self.shard[1]):
+            positions = plan[number]
+            open_ = np.flatnonzero(left[positions].any(axis=0))
+            if len(open_):
+                block.append((number, positions, tuple(open_.tolist())))
+                size += len(positions)
+            if size >= ROWS_AT_A_TIME:
+                yield from self._built(block)
+                block, size = [], 0
+        yield from self._built(block)
+
+    def _built(self, block: list[tuple[int, npt.NDArray[np.int64], tuple[int, ...]]]) -> Iterator[Job]:
+        if not block:
+            return
+        rows = self.roster.rows[np.concatenate([positions for _, positions, _ in block])]
+        utterances: Iterator[Utterance] = replace(self.manifest, table=self.manifest.table.iloc[rows]).utterances()
+        for number, positions, conditions in block:
+            yield Job(number=number, utterances=tuple(next(utterances) for _ in positions), conditions=conditions)
+
+
+def _check(
+    engines: Sequence[EngineSpec], conditions: Sequence[Condition], workers: int, shard: tuple[int, int]
+) -> None:
+    for names, what in (
+        ([spec.label for spec in engines], "engine label"),
+        ([condition.name for condition in conditions], "condition"),
+    ):
+        if not names:
+            raise InputError(f"a run needs at least one {what.split()[0]}")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"the {what} {twice!r} is used twice", remedy="Give each a name of its own")
+    if workers < 1:
+        raise InputError("at least one worker is needed", value=workers)
+    if not 0 <= shard[0] < shard[1]:
+        raise InputError("a shard is i of n with 0 ≤ i < n", value=shard)
+
+
+def public_options(spec: EngineSpec, base: Path) -> dict[str, Any]:
+    """Return an engine's options without secrets, and with paths below ``base`` made relative to it."""
+    secret: frozenset[str] = getattr(load_class(spec.name), "secret_options", frozenset())
+    root = f"{base.resolve()}/"
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, Path):
+            value = str(value)
+        if isinstance(value, str):
+            return value.removeprefix(root)
+        if isinstance(value, dict):
+            return {str(key): shown(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [shown(item) for item in value]
+        return value
+
+    return {key: shown(value) for key, value in spec.options.items() if key not in secret}
+
+
+def _fingerprints(
+    manifest: Manifest,
+    engines: Sequence[EngineSpec],
+    traits: Mapping[str, EngineTraits],
+    conditions: Sequence[Condition],
+    context: EngineContext,
+    shard: tuple[int, int],
+) -> dict[str, str]:
+    """Return what a resume must share with what was begun, by a name that people understand."""
+    found = {
+        "asrfair's version": __version__,
+        "the manifest": manifest.fingerprint,
+        "the seed": str(context.seed),
+        "the shard": f"{shard[0]}/{shard[1]}",
+    }
+    for spec in engines:
+        stated = asdict(traits[spec.label])
+        planned = {key: stated[key] for key in ("sample_rate_hz", "needs_audio", "max_batch", "max_padded_s")}
+        content = [spec.name, public_options(spec, context.base), planned]
+        text = json.dumps(content, sort_keys=True, default=str)
+        found[f"engine {spec.label!r}"] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    for condition in conditions:
+        found[f"condition {condition.name!r}"] = condition.fingerprint
+    return found
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a termination signal (a batch system's, say) end the run as Ctrl-C does: resumable."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:  # noqa: ARG001 -- a signal handler's arguments
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
