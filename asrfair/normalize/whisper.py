@@ -39,25 +39,26 @@ _PERIOD = re.compile(r"\.([^0-9]|$)")
 _LETTER_DIGIT = re.compile(r"([a-z])([0-9])")
 _DIGIT_LETTER = re.compile(r"([0-9])([a-z])")
 _DIGIT_SUFFIX = re.compile(r"([0-9])\s+(st|nd|rd|th|s)\b")
-_SUFFIX = re.compile(r"(?:st|nd|rd|th|s)\b")
+_SUFFIX_WORD = re.compile(r"(?:st|nd|rd|th|s)\b")
 _SYMBOL = re.compile(r"[.$¢€£]([^0-9])")
 _PERCENT = re.compile(r"([^0-9])%")
 _SPACES = re.compile(r"\s+")
 
 
+# What a token may need besides its own rules, or-ed over the tokens of a text.
+_NUMBERS = 1  # a word of it takes part in numbers
+_JOINS = 2  # it starts with an apostrophe, which takes the space before it away
+_SUFFIX = 4  # its first word is one that a digit before it attracts
+_HALF = 8  # it holds the word "half"
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """What one token becomes before numbers are read.
-
-    ``plain`` is the final text where no word of the token takes part in numbers, else ``None``. ``joins`` marks an
-    apostrophe in front, ``suffix`` a first word that a digit before it would attract, ``half`` the word *half*.
-    """
+    """What one token becomes before numbers are read; ``plain`` is the final text unless ``needs`` has numbers."""
 
     words: tuple[str, ...]
-    plain: str | None
-    joins: bool
-    suffix: bool
-    half: bool
+    plain: str
+    needs: int
 
 
 class _Characters(dict[int, str]):
@@ -96,6 +97,7 @@ class WhisperEnglish:
         published = EnglishTextNormalizer()
         self._fillers = re.compile(published.ignore_patterns)
         self._replacers = [(re.compile(pattern), new) for pattern, new in published.replacers.items()]
+        self._any_replacer = re.compile("|".join(published.replacers))
         self._numbers = published.standardize_numbers
         self._number_words: set[str] = self._numbers.words
         self._spellings: dict[str, str] = published.standardize_spellings.mapping
@@ -120,22 +122,22 @@ class WhisperEnglish:
 
     def _by_token(self, text: str, tokens: list[str]) -> str | None:
         """Put a text together from its tokens, or return ``None`` where a rule reaches across them."""
-        entries = [self._token(token) for token in tokens]
-        if any(entry.joins for entry in entries):
+        entries, needs = self._look_up(tokens)
+        if needs & _JOINS:
             text = _SPACE_APOSTROPHE.sub("'", self._fillers.sub("", text))
             if _TENSES.search(text):
                 return None
-            entries = [self._token(token) for token in text.split()]
-        if any(entry.half for entry in entries) and any("and" in entry.words for entry in entries):
+            entries, needs = self._look_up(text.split())
+        if needs & _HALF and any("and" in entry.words for entry in entries):
             return None
-        if all(entry.plain is not None for entry in entries):
-            return " ".join(entry.plain for entry in entries if entry.plain)
-        if any(entry.suffix for entry in entries):
+        if not needs & _NUMBERS:
+            return " ".join([entry.plain for entry in entries if entry.plain])
+        if needs & _SUFFIX:
             return None
         out: list[str] = []
         run: list[str] = []
         for entry in entries:
-            if entry.plain is None:
+            if entry.needs & _NUMBERS:
                 for word in entry.words:
                     if self._is_plain(word):
                         self._end_run(run, out)
@@ -173,15 +175,22 @@ class WhisperEnglish:
         text = self._numbers.postprocess(" ".join(w for w in self._numbers.process_words(words) if w is not None))
         return " ".join(self._spellings.get(word, word) for word in text.split())
 
-    def _token(self, token: str) -> _Token:
-        entry = self._tokens.get(token)
-        if entry is None:
-            entry = self._read_token(token)
-            if len(self._tokens) < _MEMORY and len(token) < 100:
-                self._tokens[token] = entry
-                if entry.plain is not None and not entry.joins and not entry.half:
-                    self._plain[token] = entry.plain
-        return entry
+    def _look_up(self, tokens: list[str]) -> tuple[list[_Token], int]:
+        """Return what the tokens become, and what any of them needs."""
+        known = self._tokens
+        entries: list[_Token] = []
+        needs = 0
+        for token in tokens:
+            entry = known.get(token)
+            if entry is None:
+                entry = self._read_token(token)
+                if len(known) < _MEMORY and len(token) < 100:
+                    known[token] = entry
+                    if not entry.needs & ~_SUFFIX:
+                        self._plain[token] = entry.plain
+            entries.append(entry)
+            needs |= entry.needs
+        return entries, needs
 
     def _read_token(self, token: str) -> _Token:
         text = self._fillers.sub("", token)
@@ -189,17 +198,22 @@ class WhisperEnglish:
         text = self._to_letters(text)
         text = _DIGIT_LETTER.sub(r"\1 \2", _LETTER_DIGIT.sub(r"\1 \2", text))
         words = tuple(_DIGIT_SUFFIX.sub(r"\1\2", text).split())
-        half = "half" in words
-        suffix = bool(words and _SUFFIX.match(words[0]))
+        needs = _JOINS if joins else 0
+        if "half" in words:
+            needs |= _HALF
+        if words and _SUFFIX_WORD.match(words[0]):
+            needs |= _SUFFIX
         # "and" alone never changes; whether it belongs to a number is seen where there are numbers.
-        simple = all(self._is_plain(word) for word in words) or words == ("and",)
-        plain = " ".join(self._spellings.get(word, word) for word in words) if simple else None
-        return _Token(words=words, plain=plain, joins=joins, suffix=suffix, half=half)
+        if not (all(self._is_plain(word) for word in words) or words == ("and",)):
+            needs |= _NUMBERS
+        plain = " ".join([self._spellings.get(word, word) for word in words])
+        return _Token(words=words, plain=plain, needs=needs)
 
     def _to_letters(self, text: str) -> str:
         """Apply contractions and titles, then commas, periods, symbols and diacritics, in the published order."""
-        for pattern, new in self._replacers:
-            text = pattern.sub(new, text)
+        if self._any_replacer.search(text):
+            for pattern, new in self._replacers:
+                text = pattern.sub(new, text)
         text = _PERIOD.sub(r" \1", _DIGIT_COMMA.sub(r"\1\2", text))
         return unicodedata.normalize("NFKD", text).translate(self._characters)
 

@@ -73,7 +73,7 @@ class Scorer:
         self._terms = KeyTerms(key_terms, self._normalizer.words) if key_terms else None
         rules = self._normalizer.variants
         self._variants = Variants(rules, self._normalizer.words) if rules else None
-        self._known: dict[str, list[str]] = {}
+        self._known: dict[str, str] = {}
         self._sites: dict[str, list[Site]] = {}
 
     def score(self, task: Task) -> TaskResult:
@@ -113,21 +113,22 @@ class Scorer:
                 detail = f"{len(hypothesis)} words for {len(reference)}"
                 notes.append((row, "length_out_of_proportion", detail))
         return TaskResult(
-            words=np.array(words, np.int32).reshape(size, 4),
-            characters=np.array(characters, np.int32).reshape(size, 4),
+            words=_array(words),
+            characters=_array(characters),
             terms=terms,
             notes=notes,
             readings=chosen_readings,
         )
 
     def _words(self, text: str) -> list[str]:
-        found = self._known.get(text)
-        if found is None:
-            found = self._normalizer.words(text)
-            if len(self._known) >= _MEMORY:
-                self._known.clear()
-            if len(text) < 1000:
-                self._known[text] = found
+        known = self._known.get(text)
+        if known is not None:
+            return known.split(" ") if known else []
+        found = self._normalizer.words(text)
+        if len(self._known) >= _MEMORY:
+            self._known.clear()
+        if len(text) < 1000:
+            self._known[text] = " ".join(found)
         return found
 
     def _best_reading(self, texts: tuple[str, ...], hypothesis: list[str]) -> tuple[list[str], tuple[Reading, ...]]:
@@ -162,6 +163,11 @@ class Scorer:
             if len(self._sites) < _MEMORY:
                 self._sites[text] = sites
         return sites
+
+
+def _array(counts: list[Counts]) -> npt.NDArray[np.int32]:
+    flat = itertools.chain.from_iterable(counts)
+    return np.fromiter(flat, np.int32, 4 * len(counts)).reshape(len(counts), 4)
 
 
 def _settle(reference: list[str], sites: list[Site], hypothesis: list[str]) -> tuple[int, list[str]]:

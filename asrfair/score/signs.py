@@ -39,34 +39,44 @@ def find_loop(hypothesis: Sequence[str], reference: Sequence[str] = ()) -> Loop 
         reference: Normalized words.
     """
     size = len(hypothesis)
-    if size < MIN_LOOP_WORDS or size - len(set(hypothesis)) < MIN_LOOP_WORDS - MIN_LOOP_WORDS // MIN_REPEATS:
+    # Four repeats of a phrase over eight words or more leave at least six words that were said before.
+    if size < MIN_LOOP_WORDS or size - len(set(hypothesis)) < 6:
         return None
     best: tuple[int, Loop] | None = None
     for width in range(1, min(MAX_PHRASE_WORDS, size // MIN_REPEATS) + 1):
-        start, run = _longest_run(hypothesis, width)
-        covered = run + width if run else 0
-        repeats = covered // width
-        enough = repeats >= MIN_REPEATS and covered >= MIN_LOOP_WORDS
-        if enough and (best is None or covered > best[0] + width):
-            best = covered, Loop(phrase=tuple(hypothesis[start : start + width]), repeats=repeats, start=start)
+        if best is not None and best[0] + width >= size:
+            break
+        start, covered = _longest_repetition(hypothesis, width)
+        if covered and (best is None or covered > best[0] + width):
+            phrase = tuple(hypothesis[start : start + width])
+            best = covered, Loop(phrase=phrase, repeats=covered // width, start=start)
     if best is None:
         return None
     loop = best[1]
     return None if 2 * _repeats(loop.phrase, reference) >= loop.repeats else loop
 
 
-def _longest_run(words: Sequence[str], width: int) -> tuple[int, int]:
-    """Return start and length of the longest stretch in which each word equals the one ``width`` words on."""
-    best_start = best = start = length = 0
-    for position in range(len(words) - width):
+def _longest_repetition(words: Sequence[str], width: int) -> tuple[int, int]:
+    """Return start and length in words of the longest stretch that repeats ``width`` words often enough to be a loop.
+
+    In such a stretch at least ``needed`` words in a row equal the one ``width`` words on, so looking at every
+    ``needed``-th word finds them all.
+    """
+    end = len(words) - width
+    needed = max((MIN_REPEATS - 1) * width, MIN_LOOP_WORDS - width)
+    best_start = best = 0
+    position = needed - 1
+    while position < end:
         if words[position] == words[position + width]:
-            if length == 0:
-                start = position
-            length += 1
-            if length > best:
-                best_start, best = start, length
-        else:
-            length = 0
+            start, stop = position, position + 1
+            while start > 0 and words[start - 1] == words[start - 1 + width]:
+                start -= 1
+            while stop < end and words[stop] == words[stop + width]:
+                stop += 1
+            if stop - start >= needed and stop - start + width > best:
+                best_start, best = start, stop - start + width
+            position = stop
+        position += needed
     return best_start, best
 
 
