@@ -87,7 +87,12 @@ def row_of(hypothesis: Hypothesis, *, latency_s: float | None = None, copy: int 
     if status == "ok" and not text.strip():
         status = "empty"
     words = [
-        [clean_text(word.word), _finite(word.start_s), _finite(word.end_s), _finite(word.confidence)]
+        {
+            "word": clean_text(word.word),
+            "start_s": _finite(word.start_s),
+            "end_s": _finite(word.end_s),
+            "confidence": _finite(word.confidence),
+        }
         for word in hypothesis.words
     ]
     return Row(

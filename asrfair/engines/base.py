@@ -25,6 +25,8 @@ from asrfair.tomlfile import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import pandas as pd
+
     from asrfair.types import Clip, EngineSpec, Hypothesis, Utterance
 
 Parallel = Literal["processes", "threads", "device", "inline"]
@@ -80,6 +82,7 @@ class EngineContext:
         threads: Processor threads that this engine may use.
         utterance: Looks up an utterance that is being transcribed: for engines that need its reference or
             attributes (``fake``). A recogniser has no business with it.
+        table: The manifest's table, for ``inline`` engines only.
     """
 
     seed: int = 1
@@ -88,6 +91,7 @@ class EngineContext:
     device: str = "cpu"
     threads: int = 1
     utterance: Callable[[str], Utterance] = _no_utterance
+    table: pd.DataFrame | None = None
 
     def path(self, value: str | Path) -> Path:
         """Return an option's path, taken from ``base`` if it is relative."""

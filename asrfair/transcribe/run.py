@@ -223,7 +223,8 @@ class _Run:
     def _inline(self, setup: Setup, jobs: Iterator[Job]) -> Iterator[Ready | Done]:
         """Work in this process, without any worker."""
         lookup = Lookup()
-        engine = start_engine(setup, lookup)
+        context = replace(setup.context, table=self.manifest.table)
+        engine = start_engine(replace(setup, context=context), lookup)
         try:
             yield Ready(payload=engine.fingerprint())
             self._leftovers(setup.spec.label, engine)  # first: on a resume, nothing else may be left to do
