@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pydantic
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import pandas as pd
+Columns: TypeAlias = dict[str, list[Any]]
 
 
 class PrecomputedOptions(pydantic.BaseModel):
@@ -47,7 +47,7 @@ class Precomputed(EngineBase):
     def __init__(self, spec: EngineSpec, context: EngineContext) -> None:
         super().__init__(spec, context)
         self._paths = _paths(spec, context)
-        self._loaded: tuple[str, pd.DataFrame, dict[str, int]] | None = None
+        self._loaded: tuple[str, Columns, dict[str, int]] | None = None
 
     @classmethod
     def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
@@ -60,29 +60,30 @@ class Precomputed(EngineBase):
         return [self._find(clip.condition, clip.utterance_id) for clip in clips]
 
     def _find(self, condition: str, utterance_id: str) -> Hypothesis:
-        frame, rows = self._table(condition)
+        columns, rows = self._table(condition)
         row = rows.get(utterance_id)
         if row is None:
             return Hypothesis(utterance_id=utterance_id, status="missing")
-        return _hypothesis(frame, row)
+        return _hypothesis(columns, row)
 
     def leftovers(self, condition: str) -> Iterator[Hypothesis]:
         """Yield the rows of a file that :meth:`transcribe` never returns: repeated ids, and ids nobody knows."""
-        frame, rows = self._table(condition)
+        columns, rows = self._table(condition)
         known = set() if self.context.table is None else set(self.context.table["utterance_id"].tolist())
-        for row, utterance_id in enumerate(frame["utterance_id"].tolist()):
+        for row, utterance_id in enumerate(columns["utterance_id"]):
             if rows[utterance_id] != row or (self.context.table is not None and utterance_id not in known):
-                yield _hypothesis(frame, row)
+                yield _hypothesis(columns, row)
 
-    def _table(self, condition: str) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Return a condition's table, and each id's first row in it. One table is held at a time."""
+    def _table(self, condition: str) -> tuple[Columns, dict[str, int]]:
+        """Return a condition's columns, and each id's first row in them. One table is held at a time."""
         if self._loaded is None or self._loaded[0] != condition:
             self._loaded = None
             frame = read_hypotheses(self._paths[condition], utterances=self.context.table)
+            columns = {str(name): frame[name].tolist() for name in frame.columns}
             rows: dict[str, int] = {}
-            for row, utterance_id in enumerate(frame["utterance_id"].tolist()):
+            for row, utterance_id in enumerate(columns["utterance_id"]):
                 rows.setdefault(utterance_id, row)
-            self._loaded = (condition, frame, rows)
+            self._loaded = (condition, columns, rows)
         return self._loaded[1], self._loaded[2]
 
     def fingerprint(self) -> dict[str, str]:
@@ -90,16 +91,15 @@ class Precomputed(EngineBase):
         return {f"{condition}_sha256": sha256_file(path) for condition, path in self._paths.items()}
 
 
-def _hypothesis(frame: pd.DataFrame, row: int) -> Hypothesis:
-    text = str(frame["hypothesis"].iat[row])
-    confidence = _number(frame["confidence"].iat[row]) if "confidence" in frame else None
+def _hypothesis(columns: Columns, row: int) -> Hypothesis:
+    text = columns["hypothesis"][row]
     return Hypothesis(
-        utterance_id=str(frame["utterance_id"].iat[row]),
+        utterance_id=columns["utterance_id"][row],
         text=text,
         status="ok" if text.strip() else "empty",
-        confidence=confidence,
-        language=str(frame["language"].iat[row]) or None if "language" in frame else None,
-        words=_words(str(frame["words"].iat[row])) if "words" in frame else (),
+        confidence=_number(columns["confidence"][row]),
+        language=columns["language"][row] or None,
+        words=_words(columns["words"][row]),
     )
 
 

@@ -101,7 +101,7 @@ def entries() -> Mapping[str, EngineEntry]:
 
 
 def load_class(name: str) -> Any:
-    """Import the class of an engine.
+    """Import the class of an engine: a name of the table, or ``module:Class`` for one that stands in no table.
 
     Raises:
         InputError: No engine has that name; the nearest one is named.
@@ -109,6 +109,8 @@ def load_class(name: str) -> Any:
         EngineError: Its module cannot be imported.
     """
     table = entries()
+    if name not in table and ":" in name:
+        table = {name: EngineEntry(target=name, summary="", origin="named by its class")}
     if name not in table:
         raise InputError(
             f"there is no engine {printable(name)!r}",
