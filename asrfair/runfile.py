@@ -72,8 +72,8 @@ def settings_from_json(content: Mapping[str, Any]) -> tuple[GroupSettings, Scori
         scoring = dict(content["scoring"])
         scoring["key_terms"] = tuple(scoring["key_terms"])
         statistics = dict(content["statistics"])
-        for key in ("adjust", "normalizers"):
-            statistics[key] = tuple(statistics[key])
+        for key in ("adjust", "normalizers", "metrics"):
+            statistics[key] = tuple(statistics.get(key, ()))
         return GroupSettings(**groups), ScoringSettings(**scoring), StatisticsSettings(**statistics)
     except (KeyError, TypeError) as error:
         raise InputError(f"run.json lacks settings: {error}", remedy="Run the suite again") from error

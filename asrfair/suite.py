@@ -70,6 +70,7 @@ class _Statistics(_Table):
     adjust: list[str] = []
     subgroups: bool = False
     normalizers: list[str] = []
+    metrics: list[str] = []
 
 
 class _Report(_Table):
@@ -155,6 +156,7 @@ def read_suite(path: Path) -> Suite:
             adjust=tuple(content.statistics.adjust),
             subgroups=content.statistics.subgroups,
             normalizers=tuple(content.statistics.normalizers),
+            metrics=tuple(content.statistics.metrics),
         ),
         title=content.report.title,
         audio=content.report.audio,

@@ -208,7 +208,8 @@ class StatisticsSettings:
         seed: Seed of every draw.
         adjust: Covariates of the adjusted comparison; empty means none is made.
         subgroups: Whether attribute combinations that nobody named are searched.
-        normalizers: Further normalizers under which every gap is recomputed.
+        normalizers: Further normalizers under which every gap is recomputed; ``all`` stands for those that asrfair has.
+        metrics: Further measures: ``latency``, or a user's ``module:callable``, a function of summed counts.
     """
 
     interval: Literal["jackknife", "percentile"] = "jackknife"
@@ -218,3 +219,4 @@ class StatisticsSettings:
     adjust: tuple[str, ...] = ()
     subgroups: bool = False
     normalizers: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()

@@ -29,7 +29,8 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option("--draws", type=click.IntRange(100, 1_000_000), help="Speaker draws and permutations (default 2000)."),
     click.option("--seed", type=click.IntRange(0), help="Seed of the draws (default 1)."),
     click.option("--adjust", multiple=True, metavar="COVARIATE", help="Covariate of the adjusted comparison; may be given several times."),
-    click.option("--compare-normalizer", "normalizers", multiple=True, metavar="NAME", help="Recompute every gap under this normalizer too."),
+    click.option("--compare-normalizer", "normalizers", multiple=True, metavar="NAME", help="Recompute every gap under this normalizer too; all takes every one there is."),
+    click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A further measure: latency, or your own module:callable of counts."),
     click.option("--subgroups", is_flag=True, default=None, help="Search combinations of attributes that nobody named."),
 ]  # fmt: skip
 
@@ -67,7 +68,7 @@ def merge_settings(
                 changes[stage][name] = options[name]
     if options["key_terms_file"] is not None:
         changes["scoring"]["key_terms"] = tuple(dict.fromkeys(read_key_terms(options["key_terms_file"])))
-    for name in ("adjust", "normalizers"):
+    for name in ("adjust", "normalizers", "metrics"):
         if options[name]:
             changes["statistics"][name] = tuple(options[name])
     return (
