@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from asrfair.disparity.achieved import achieved_table
+from asrfair.disparity.achieved import achieved_by_group
 from asrfair.disparity.adjusted import adjusted_table
 from asrfair.disparity.frame import Frame
 from asrfair.disparity.groups import Grouping
@@ -45,6 +45,7 @@ def further_tables(
         InputError: A covariate, normalizer or metric of the settings is not known.
     """
     shown = [grouping for grouping in groupings if grouping.attribute != OVERALL_ATTRIBUTE]
+    achieved = frame.run / "achieved.parquet"
     subgroups = pd.DataFrame()
     if statistics.subgroups:
         names = searchable_attributes(frame.run, allow_inferred=groups.allow_inferred)
@@ -55,7 +56,7 @@ def further_tables(
         "influence": influence_table(frame, shown, groups, ledger),
         "subgroups": subgroups,
         "metrics": metric_table(frame, groupings, groups, statistics, ledger, names=statistics.metrics),
-        "achieved_by_group": achieved_table(frame, shown),
+        "achieved_by_group": achieved_by_group(frame.run, groups.by) if achieved.is_file() else pd.DataFrame(),
     }
 
 
