@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from asrfair.progress import clock
 from asrfair.transcribe.work import StageTimes
 
 if TYPE_CHECKING:
@@ -85,6 +86,24 @@ class TranscribeSummary:
     def rtfx(self) -> float | None:
         """Seconds of audio per second of this session; ``None`` if there was no audio."""
         return self.audio_s / self.wall_s if self.audio_s and self.wall_s else None
+
+    def line(self) -> str:
+        """Return one line for people: what was done, how fast, where the time went."""
+        new = sum(engine.results for engine in self.engines.values())
+        total = StageTimes()
+        for engine in self.engines.values():
+            total.add(engine.stages)
+        parts = [f"Transcribed {new:,} results in {clock(self.wall_s)} with {self.workers} worker(s)"]
+        if self.resumed:
+            parts.append(f"{self.resumed:,} were there before")
+        if self.rtfx is not None:
+            parts.append(
+                f"{self.rtfx:,.1f}× real time (decoding {total.decode_s:,.1f} s, conditions {total.condition_s:,.1f} s, "
+                f"engine {total.engine_s:,.1f} s over all workers)"
+            )
+        if self.events:
+            parts.append(f"{len(self.events):,} event(s) such as a split batch or a worker killed (run.json)")
+        return "; ".join(parts) + "."
 
     def volatile(self) -> dict[str, Any]:
         """Return, for ``run.json``, what may differ between identical runs."""
