@@ -98,7 +98,8 @@ class TranscribeSummary:
             parts.append(f"{self.resumed:,} were there before")
         if self.rtfx is not None:
             parts.append(
-                f"{self.rtfx:,.1f}× real time (decoding {total.decode_s:,.1f} s, conditions {total.condition_s:,.1f} s, "
+                f"{self.rtfx:,.1f}× real time "
+                f"(decoding {total.decode_s:,.1f} s, conditions {total.condition_s:,.1f} s, "
                 f"engine {total.engine_s:,.1f} s over all workers)"
             )
         if self.events:
