@@ -210,6 +210,8 @@ class StatisticsSettings:
         subgroups: Whether attribute combinations that nobody named are searched.
         normalizers: Further normalizers under which every gap is recomputed; ``all`` stands for those that asrfair has.
         metrics: Further measures: ``latency``, or a user's ``module:callable``, a function of summed counts.
+        detect: Difference in WER (a fraction) that a collection should be able to see; ``speakers_needed`` is for it.
+        faas: Whether the FAAS score is tabulated, for comparability, with its known flaws beside it.
     """
 
     interval: Literal["jackknife", "percentile"] = "jackknife"
@@ -220,3 +222,5 @@ class StatisticsSettings:
     subgroups: bool = False
     normalizers: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    detect: float = 0.05
+    faas: bool = False
