@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("asrfair.cli.score:score", "Transcripts to tables; score a run again. No audio needed."),
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
+    "profile": ("asrfair.cli.profile:profile", "List, show, check, render the places that speech is put into."),
     "manifest": ("asrfair.cli.manifest:manifest", "Import, validate, describe a manifest; plan a collection."),
 }
 """Name → (``module:attribute`` imported on use, help line)."""

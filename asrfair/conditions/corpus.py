@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.signal import welch
 
 from asrfair.conditions.level import active_level
 from asrfair.errors import AsrfairError, InputError
@@ -140,6 +139,8 @@ def _average_spectrum(clips: Iterable[Clip | None], sample_rate_hz: int) -> Spec
         speech = clip.samples.astype(np.float64)[level.mask]
         if speech.size < size:
             continue
+        from scipy.signal import welch
+
         _, density = welch(speech, sample_rate_hz, nperseg=size, detrend=False)
         total += density / density.sum()
     if not total.any():

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
-from scipy.signal import lfilter
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -137,6 +135,8 @@ def _envelope(samples: npt.NDArray[Any], block: int, rate: float) -> npt.NDArray
     np.abs(samples, out=rectified[: samples.size])
     means = rectified.reshape(blocks, block).mean(axis=1)
     g = math.exp(-1 / (rate * TIME_CONSTANT_S))
+    from scipy.signal import lfilter
+
     once = lfilter([1 - g], [1, -g], means)
     twice: npt.NDArray[np.float64] = lfilter([1 - g], [1, -g], once)
     return twice
@@ -146,6 +146,8 @@ def _trailing(envelope: npt.NDArray[np.float64], hang: int) -> npt.NDArray[np.fl
     """Return the maximum over each value and the ``hang`` (even) values before it."""
     padded = np.concatenate([np.zeros(hang), envelope])
     # A centred window of odd length, read half a window late, looks back only.
+    from scipy.ndimage import maximum_filter1d
+
     centred: npt.NDArray[np.float64] = maximum_filter1d(padded, size=hang + 1, mode="constant", cval=0.0)
     return centred[hang // 2 : hang // 2 + envelope.size]
 

@@ -178,10 +178,10 @@ def _judge(found: NoiseFile, params: RecordedParams) -> list[str]:
     warnings = []
     if found.speech_share >= _SPEECH_REFUSES and params.speech == "refuse":
         raise InputError(
-            f"the noise recording sounds like speech in {100 * found.speech_share:.0f} % of it: words in the noise would "
-            "be counted as errors",
+            f"the noise recording sounds like speech in {100 * found.speech_share:.0f} % of it: its words would be "
+            "counted as errors",
             file=found.path,
-            remedy='Cut the speech out (asrfair profile make), or write speech = "allow" if a competing talker is meant',
+            remedy='Cut the speech out (asrfair profile make), or write speech = "allow" if a talker is meant',
         )
     if found.speech_share >= _SPEECH_WARNS:
         warnings.append(f"{found.path.name} sounds like speech in {100 * found.speech_share:.0f} % of it")
