@@ -49,7 +49,7 @@ _SPACES = re.compile(r"\s+")
 _NUMBERS = 1  # a word of it takes part in numbers
 _JOINS = 2  # it starts with an apostrophe, which takes the space before it away
 _SUFFIX = 4  # its first word is one that a digit before it attracts
-_HALF = 8  # it holds the word "half"
+_HALF = 8  # it holds "half"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class WhisperEnglish:
             if _TENSES.search(text):
                 return None
             entries, needs = self._look_up(text.split())
-        if needs & _HALF and any("and" in entry.words for entry in entries):
+        if needs & _HALF and any("and" in word for entry in entries for word in entry.words):
             return None
         if not needs & _NUMBERS:
             return " ".join([entry.plain for entry in entries if entry.plain])
@@ -199,7 +199,7 @@ class WhisperEnglish:
         text = _DIGIT_LETTER.sub(r"\1 \2", _LETTER_DIGIT.sub(r"\1 \2", text))
         words = tuple(_DIGIT_SUFFIX.sub(r"\1\2", text).split())
         needs = _JOINS if joins else 0
-        if "half" in words:
+        if "half" in text:
             needs |= _HALF
         if words and _SUFFIX_WORD.match(words[0]):
             needs |= _SUFFIX
