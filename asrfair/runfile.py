@@ -71,6 +71,7 @@ def settings_from_json(content: Mapping[str, Any]) -> tuple[GroupSettings, Scori
         groups["by"] = tuple(tuple(item) for item in groups["by"])
         scoring = dict(content["scoring"])
         scoring["key_terms"] = tuple(scoring["key_terms"])
+        scoring.pop("normalizer_version", None)  # what was found when scoring, not a setting
         statistics = dict(content["statistics"])
         for key in ("adjust", "normalizers", "metrics"):
             statistics[key] = tuple(statistics.get(key, ()))

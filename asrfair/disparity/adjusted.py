@@ -199,7 +199,7 @@ def _record(
     if matched.share < LITTLE_OVERLAP:
         flags.append("little_overlap")
     if models is None:
-        return {**record, "p": np.nan, "flag": ";".join(["no_convergence", *flags])}
+        return {**record, "p": np.nan, "flag": ";".join(["not_converged", *flags])}
     mixed, poisson = models.mixed, models.poisson
     assert mixed.robust is not None
     contrast = np.zeros(len(mixed.beta))
