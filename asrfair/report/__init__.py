@@ -42,14 +42,15 @@ def write_report(run: Path, *, html: bool = True, plots: bool = True, out: Path 
     data = load_run(run)
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Path] = []
+    drawings: dict[str, bytes] = {}
     if plots:
         from asrfair.report.figures import write_figures
 
-        written += write_figures(data, folder / "plots")
+        written, drawings = write_figures(data, folder / "plots")
     written.append(write_markdown(data, folder / "report.md"))
     if html:
-        from asrfair.report.html import write_html
+        from asrfair.report.page import write_html
 
-        written.append(write_html(data, folder / "report.html"))
+        written.append(write_html(data, folder / "report.html", drawings=drawings))
     return written

@@ -141,7 +141,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
     "differences": Definition(
         source="differences",
         title="Each group against the best, the reference or the rest",
-        caption="Difference in WER in percentage points with its {confidence} interval, over the same draws of speakers.",
+        caption="Difference in WER in percentage points with its {confidence} interval over speakers.",
         columns=(
             ENGINE,
             CONDITION,
@@ -230,7 +230,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
     "adjusted": Definition(
         source="adjusted",
         title="Ratios with other differences between groups held fixed",
-        caption="Ratio of WERs to the reference group, as measured and with the covariates held fixed, {confidence} intervals.",
+        caption="WER ratio to the reference group, as measured and with covariates held fixed, {confidence} intervals.",
         columns=(
             ENGINE,
             CONDITION,

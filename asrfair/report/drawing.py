@@ -44,7 +44,7 @@ class Scale:
         return _MARGIN + (value - low) / span * (WIDTH - 2 * _MARGIN)
 
     def draw(self, value: object, low: object, high: object) -> Markup:
-        """Return the picture of one row, empty where there is no value; hidden from screen readers, who get the text."""
+        """Return the picture of one row, empty where there is no value; screen readers get the text instead."""
         if words.missing(value) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return Markup("")
         middle = HEIGHT // 2

@@ -7,12 +7,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from asrfair.report import words
 from asrfair.report.loading import RunData
-from asrfair.report.plots import forest_plot
+from asrfair.report.plots import (
+    coverage_plot,
+    engine_against_engine,
+    forest_plot,
+    gap_over_conditions,
+    heat_map,
+    snr_curves,
+    snr_of_conditions,
+    speaker_distribution,
+    speaker_rates,
+)
 from asrfair.report.style import save_figure
+from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedFigure:
-    """One plot: file stem, section of the report it belongs to, what it shows in words, and the call that draws it."""
+    """One plot: file stem, section of the page it stands in (empty for none), title, and the call that draws it."""
 
     stem: str
     section: str
@@ -28,28 +39,181 @@ class PlannedFigure:
     draw: Callable[[], Figure]
 
 
+MAX_ENGINES: Final = 4
+"""Engines with figures of their own; all of them are in the tables and in the forest plots."""
+MAX_FIGURES: Final = 40
+"""Figures of a run: what a reader may look through."""
+
+
 def planned_figures(run: RunData) -> Iterator[PlannedFigure]:
-    """Yield the plots that the run's tables allow."""
-    main = run.main_condition
-    for attribute in run.attributes:
-        rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == main)]
+    """Yield the plots that the run's tables allow, what matters most first, at most :data:`MAX_FIGURES`."""
+    attributes = list(run.attributes)
+    single = [name for name in attributes if INTERSECTION not in name] or attributes
+    every = (
+        *(plan for a in attributes for plan in _forests(run, a)),
+        *(plan for a in single for plan in _heat_maps(run, a)),
+        *(plan for a in single for plan in _snr_curves(run, a)),
+        *(plan for a in single for plan in _widenings(run, a)),
+        *(plan for a in single for plan in _engine_pairs(run, a)),
+        *_speakers(run, single),
+        *(plan for a in attributes for plan in _coverage(run, a)),
+    )
+    yield from every[:MAX_FIGURES]
+
+
+def _plan(
+    draw: Callable[..., Figure], data: object, *, section: str, stem: tuple[str, ...], title: str, **how: Any
+) -> PlannedFigure:
+    return PlannedFigure(stem=slug(" ".join(stem)), section=section, title=title, draw=partial(draw, data, **how))
+
+
+def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    condition, name = run.main_condition, words.attribute_words(attribute)
+    rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == condition)]
+    if rows["wer"].notna().any():
+        yield _plan(
+            forest_plot,
+            run.disparity,
+            section="groups",
+            stem=("forest", attribute),
+            title=f"WER by {name} with intervals, {words.condition_words(condition)}",
+            attribute=attribute,
+            condition=condition,
+            confidence=run.confidence,
+        )
+
+
+def _heat_maps(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    if len(run.conditions) < 2:
+        return
+    for engine in run.engines[:MAX_ENGINES]:
+        rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
         if rows["wer"].notna().any():
-            yield PlannedFigure(
-                stem=f"forest-{slug(attribute)}",
-                section="groups",
-                title=f"WER by {words.attribute_words(attribute)} with intervals, {words.condition_words(main)}",
-                draw=partial(
-                    forest_plot, run.disparity, attribute=attribute, condition=main, confidence=run.confidence
-                ),
+            yield _plan(
+                heat_map,
+                run.disparity,
+                section="",
+                stem=("heat", attribute, engine),
+                title=f"WER by {words.attribute_words(attribute)} and condition, {engine}",
+                attribute=attribute,
+                engine=engine,
             )
 
 
-def write_figures(run: RunData, folder: Path) -> list[Path]:
-    """Draw every planned plot into ``folder`` as PNG and SVG; return the files."""
+def _snr_curves(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    snr = snr_of_conditions(list(run.conditions), run.tables.get("achieved_by_group"))
+    counts = snr.groupby("profile", sort=False)["snr_db"].nunique()
+    for profile in [str(name) for name, count in counts.items() if count >= 2]:
+        levels = set(snr[snr["profile"] == profile]["condition"])
+        for engine in run.engines[:MAX_ENGINES]:
+            rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
+            if rows[rows["condition"].isin(levels) & rows["wer"].notna()]["condition"].nunique() >= 2:
+                yield _plan(
+                    snr_curves,
+                    run.disparity,
+                    section="conditions",
+                    stem=("snr", attribute, profile, engine),
+                    title=f"WER against noise level by {words.attribute_words(attribute)}, {profile}, {engine}",
+                    snr=snr,
+                    attribute=attribute,
+                    engine=engine,
+                    profile=profile,
+                    confidence=run.confidence,
+                )
+
+
+def _widenings(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    table = run.tables.get("interactions")
+    if table is None:
+        return
+    for engine in run.engines[:MAX_ENGINES]:
+        rows = table[(table["attribute"] == attribute) & (table["engine"] == engine)]
+        if rows["difference_in_differences"].notna().any():
+            yield _plan(
+                gap_over_conditions,
+                table,
+                section="interactions",
+                stem=("widening", attribute, engine),
+                title=f"How conditions move the gaps by {words.attribute_words(attribute)}, {engine}",
+                attribute=attribute,
+                engine=engine,
+                confidence=run.confidence,
+            )
+
+
+def _engine_pairs(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    """The engine with the lowest WER over everybody against each of the others."""
+    condition = run.main_condition
+    rows = run.disparity[run.disparity["condition"] == condition]
+    whole = rows[rows["attribute"] == OVERALL_ATTRIBUTE].sort_values("wer", kind="stable")["engine"].tolist()
+    for other in whole[1:MAX_ENGINES]:
+        part = rows[(rows["attribute"] == attribute) & rows["wer"].notna()]
+        shared = set(part[part["engine"] == whole[0]]["group"]) & set(part[part["engine"] == other]["group"])
+        if shared:
+            yield _plan(
+                engine_against_engine,
+                run.disparity,
+                section="comparisons",
+                stem=("engines", attribute, other, whole[0]),
+                title=f"{other} against {whole[0]} by {words.attribute_words(attribute)}",
+                attribute=attribute,
+                condition=condition,
+                engine_a=other,
+                engine_b=whole[0],
+                confidence=run.confidence,
+            )
+
+
+def _speakers(run: RunData, attributes: list[str]) -> Iterator[PlannedFigure]:
+    scores, utterances = run.scores(), run.utterances()
+    if scores is None or utterances is None:
+        return
+    for attribute in attributes:
+        if not set(attribute.split(INTERSECTION)) <= set(utterances.columns):
+            continue
+        rates = speaker_rates(scores, utterances, attribute=attribute)
+        for engine in run.engines[:MAX_ENGINES]:
+            if ((rates["engine"] == engine) & (rates["condition"] == run.main_condition)).any():
+                yield _plan(
+                    speaker_distribution,
+                    rates,
+                    section="speakers",
+                    stem=("speakers", attribute, engine),
+                    title=f"WER of each speaker by {words.attribute_words(attribute)}, {engine}",
+                    attribute=attribute,
+                    engine=engine,
+                    condition=run.main_condition,
+                    min_speakers=run.min_speakers,
+                )
+
+
+def _coverage(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    table = run.tables.get("coverage")
+    if table is not None and (table["attribute"] == attribute).any():
+        yield _plan(
+            coverage_plot,
+            table,
+            section="",
+            stem=("coverage", attribute),
+            title=f"Speakers by {words.attribute_words(attribute)}",
+            attribute=attribute,
+            min_speakers=run.min_speakers,
+        )
+
+
+def write_figures(run: RunData, folder: Path) -> tuple[list[Path], dict[str, bytes]]:
+    """Draw every planned plot into ``folder`` as PNG and SVG.
+
+    Returns:
+        The files, and the SVGs by the stem of their names, so that the page need not draw them again.
+    """
     written: list[Path] = []
+    drawings: dict[str, bytes] = {}
     for planned in planned_figures(run):
-        written += save_figure(planned.draw(), folder / planned.stem)
-    return written
+        png, svg = save_figure(planned.draw(), folder / planned.stem)
+        written += [png, svg]
+        drawings[planned.stem] = svg.read_bytes()
+    return written, drawings
 
 
 def slug(text: str) -> str:

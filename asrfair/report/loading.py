@@ -116,6 +116,14 @@ class RunData:
         """The condition that is shown first: ``clean`` where the run has it, else the suite's first."""
         return "clean" if "clean" in self.conditions else self.conditions[0]
 
+    def scores(self) -> pd.DataFrame | None:
+        """Read ``scores.parquet``, an engine × condition × utterance a row; ``None`` where the run has none."""
+        return _read_parquet(self.path / "scores.parquet")
+
+    def utterances(self) -> pd.DataFrame | None:
+        """Read ``utterances.parquet``; ``None`` where the run has none."""
+        return _read_parquet(self.path / "utterances.parquet")
+
 
 def load_run(path: Path) -> RunData:
     """Read what a report needs from a run folder.
@@ -171,6 +179,15 @@ def _read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame | None:
             row = int(wrong.argmax())
             raise InputError("not a number", file=path, line=row + 2, column=name, value=frame[name].iloc[row])
     return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the table cannot be read: {error}", file=path, remedy="Make it again") from error
 
 
 def _read_json(path: Path, default: object) -> object:

@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from asrfair.report import words
+
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 INK: Final = "#1b1f24"
@@ -61,6 +64,9 @@ RC: Final[Mapping[str, Any]] = {
     "ytick.labelsize": 8.5,
 }
 
+MAX_PIXELS: Final = 5_000_000
+"""Size above which a PNG gets fewer dots an inch than 160."""
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -104,8 +110,10 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a PNG or SVG file, without date or version in it."""
     stream = io.BytesIO()
     metadata = {"Date": None, "Creator": "asrfair"} if kind == "svg" else {"Software": "asrfair"}
+    width, height = figure.get_size_inches()
+    dpi = min(160.0, (MAX_PIXELS / (width * height)) ** 0.5)
     with style():
-        figure.savefig(stream, format=kind, metadata=metadata)
+        figure.savefig(stream, format=kind, metadata=metadata, **({"dpi": dpi} if kind == "png" else {}))
     return stream.getvalue()
 
 
@@ -118,8 +126,22 @@ def shortened(text: str, limit: int = 34) -> str:
     return text[:head].rstrip() + "…" + text[-(limit - 1 - head) :].lstrip()
 
 
-def wrapped(text: str, width: int) -> str:
-    """Return a title broken into lines of at most ``width`` characters."""
+def worst_row(rows: pd.DataFrame) -> pd.Series[Any]:
+    """Return the row with the highest WER among those large enough for an interval (among all where none is)."""
+    known = rows[rows["ci_low"].notna()] if "ci_low" in rows else rows
+    return (
+        (known if len(known) else rows).sort_values("wer", ascending=False, kind="stable", na_position="last").iloc[0]
+    )
+
+
+def group_label(group: object, speakers: int) -> str:
+    """Return a group's label: its name, cut where it is long, and its number of speakers."""
+    return f"{shortened(words.group_words(group))}  ({words.counted(speakers, 'speaker')})"
+
+
+def wrapped(text: str, width: int, *, lines: int = 4) -> str:
+    """Return a title broken into at most ``lines`` lines of at most ``width`` characters."""
     import textwrap
 
-    return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return "\n".join(textwrap.wrap(text, width, break_long_words=True, max_lines=lines, placeholder=" …")) or text

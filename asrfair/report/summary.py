@@ -57,7 +57,7 @@ def summarise(run: RunData) -> Summary:
     )
     told = [finding.text for finding in run.findings if finding.level == "finding"]
     warned = [finding.text for finding in run.findings if finding.level != "finding"]
-    findings = [*_worst_sentences(run, attributes), *_condition_sentences(run, attributes)] if not told else told
+    findings = told or [*_worst_sentences(run, attributes), *_condition_sentences(run, attributes)]
     limits = [*_data_limits(run), *(warned or _test_limits(run))]
     return Summary(
         lead=_lead(run, headlines),
@@ -131,10 +131,15 @@ def _lead(run: RunData, headlines: tuple[Headline, ...]) -> str:
     if len(headlines) == 1:
         line = headlines[0]
         if line.worst["group"] == line.best["group"]:
-            return f"{describe(line.worst)} of words wrong, {condition}; no other {attribute} has enough speakers to compare."
-        ratio = float(line.worst["wer"]) / float(line.best["wer"]) if float(line.best["wer"]) else None
-        times = f", {words.number(ratio, 'ratio')} times the rate of the best" if ratio else ""
-        return f"The {attribute} worst served is {describe(line.worst)} of words wrong{times}: {describe(line.best)}, {condition}."
+            return (
+                f"{describe(line.worst)} of words wrong, {condition}; no other {attribute} is large enough to compare."
+            )
+        best = float(line.best["wer"])
+        times = f", {words.number(float(line.worst['wer']) / best, 'ratio')} times the rate of the best" if best else ""
+        return (
+            f"The {attribute} worst served is {describe(line.worst)} of words wrong{times}: "
+            f"{describe(line.best)}, {condition}."
+        )
     ordered = sorted(headlines, key=lambda line: float(line.worst["wer"]))
     low, high = ordered[0], ordered[-1]
     return (
@@ -174,11 +179,11 @@ def _condition_sentences(run: RunData, attributes: list[str]) -> list[str]:
         if start.empty or away.empty:
             continue
         worst, first = away.sort_values("worst_wer", ascending=False, kind="stable").iloc[0], start.iloc[0]
+        name, where = words.attribute_words(attributes[0]), words.condition_words(worst["condition"])
         sentences.append(
-            f"{engine}: under {words.condition_words(worst['condition'])} the worst {words.attribute_words(attributes[0])} "
-            f"({words.group_words(worst['worst_group'])}) reaches {words.percent(worst['worst_wer'])}, from "
-            f"{words.percent(first['worst_wer'])} in {words.condition_words(run.main_condition)} "
-            f"({words.group_words(first['worst_group'])})."
+            f"{engine}: under {where} the worst {name} ({words.group_words(worst['worst_group'])}) reaches "
+            f"{words.percent(worst['worst_wer'])}, from {words.percent(first['worst_wer'])} in "
+            f"{words.condition_words(run.main_condition)} ({words.group_words(first['worst_group'])})."
         )
     return sentences
 
@@ -191,16 +196,12 @@ def _data_limits(run: RunData) -> list[str]:
         rows = first[first["attribute"] == attribute]
         small = rows[rows["speakers"] < run.min_speakers].sort_values("speakers", kind="stable")
         if len(small):
-            named = words.listed(
-                [
-                    f"{words.group_words(g)} ({words.number(int(s), 'count')})"
-                    for g, s in zip(small["group"], small["speakers"], strict=True)
-                ]
-            )
+            pairs = zip(small["group"], small["speakers"], strict=True)
+            named = words.listed([f"{words.group_words(group)} ({int(count)})" for group, count in pairs])
+            which = f"{len(small)} of {words.counted(len(rows), 'group')} by {words.attribute_words(attribute)}"
+            verb = "has" if len(small) == 1 else "have"
             sentences.append(
-                f"{len(small)} of {words.counted(len(rows), 'group')} by {words.attribute_words(attribute)} "
-                f"{'has' if len(small) == 1 else 'have'} fewer than {run.min_speakers} speakers, too few to conclude anything "
-                f"from: {named}."
+                f"{which} {verb} fewer than {run.min_speakers} speakers, too few to conclude anything from: {named}."
             )
     inferred = [
         name
@@ -221,8 +222,9 @@ def _test_limits(run: RunData) -> list[str]:
             unclear = part[part["p_holm"] >= 0.05]
             if len(unclear):
                 named = words.listed([words.group_words(group) for group in unclear["group"]], limit=4)
+                which = f"{len(unclear)} of {len(part)} comparisons by {words.attribute_words(attribute)}"
                 sentences.append(
-                    f"{engine}: for {len(unclear)} of {len(part)} comparisons by {words.attribute_words(attribute)} the "
-                    f"difference to the best group cannot be told from chance with this many speakers: {named}."
+                    f"{engine}: for {which} the difference to the best group cannot be told from chance with this many "
+                    f"speakers: {named}."
                 )
     return sentences

@@ -150,9 +150,9 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table, *, label: str = "") -> str:
-    """Return the table as LaTeX with booktabs rules, a ``longtable`` where it has over 40 rows.
+    r"""Return the table as LaTeX with booktabs rules, a ``longtable`` where it has over 40 rows.
 
-    Needs ``\\usepackage{booktabs}`` (and ``longtable``). Every character that LaTeX would read as a command is escaped.
+    Needs ``\usepackage{booktabs}`` (and ``longtable``). Every character that LaTeX would read as a command is escaped.
     """
     columns = table.shown
     layout = "".join("r" if column.numeric else "l" for column in columns)
@@ -185,7 +185,7 @@ def to_latex(table: Table, *, label: str = "") -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return every column of the frame as CSV: floats unrounded, text that a spreadsheet would run as a formula guarded."""
+    """Return every column of the frame as CSV: floats unrounded, text that a spreadsheet would run guarded."""
     columns = [str(name) for name in table.frame.columns]
     lines = [",".join(_csv_cell(name) for name in columns)]
     lines += [",".join(_csv_cell(row[name]) for name in columns) for row in table.rows()]
@@ -265,7 +265,7 @@ def say(console: Console, text: str, *, style: str = "") -> None:
 
 
 def terminal_text(text: str, *, limit: int = 200) -> str:
-    """Return text fit for a terminal: our own narrow spaces become plain ones, what a terminal would obey is escaped."""
+    """Return text fit for a terminal: our narrow spaces become plain ones, what a terminal would obey is escaped."""
     return printable(text.replace("\u00a0", " ").replace("\u202f", " "), limit=limit)
 
 
@@ -306,7 +306,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 
 
 def markdown_text(text: str) -> str:
-    """Return text so that Markdown shows it and obeys nothing in it; line breaks and control characters become spaces."""
+    """Return text so that Markdown shows it and obeys nothing in it; control characters become spaces."""
     return _MARKDOWN.sub(r"\\\1", _CONTROL.sub(" ", text).replace("&", "&amp;")).strip()
 
 
@@ -335,7 +335,7 @@ _LATEX: Final[Mapping[str, str]] = {
 
 
 def latex_text(text: str) -> str:
-    """Return text so that LaTeX prints it and runs nothing in it; line breaks and control characters become spaces."""
+    """Return text so that LaTeX prints it and runs nothing in it; control characters become spaces."""
     return "".join(_LATEX.get(c, c) for c in _CONTROL.sub(" ", text)).strip()
 
 

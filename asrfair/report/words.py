@@ -19,6 +19,14 @@ ABSENT: Final = "–"
 FLAGS: Final[dict[str, str]] = {
     "few_speakers": "too few speakers",
     "few_words": "too few words",
+    "not_stated": "not compared: not stated",
+    "no_group": "no group is large enough",
+    "not_significant": "could be chance",
+    "not_confirmed": "not confirmed on held-out speakers",
+    "confirmed": "confirmed on held-out speakers",
+    "no_convergence": "the model did not converge",
+    "models_disagree": "the models disagree",
+    "little_overlap": "too few alike to match",
     "one_speaker": "one speaker only",
     "no_errors": "no errors counted",
     "no_words": "no reference words",
@@ -36,7 +44,7 @@ FLAGS: Final[dict[str, str]] = {
     "confounded": "groups differ in more than this attribute",
     "single_speaker_dominates": "one speaker has most of the words",
 }
-"""Flag of a file → the words that stand beside the number. A flag that is not here is shown with its underscores out."""
+"""Flag of a file → the words beside the number. A flag that is not here is shown with its underscores out."""
 
 REASONS: Final[dict[str, str]] = {
     "excluded": "excluded by the manifest",

@@ -6,6 +6,22 @@ A notebook calls them with the frames that :func:`asrfair.report.load_run` retur
     forest_plot(run.disparity, attribute="accent", condition="clean")
 """
 
+from asrfair.report.plots.coverage import coverage_plot
+from asrfair.report.plots.engines import engine_against_engine
 from asrfair.report.plots.forest import forest_plot
+from asrfair.report.plots.heat import heat_map
+from asrfair.report.plots.snr import snr_curves, snr_of_conditions
+from asrfair.report.plots.speakers import speaker_distribution, speaker_rates
+from asrfair.report.plots.widening import gap_over_conditions
 
-__all__ = ["forest_plot"]
+__all__ = [
+    "coverage_plot",
+    "engine_against_engine",
+    "forest_plot",
+    "gap_over_conditions",
+    "heat_map",
+    "snr_curves",
+    "snr_of_conditions",
+    "speaker_distribution",
+    "speaker_rates",
+]

@@ -9,7 +9,19 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report import words
-from asrfair.report.style import ACCENT, INK, MUTED, RULE, WARN, new_figure, shortened, style, wrapped
+from asrfair.report.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    RULE,
+    WARN,
+    group_label,
+    new_figure,
+    shortened,
+    style,
+    worst_row,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,8 +78,7 @@ def axis_limit(rows: pd.DataFrame) -> float:
 
 
 def _title(rows: pd.DataFrame, labels: list[str], attribute: str, condition: str, hidden: int) -> str:
-    trusted = rows[rows["ci_low"].notna()] if "ci_low" in rows else rows
-    worst = (trusted if len(trusted) else rows).sort_values("wer", ascending=False, kind="stable").iloc[0]
+    worst = worst_row(rows)
     who = f"{words.group_words(worst['group'])}: {words.percent(worst['wer'])} of words wrong"
     using = f" with {worst['engine']}" if len(labels) > 1 else ""
     tail = f" ({hidden} groups with lower WER not drawn)" if hidden else ""
@@ -121,7 +132,7 @@ def _draw(
 def _label(rows: pd.DataFrame, group: str) -> str:
     speakers = rows[rows["group"] == group]["speakers"]
     count = int(speakers.max())
-    return f"{shortened(words.group_words(group))}  ({words.counted(count, 'speaker')})"
+    return group_label(group, count)
 
 
 def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -55,18 +55,18 @@ class HtmlSection:
     note: str = ""
 
 
-def write_html(run: RunData, path: Path) -> Path:
-    """Write the page and return its path."""
-    path.write_text(html_page(run), encoding="utf-8", newline="\n")
+def write_html(run: RunData, path: Path, *, drawings: Mapping[str, bytes] | None = None) -> Path:
+    """Write the page and return its path; ``drawings`` are SVGs that were already drawn, by stem."""
+    path.write_text(html_page(run, drawings or {}), encoding="utf-8", newline="\n")
     return path
 
 
-def html_page(run: RunData) -> str:
+def html_page(run: RunData, drawings: Mapping[str, bytes]) -> str:
     """Return the page as one string of HTML."""
     environment = _environment()
     style, script = (_source(environment, name) for name in ("style.css", "script.js"))
     summary = summarise(run)
-    sections = list(_sections(run))
+    sections = list(_sections(run, drawings))
     present = {section.anchor for section in sections}
     return environment.get_template("page.html.j2").render(
         name=run.name,
@@ -125,9 +125,9 @@ def _headlines(lines: tuple[Headline, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _sections(run: RunData) -> Iterator[HtmlSection]:
+def _sections(run: RunData, drawings: Mapping[str, bytes]) -> Iterator[HtmlSection]:
     tables = all_tables(run)
-    figures = _embedded(planned_figures(run))
+    figures = _embedded(planned_figures(run), drawings)
     budget = MAX_TABLE_BYTES
     for section in SECTIONS:
         if section.table not in tables:
@@ -171,11 +171,14 @@ def _section_tables(run: RunData, section: Section, table: Table) -> Iterator[Ht
             yield html_table(part, anchor=f"groups-{slug(attribute)}", file_name=f"groups-{slug(attribute)}.csv")
 
 
-def _embedded(planned: Iterator[PlannedFigure]) -> list[tuple[str, HtmlFigure]]:
+def _embedded(planned: Iterator[PlannedFigure], drawings: Mapping[str, bytes]) -> list[tuple[str, HtmlFigure]]:
     found = []
     budget = MAX_FIGURE_BYTES
     for figure in planned:
-        data = base64.b64encode(figure_bytes(figure.draw(), "svg")).decode("ascii")
+        if not figure.section or budget <= 0:
+            continue
+        drawing = drawings.get(figure.stem) or figure_bytes(figure.draw(), "svg")
+        data = base64.b64encode(drawing).decode("ascii")
         if len(data) <= budget:
             budget -= len(data)
             uri = f"data:image/svg+xml;base64,{data}"
