@@ -27,6 +27,12 @@ LOUD_SPEAKER = 0.2
 LOUD_FAILURE = 0.05
 """Failures are named where they hold one in twenty of a group's errors."""
 
+FAILURE_WORDS = {
+    "repetition_loop": "in which it repeats itself",
+    "empty_hypothesis": "for which it returned nothing",
+    "text_on_silence": "where it wrote words and the reference has none",
+}
+
 LOUD_NORMALIZER = 0.01
 """A gap that moves by a point between normalizers is worth a sentence."""
 
@@ -211,24 +217,35 @@ def _speakers(tables: Tables, condition: str) -> Iterator[Finding]:
 def _failures(tables: Tables, condition: str) -> Iterator[Finding]:
     """Errors that are not mishearing: loops and the like that hold a share of a group's errors."""
     table = _table(tables, "influence", condition=condition, kind="failures")
-    words = {
-        "repetition_loop": "in which it repeats itself",
-        "empty_hypothesis": "for which it returned nothing",
-        "text_on_silence": "where it wrote words and the reference has none",
-    }
-    for row in _records(table):
-        if row["id"] not in words or not row["share_of_errors"] >= LOUD_FAILURE:
+    single = _table(tables, "influence", condition=condition, kind="utterance")
+    for (engine, attribute, reason), block in _blocks(table, "engine", "attribute", "id"):
+        loud = block[block["share_of_errors"] >= LOUD_FAILURE]
+        if reason not in FAILURE_WORDS or loud.empty:
             continue
+        rows = _records(loud.sort_values("share_of_errors", ascending=False, kind="stable"))
+        row, count = rows[0], int(loud["utterances"].sum())
         total = round(row["errors"] / row["share_of_errors"])
-        count = int(row["utterances"])
-        text = (
-            f"{row['engine']}: {say.counted(count, 'utterance')} of {row['group']} {words[row['id']]} "
-            f"{'holds' if count == 1 else 'hold'} {int(row['errors']):,} of the group's {total:,} errors "
-            f"({say.percent(row['share_of_errors'])}). Without such utterances its WER is "
-            f"{say.percent(row['wer_without'])}, not {say.percent(row['wer_with'])}, and the gap by "
-            f"{_word(row['attribute'])} {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}."
+        if len(rows) == 1:
+            mine = single[(single["engine"] == engine) & (single["attribute"] == attribute)]
+            mine = mine[(mine["group"] == row["group"]) & mine["reason"].str.contains(reason, regex=False)]
+            names = f" ({say.listed([str(name) for name in mine['id']])})" if len(mine) == count else ""
+            text = (
+                f"{engine}: {say.counted(count, 'utterance')} of {row['group']}{names} {FAILURE_WORDS[reason]} "
+                f"{'holds' if count == 1 else 'hold'} {int(row['errors']):,} of the group's {total:,} errors "
+                f"({say.percent(row['share_of_errors'])})"
+            )
+        else:
+            text = (
+                f"{engine}: {say.counted(count, 'utterance')} of {say.counted(len(rows), 'group')} "
+                f"{FAILURE_WORDS[reason]} hold {say.percent(rows[-1]['share_of_errors'])} ({rows[-1]['group']}) to "
+                f"{say.percent(row['share_of_errors'])} ({row['group']}) of the groups' errors"
+            )
+        text += (
+            f". Without all such utterances the WER of {row['group']} is {say.percent(row['wer_without'])}, not "
+            f"{say.percent(row['wer_with'])}, and the gap by {_word(attribute)} {say.points(row['gap_without'])}, not "
+            f"{say.points(row['gap_with'])}."
         )
-        yield _finding(row, f"failures:{row['id']}:{row['group']}", "warning", text, "influence")
+        yield _finding(row, f"failures:{reason}", "warning", text, "influence")
 
 
 def _normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
@@ -236,6 +253,10 @@ def _normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
     table = _table(tables, "normalizers", condition=condition)
     for (_, _), block in _blocks(table, "engine", "attribute"):
         first = block.drop_duplicates("normalizer")
+        # Without any rules letter case and punctuation decide: that is in the table, and no rival to compare with.
+        first = first[~first["normalizer"].str.startswith("none@")]
+        if len(first) < 2:
+            continue
         own, rest = first.iloc[0], first.iloc[1:]
         changed = rest[(rest["best_group"] != own["best_group"]) | (rest["worst_group"] != own["worst_group"])]
         low, high = float(first["gap"].min()), float(first["gap"].max())
@@ -260,8 +281,8 @@ def _subgroups(tables: Tables, condition: str) -> Iterator[Finding]:
         for row in _records(block[block["flag"] == "confirmed"]):
             text = (
                 f"{engine}: speakers with {row['subgroup']} have {say.ratio(row['held_out_ratio'])} times the error "
-                f"rate of all others ({row['ci_low']:.2f}–{row['ci_high']:.2f}): found by search in one half of the speakers "
-                f"and confirmed in the other ({say.counted(int(row['held_out_speakers']), 'speaker')})."
+                f"rate of all others ({row['ci_low']:.2f}–{row['ci_high']:.2f}): found by search in one half of the "
+                f"speakers and confirmed in the other ({say.counted(int(row['held_out_speakers']), 'speaker')})."
             )
             yield _finding(row, f"subgroup:{row['subgroup']}", "finding", text, "subgroups")
         if not (block["flag"] == "confirmed").any():

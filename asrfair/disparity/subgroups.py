@@ -17,6 +17,7 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from scipy import special
 from asrfair.disparity.design import Floats, Integers, add_up
 from asrfair.disparity.frame import Frame
 from asrfair.disparity.multiplicity import holm
+from asrfair.runfile import RUN_FILE, read_run_file
 from asrfair.types import NOT_STATED, StatisticsSettings
 
 COLUMNS = (
@@ -50,6 +52,11 @@ COLUMNS = (
     "p_held_out_holm",
     "flag",
 )
+
+NO_ATTRIBUTES = frozenset(
+    ("utterance_id", "speaker_id", "reference", "reference_raw", "exclude", "duration_s", "language")
+)
+"""Columns of ``utterances.parquet`` that are no attributes of speakers."""
 
 DEPTH = 3
 MIN_SPEAKERS = 5
@@ -250,7 +257,11 @@ def search_p(
 
 
 def subgroup_table(
-    frame: Frame, statistics: StatisticsSettings, *, attributes: Sequence[str], min_speakers: int = MIN_SPEAKERS
+    frame: Frame,
+    statistics: StatisticsSettings,
+    *,
+    attributes: Sequence[str] | None = None,
+    min_speakers: int = MIN_SPEAKERS,
 ) -> pd.DataFrame:
     """Make ``subgroups.csv``: for each engine and condition, the subgroups that stand out most, at most ten.
 
@@ -260,10 +271,11 @@ def subgroup_table(
     Args:
         frame: The scores.
         statistics: Seed and confidence.
-        attributes: Attributes that may be combined. Those that vary within a speaker are left out.
+        attributes: Attributes that may be combined; by default all of the run but guessed ones. Those that vary within
+            a speaker are left out.
         min_speakers: Fewest speakers of a subgroup in either half.
     """
-    values = speaker_values(frame, attributes)
+    values = speaker_values(frame, searchable_attributes(frame.run) if attributes is None else attributes)
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
     if values.shape[1] == 0 or len(values) < 4 * min_speakers:
         return empty
@@ -285,6 +297,15 @@ def subgroup_table(
         found = search(lattice, e, n, rng, confidence=statistics.confidence)
         rows.extend({"engine": engine, "condition": condition, **row} for row in found)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def searchable_attributes(run: Path, *, allow_inferred: bool = False) -> list[str]:
+    """Return the attributes of a run that a search may combine: all, but those that were guessed unless allowed."""
+    names = [name for name in pq.read_schema(run / "utterances.parquet").names if name not in NO_ATTRIBUTES]
+    if allow_inferred or not (run / RUN_FILE).is_file():
+        return names
+    known = read_run_file(run).get("manifest", {}).get("attributes", {})
+    return [name for name in names if known.get(name, {}).get("provenance") != "inferred"]
 
 
 def speaker_values(frame: Frame, attributes: Sequence[str]) -> pd.DataFrame:
