@@ -176,3 +176,95 @@ def _print_description(found: Description, title: str) -> None:
         )
     for note in found.notes:
         say(console, f"- {note}")
+
+
+# --- import -------------------------------------------------------------------------------------------------------
+
+
+@manifest.command("import")
+@click.argument("source_name", metavar="IMPORTER")
+@click.argument("path", type=_PATH)
+@click.option("--out", type=_PATH, required=True, help="The folder of the manifest; best the corpus' own folder.")
+@click.option("--name", "manifest_name", default="", help="The manifest's name (default: the corpus').")
+@click.option("--option", "pairs", multiple=True, metavar="KEY=VALUE", help="An option of the importer.")
+@click.option(
+    "--format", "table_format", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True
+)
+@click.option("--durations/--no-durations", default=True, help="Open audio files to fill in durations (default).")
+@click.option("--copy-audio", is_flag=True, help="Copy the audio into the manifest's folder.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier manifest of the same name.")
+@_as_json
+def import_command(
+    source_name: str,
+    path: Path,
+    out: Path,
+    manifest_name: str,
+    pairs: tuple[str, ...],
+    table_format: str,
+    durations: bool,
+    copy_audio: bool,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make a manifest (card and table) of the corpus at PATH.
+
+    IMPORTER is a name that 'asrfair manifest importers' shows, or your own: module:function or file.py:function.
+    """
+    from asrfair.corpora import import_corpus
+
+    if not path.exists() and source_name != "hf":
+        raise InputError("there is no such file or folder", file=path, remedy="Give the corpus as it was unpacked")
+    if manifest_name and (manifest_name != Path(manifest_name).name or not manifest_name.isprintable()):
+        raise InputError("a manifest's name is a plain file name", value=manifest_name, remedy="Choose another --name")
+    found = import_corpus(
+        source_name,
+        path,
+        out,
+        options=_options(pairs),
+        manifest_name=manifest_name,
+        table_format=table_format,
+        durations=durations,
+        copy_audio=copy_audio,
+        overwrite=overwrite,
+    )
+    if as_json:
+        written = {"card": str(found.card), "table": str(found.table), "rows": found.rows, "speakers": found.speakers}
+        click.echo(json.dumps(written | {"notes": list(found.notes)}, ensure_ascii=True, indent=2))
+        return
+    for note in found.notes:
+        click.echo(f"- {printable(note, limit=1000)}")
+    click.echo(f"{found.rows:,} utterances of {found.speakers:,} speakers")
+    click.echo(f"Card:  {printable(str(found.card), limit=500)}")
+    click.echo(f"Table: {printable(str(found.table), limit=500)}")
+    click.echo(f"Next:  asrfair manifest validate {printable(str(found.card), limit=500)}")
+
+
+def _options(pairs: tuple[str, ...]) -> dict[str, str]:
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError("an option is KEY=VALUE", value=pair, remedy="For example --option split=test")
+        options[key.strip()] = value.strip()
+    return options
+
+
+@manifest.command()
+@_as_json
+def importers(as_json: bool) -> None:
+    """List the importers, with the layout that each expects and its options."""
+    from asrfair.corpora import find_importer, importer_names
+
+    found = {name: find_importer(name) for name in importer_names()}
+    if as_json:
+        listing = {
+            name: {"summary": one.summary, "layout": one.layout, "options": dict(one.options or {})}
+            for name, one in found.items()
+        }
+        click.echo(json.dumps(listing, ensure_ascii=True, indent=2))
+        return
+    for name, one in found.items():
+        click.echo(f"{click.style(printable(name), bold=True)}: {printable(one.summary, limit=300)}")
+        click.echo(f"    {printable(one.layout, limit=500)}")
+        for option, line in (one.options or {}).items():
+            click.echo(f"    --option {printable(option)}=…  {printable(line, limit=300)}")
