@@ -13,10 +13,8 @@ import pyarrow.parquet as pq
 from asrfair.errors import InputError
 from asrfair.hypotheses import read_hypotheses
 from asrfair.manifest import Manifest
+from asrfair.transcribe.finalise import HYPOTHESES
 from asrfair.types import CLEAN
-
-HYPOTHESIS_COLUMNS = ("utterance_id", "hypothesis", "confidence", "language", "words")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HypothesisFile:
@@ -44,14 +42,6 @@ def parse_hypothesis_file(text: str) -> HypothesisFile:
     if not label.isprintable():
         raise InputError("a label must be printable", value=text, remedy="Choose another label")
     return HypothesisFile(engine=engine.strip(), condition=condition.strip() or CLEAN, path=Path(path.strip()))
-
-
-def write_utterances(manifest: Manifest, run: Path) -> None:
-    """Write ``utterances.parquet``: the manifest's rows, sorted by id, without what only audio needs."""
-    columns = ["utterance_id", "speaker_id", "reference", "exclude", "duration_s", "language", *manifest.attributes]
-    frame = manifest.table[columns].sort_values("utterance_id", kind="stable")
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(table, run / "utterances.parquet", compression="zstd")
 
 
 def write_hypotheses(files: Sequence[HypothesisFile], manifest: Manifest, run: Path) -> dict[str, int]:
@@ -82,11 +72,11 @@ def write_hypotheses(files: Sequence[HypothesisFile], manifest: Manifest, run: P
     writer: pq.ParquetWriter | None = None
     try:
         for file in _grouped(files):
-            table = _table(file, known)
+            table = _table(file, manifest.table, known)
             for entry in table.column("status").combine_chunks().value_counts().to_pylist():
                 counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
             if writer is None:
-                writer = pq.ParquetWriter(temporary, SCHEMA, compression="zstd")
+                writer = pq.ParquetWriter(temporary, HYPOTHESES, compression="zstd")
             writer.write_table(table)
     finally:
         if writer is not None:
@@ -95,29 +85,14 @@ def write_hypotheses(files: Sequence[HypothesisFile], manifest: Manifest, run: P
     return counts
 
 
-SCHEMA = pa.schema(
-    [
-        ("engine", pa.string()),
-        ("condition", pa.string()),
-        ("utterance_id", pa.string()),
-        ("status", pa.string()),
-        ("hypothesis", pa.large_string()),
-        ("error", pa.string()),
-        ("confidence", pa.float64()),
-        ("language", pa.string()),
-        ("words", pa.large_string()),
-    ]
-)
-
-
 def _grouped(files: Sequence[HypothesisFile]) -> list[HypothesisFile]:
     engines = list(dict.fromkeys(file.engine for file in files))
     conditions = list(dict.fromkeys(file.condition for file in files))
     return sorted(files, key=lambda file: (engines.index(file.engine), conditions.index(file.condition)))
 
 
-def _table(file: HypothesisFile, known: pd.Index[str]) -> pa.Table:
-    frame = read_hypotheses(file.path)
+def _table(file: HypothesisFile, manifest: pd.DataFrame, known: pd.Index[str]) -> pa.Table:
+    frame = read_hypotheses(file.path, utterances=manifest)
     missing = known.difference(pd.Index(frame["utterance_id"]), sort=False)
     frame = frame.assign(status="ok")
     frame.loc[frame["hypothesis"].str.strip() == "", "status"] = "empty"
@@ -138,7 +113,7 @@ def _table(file: HypothesisFile, known: pd.Index[str]) -> pa.Table:
         "language": _optional(frame, "language", pa.string()),
         "words": _optional(frame, "words", pa.large_string()),
     }
-    return pa.table([text[name] for name in SCHEMA.names], schema=SCHEMA)
+    return pa.table([text[name] for name in HYPOTHESES.names], schema=HYPOTHESES)
 
 
 def _optional(frame: pd.DataFrame, name: str, kind: pa.DataType) -> pa.Array:

@@ -12,7 +12,7 @@ from asrfair import __version__
 from asrfair.conditions import parse_condition
 from asrfair.disparity import Analysis, analyse_run
 from asrfair.errors import InputError
-from asrfair.intake import HypothesisFile, write_hypotheses, write_utterances
+from asrfair.intake import HypothesisFile, write_hypotheses
 from asrfair.manifest import Manifest, check_groupable, read_manifest
 from asrfair.provenance import collect, sha256_file
 from asrfair.report import write_report
@@ -20,6 +20,7 @@ from asrfair.runfile import read_run_file, settings_from_json, settings_to_json,
 from asrfair.score import ScoreSummary, score_run
 from asrfair.suite import Suite
 from asrfair.transcribe import TranscribeSummary, transcribe
+from asrfair.transcribe.finalise import write_utterances
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 
@@ -122,7 +123,7 @@ def score_files(
     _check_groups(manifest, groups)
     run.mkdir(parents=True, exist_ok=True)
     started = _now()
-    write_utterances(manifest, run)
+    write_utterances(manifest, run / "utterances.parquet")
     write_hypotheses(files, manifest, run)
     content = _provenance(manifest, groups, scoring, statistics)
     content["suite"] = {

@@ -36,9 +36,9 @@ def print_outcome(result: RunResult, *, as_json: bool) -> None:
 def ledger_line(result: RunResult) -> str:
     """Return one line that accounts for every utterance, by reason."""
     score = result.score
-    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in score.ledger.items() if count)
+    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in score.reasons.items() if count)
     return (
-        f"{score.scored:,} of {score.rows:,} rows (utterance × engine × condition) were scored."
+        f"{score.statuses['scored']:,} of {score.rows:,} rows (utterance × engine × condition) were scored."
         f" Ledger: {reasons or 'empty'} ({Path(result.run / 'ledger.csv')})."
     )
 
@@ -51,8 +51,8 @@ def _to_json(result: RunResult) -> dict[str, Any]:
     return {
         "run": str(result.run),
         "rows": result.score.rows,
-        "scored": result.score.scored,
-        "ledger": dict(result.score.ledger),
+        "scored": result.score.statuses["scored"],
+        "ledger": dict(result.score.reasons),
         "files": [str(path) for path in result.written],
         **tables,
     }

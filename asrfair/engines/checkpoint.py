@@ -70,7 +70,9 @@ def _from_hub(model: str, revision: str | None) -> Checkpoint:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise MissingExtraError(extra="transformers", package="huggingface_hub", needed_for="a model of a hub") from error
+        raise MissingExtraError(
+            extra="transformers", package="huggingface_hub", needed_for="a model of a hub"
+        ) from error
     try:
         folder = snapshot_download(
             model, revision=revision, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]

@@ -164,7 +164,11 @@ class Transformers(EngineBase):
         return None
 
     def _extract(self, arrays: list[Any]) -> Any:
-        keywords: dict[str, Any] = {"sampling_rate": self._rate_hz, "return_tensors": "pt", "return_attention_mask": True}
+        keywords: dict[str, Any] = {
+            "sampling_rate": self._rate_hz,
+            "return_tensors": "pt",
+            "return_attention_mask": True,
+        }
         if self.padding != "fixed":
             keywords["padding"] = True
         if self._takes_device:
