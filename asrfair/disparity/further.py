@@ -1,76 +1,156 @@
-"""The tables beyond rates and gaps, made in one call: what else differs, whose gap it is, and by which measure."""
+"""The tables beyond the core: differences and their tests, comparisons, interactions, and what they may rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from asrfair.disparity.achieved import achieved_by_group
 from asrfair.disparity.adjusted import adjusted_table
+from asrfair.disparity.comparisons import comparison_table
+from asrfair.disparity.core_tables import in_run_order
+from asrfair.disparity.differences import Differences, differences
+from asrfair.disparity.faas import faas_table
 from asrfair.disparity.frame import Frame
-from asrfair.disparity.groups import Grouping
 from asrfair.disparity.influence import influence_table
+from asrfair.disparity.interactions import interaction_table
 from asrfair.disparity.metric_table import metric_table
+from asrfair.disparity.multiplicity import benjamini_hochberg, holm
+from asrfair.disparity.parts import Part, generator
+from asrfair.disparity.permutation import step_down
 from asrfair.disparity.sensitivity import normalizer_table
 from asrfair.disparity.subgroups import subgroup_table
 from asrfair.runfile import RUN_FILE, read_run_file, settings_from_json
-from asrfair.types import OVERALL_ATTRIBUTE, GroupSettings, ScoringSettings, StatisticsSettings
+from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
-FIXED = frozenset(("utterance_id", "speaker_id", "reference", "reference_raw", "exclude", "duration_s", "language"))
-"""Columns of ``utterances.parquet`` that are no attributes."""
+DIFFERENCES = [
+    "engine",
+    "condition",
+    "attribute",
+    "group",
+    "versus",
+    "versus_group",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "sim_low",
+    "sim_high",
+    "ratio",
+    "ratio_ci_low",
+    "ratio_ci_high",
+    "p_permutation",
+    "p_holm",
+    "q_bh",
+    "p_max_t",
+    "mdd",
+    "speakers_needed",
+    "flag",
+]
+PERMUTATIONS_A_TEST = 40
+"""So many permutations for each test of the family at least, as far as time allows: Holm divides the level by them."""
+
+MOST_PERMUTATIONS = 50_000
 
 
 def further_tables(
     frame: Frame,
-    groupings: Sequence[Grouping],
+    parts: Sequence[Part],
     groups: GroupSettings,
     statistics: StatisticsSettings,
     ledger: pd.DataFrame,
 ) -> dict[str, pd.DataFrame]:
-    """Make the tables adjusted, normalizers, influence, subgroups, metrics and achieved_by_group.
-
-    What the settings do not ask for (covariates, further normalizers, subgroups) is an empty table.
+    """Make all further tables, by name.
 
     Args:
         frame: The scores.
-        groupings: All attributes shown, ``overall`` among them.
-        groups: For whom.
-        statistics: How.
+        parts: The attributes; the first is everybody.
+        groups: Whom to compare.
+        statistics: Confidence, draws, and which tables are asked for.
         ledger: Columns engine, condition, utterance_id, reason.
-
-    Raises:
-        InputError: A covariate, normalizer or metric of the settings is not known.
     """
-    shown = [grouping for grouping in groupings if grouping.attribute != OVERALL_ATTRIBUTE]
-    achieved = frame.run / "achieved.parquet"
-    subgroups = pd.DataFrame()
-    if statistics.subgroups:
-        names = searchable_attributes(frame.run, allow_inferred=groups.allow_inferred)
-        subgroups = subgroup_table(frame, statistics, attributes=names, min_speakers=groups.min_speakers)
-    return {
-        "adjusted": adjusted_table(frame, shown, groups, statistics),
-        "normalizers": normalizer_table(frame, shown, groups, statistics, scoring_settings(frame.run)),
-        "influence": influence_table(frame, shown, groups, ledger),
-        "subgroups": subgroups,
+    groupings = [part.grouping for part in parts]
+    named = groupings[1:]
+    tables = {
+        "differences": difference_table(frame, parts[1:], groups, statistics),
+        "comparisons": comparison_table(frame, groupings, groups, statistics, generator(statistics, "sign flips")),
+        "interactions": interaction_table(frame, named, groups, statistics),
         "metrics": metric_table(frame, groupings, groups, statistics, ledger, names=statistics.metrics),
-        "achieved_by_group": achieved_by_group(frame.run, groups.by) if achieved.is_file() else pd.DataFrame(),
+        "influence": influence_table(frame, named, groups, ledger),
     }
+    if statistics.adjust:
+        tables["adjusted"] = adjusted_table(frame, named, groups, statistics)
+    if statistics.normalizers:
+        tables["normalizers"] = normalizer_table(frame, named, groups, statistics, _scoring(frame))
+    if statistics.subgroups:
+        attributes = list(dict.fromkeys(name for by in groups.by for name in by))
+        tables["subgroups"] = subgroup_table(frame, statistics, attributes=attributes, min_speakers=groups.min_speakers)
+    if statistics.faas:
+        tables["faas"] = faas_table(frame, named, groups)
+    return tables
 
 
-def searchable_attributes(run: Path, *, allow_inferred: bool) -> list[str]:
-    """Return the attributes of a run that a search may combine: all, but those that were guessed unless allowed."""
-    names = [name for name in pq.read_schema(run / "utterances.parquet").names if name not in FIXED]
-    if allow_inferred or not (run / RUN_FILE).is_file():
-        return names
-    known = read_run_file(run).get("manifest", {}).get("attributes", {})
-    return [name for name in names if known.get(name, {}).get("provenance") != "inferred"]
+def difference_table(
+    frame: Frame, parts: Sequence[Part], groups: GroupSettings, statistics: StatisticsSettings
+) -> pd.DataFrame:
+    """Make ``differences.csv``; the family of the adjusted p-values is every row of the table.
+
+    ``p_holm`` and ``q_bh`` adjust the permutation p-values; ``p_max_t`` is the joint adjustment by step-down maxima of
+    the same permutations, which knows that engines, conditions and comparisons of the same speakers are related, and is
+    not limited by the number of permutations.
+    """
+    if not parts:
+        return pd.DataFrame(columns=DIFFERENCES)
+    tests = sum(3 * part.rates.rate.size for part in parts)
+    permutations = int(np.clip(PERMUTATIONS_A_TEST * tests, statistics.draws, MOST_PERMUTATIONS))
+    found = [
+        differences(
+            frame,
+            part.rates,
+            groups,
+            statistics,
+            flags=part.flags,
+            draws=part.draws,
+            permutations=permutations,
+            rng=generator(statistics, "differences", part.grouping.attribute),
+        )
+        for part in parts
+    ]
+    joint = _joint(found)
+    tables = [item.table.assign(p_max_t=values) for item, values in zip(found, joint, strict=True)]
+    table = in_run_order(frame, tables)
+    p = table["p_permutation"].to_numpy(dtype=np.float64)
+    table["p_holm"] = holm(p)
+    table["q_bh"] = benjamini_hochberg(p)
+    return table[DIFFERENCES]
 
 
-def scoring_settings(run: Path) -> ScoringSettings:
-    """Return how the run was scored, from ``run.json``; the defaults where there is none."""
-    if not (run / RUN_FILE).is_file():
+def _joint(found: Sequence[Differences]) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """Step-down maxima over the rows of all attributes."""
+    adjusted = [np.full(len(item.table), np.nan) for item in found]
+    made = [np.flatnonzero(item.test >= 0) if item.permuted is not None else np.zeros(0, int) for item in found]
+    used = [
+        (item.permuted, rows, place) for place, (item, rows) in enumerate(zip(found, made, strict=True)) if len(rows)
+    ]
+    if not used:
+        return adjusted
+    count = min(len(permuted.draws) for permuted, _, _ in used if permuted is not None)
+    observed: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
+    draws: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
+    for permuted, rows, place in used:
+        assert permuted is not None
+        test = found[place].test[rows]
+        observed.append(permuted.observed.ravel()[test])
+        draws.append(permuted.draws[:count].reshape(count, -1)[:, test])
+    values = step_down(np.concatenate(observed), np.concatenate(draws, axis=1))
+    start = 0
+    for _, rows, place in used:
+        adjusted[place][rows] = values[start : start + len(rows)]
+        start += len(rows)
+    return adjusted
+
+
+def _scoring(frame: Frame) -> ScoringSettings:
+    if not (frame.run / RUN_FILE).is_file():
         return ScoringSettings()
-    return settings_from_json(read_run_file(run))[1]
+    return settings_from_json(read_run_file(frame.run))[1]
