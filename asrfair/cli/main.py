@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asrfair.cli.demo:demo", "Transcribe the synthetic demo corpus and report it."),
     "run": ("asrfair.cli.run:run", "A suite: from audio to tables and a report."),
     "score": ("asrfair.cli.score:score", "Transcripts to tables; score a run again. No audio needed."),
+    "compare": ("asrfair.cli.compare:compare", "Two runs on the same speakers: who makes fewer errors, and for whom."),
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "profile": ("asrfair.cli.profile:profile", "List, show, check, render the places that speech is put into."),

@@ -153,7 +153,9 @@ def _engines(tables: Tables, condition: str) -> Iterator[Finding]:
                 f"{_around(row['ci_low'], row['ci_high'], unit='')}"
             )
         if len(groups):
-            text += f"; beyond chance in {len(clear)} of {say.counted(len(groups), 'group')} after correction"
+            several = say.counted(len(groups), "group")
+            text += f"; beyond chance in {len(clear)} of {several} after correction" if len(clear) else ""
+            text += "" if len(clear) else f"; in none of {several} alone is it beyond chance after correction"
             against = clear[np.sign(clear["difference"]) != np.sign(row["difference"])]
             if len(against):
                 text += f", but the other way round for {say.listed([str(g) for g in against['group']])}"
