@@ -17,14 +17,19 @@ same result.
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from asrfair.errors import EnvironmentFailedError
 
 VERSION = "0.1.1"
 """The release of whisper-normalizer whose rules are OpenAI's; later ones add rules of their own."""
+
+MAX_NUMBER_WORDS = 10_000
+"""Longest run of number words that is read; the time grows with its square, and nobody speaks one."""
 
 _KEPT = ".%$¢€£"
 _MEMORY = 200_000
@@ -80,6 +85,8 @@ class WhisperEnglish:
 
     Raises:
         EnvironmentFailedError: Another release of whisper-normalizer is installed.
+        ValueError, AssertionError: The text has a number of thousands of digits, which the published code cannot read
+            either, or more than :data:`MAX_NUMBER_WORDS` number words in a row.
     """
 
     version = VERSION
@@ -134,35 +141,19 @@ class WhisperEnglish:
             return " ".join([entry.plain for entry in entries if entry.plain])
         if needs & _SUFFIX:
             return None
-        out: list[str] = []
-        run: list[str] = []
-        for entry in entries:
-            if entry.needs & _NUMBERS:
-                for word in entry.words:
-                    if self._is_plain(word):
-                        self._end_run(run, out)
-                        out.append(self._spellings.get(word, word))
-                    else:
-                        run.append(word)
-            elif entry.plain == "and":
-                run.append("and")
-            elif entry.plain:
-                self._end_run(run, out)
-                out.append(entry.plain)
-        self._end_run(run, out)
-        return self._finish(" ".join(out))
+        return self._finish(itertools.chain.from_iterable([entry.words for entry in entries]))
 
     def _is_plain(self, word: str) -> bool:
         return word.isalpha() and word not in self._number_words
 
     def _end_run(self, run: list[str], out: list[str]) -> None:
+        """Move a run of words that take part in numbers to the result, as numbers."""
         if not run:
             return
+        if len(run) > MAX_NUMBER_WORDS:
+            raise ValueError(f"more than {MAX_NUMBER_WORDS:,} number words in a row")
         key = tuple(run)
         run.clear()
-        if key == ("and",):
-            out.append("and")
-            return
         result = self._runs.get(key)
         if result is None:
             result = self._read_numbers(list(key))
@@ -220,13 +211,21 @@ class WhisperEnglish:
     def _by_text(self, text: str) -> str:
         """Apply the published steps, after brackets, to a whole text."""
         text = self._to_letters(_SPACE_APOSTROPHE.sub("'", self._fillers.sub("", text)))
-        words = self._numbers.preprocess(text).split()
-        return self._finish(self._read_numbers(words))
+        return self._finish(self._numbers.preprocess(text).split())
 
-    @staticmethod
-    def _finish(text: str) -> str:
-        """Drop symbols that no number needs."""
-        text = _PERCENT.sub(r"\1 ", _SYMBOL.sub(r" \1", text))
+    def _finish(self, words: Iterable[str]) -> str:
+        """Read the numbers among the words, spell the others, and drop symbols that no number needs."""
+        out: list[str] = []
+        run: list[str] = []
+        for word in words:
+            if word.isalpha() and word not in self._number_words:
+                if run:
+                    self._end_run(run, out)
+                out.append(self._spellings.get(word, word))
+            else:
+                run.append(word)
+        self._end_run(run, out)
+        text = _PERCENT.sub(r"\1 ", _SYMBOL.sub(r" \1", " ".join(out)))
         return _SPACES.sub(" ", text)
 
 
