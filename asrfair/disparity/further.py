@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from asrfair.disparity.achieved import achieved_by_group
 from asrfair.disparity.adjusted import adjusted_table
 from asrfair.disparity.comparisons import comparison_table
 from asrfair.disparity.core_tables import in_run_order
@@ -20,7 +21,7 @@ from asrfair.disparity.multiplicity import benjamini_hochberg, holm
 from asrfair.disparity.parts import Part, generator
 from asrfair.disparity.permutation import step_down
 from asrfair.disparity.sensitivity import normalizer_table
-from asrfair.disparity.subgroups import subgroup_table
+from asrfair.disparity.subgroups import searchable_attributes, subgroup_table
 from asrfair.runfile import RUN_FILE, read_run_file, settings_from_json
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -78,12 +79,14 @@ def further_tables(
         "metrics": metric_table(frame, groupings, groups, statistics, ledger, names=statistics.metrics),
         "influence": influence_table(frame, named, groups, ledger),
     }
+    if (frame.run / "achieved.parquet").is_file():
+        tables["achieved_by_group"] = achieved_by_group(frame.run, groups.by)
     if statistics.adjust:
         tables["adjusted"] = adjusted_table(frame, named, groups, statistics)
     if statistics.normalizers:
         tables["normalizers"] = normalizer_table(frame, named, groups, statistics, _scoring(frame))
     if statistics.subgroups:
-        attributes = list(dict.fromkeys(name for by in groups.by for name in by))
+        attributes = searchable_attributes(frame.run, allow_inferred=groups.allow_inferred)
         tables["subgroups"] = subgroup_table(frame, statistics, attributes=attributes, min_speakers=groups.min_speakers)
     if statistics.faas:
         tables["faas"] = faas_table(frame, named, groups)
