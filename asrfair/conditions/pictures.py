@@ -113,7 +113,7 @@ def contact_sheet(tiles: Sequence[Tile], path: Path, *, title: str, columns: int
 def third_octaves(
     samples: npt.NDArray[Any], sample_rate_hz: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return centre frequencies (Hz, from 50 up) and levels (dB re full scale) of third-octave bands, shape (bands,)."""
+    """Return centres (Hz, from 50 up) and levels (dB re full scale) of third-octave bands, shape (bands,)."""
     spectrum = np.abs(np.fft.rfft(samples.astype(np.float64))) ** 2 * 2 / samples.size**2
     frequencies = np.arange(spectrum.size) * sample_rate_hz / samples.size
     centres = 1000 * 2 ** (np.arange(-13, 14) / 3)
