@@ -27,7 +27,8 @@ class VariantRules:
     Args:
         name: The name after the ``+`` of a normalizer.
         version: Changes whenever a form is added or taken away.
-        groups: Each a tuple of forms, lower case.
+        groups: Each a tuple of forms, lower case. Every form of a group may stand for every other one; a form of several
+            groups (*ain't*) does not make the others of these groups equal (*isn't*, *didn't*).
     """
 
     name: str
@@ -74,8 +75,6 @@ _REDUCED = (
     ("'til", "til", "till", "until"),
     ("'round", "round", "around"),
     ("ol'", "ol", "old"),
-    ("an'", "and"),
-    ("o'", "of"),
     ("ya", "ye", "you"),
     ("yer", "your"),
     ("d'you", "do you"),
@@ -83,7 +82,10 @@ _REDUCED = (
 )
 # th-stopping as some corpora spell it; the recogniser's spelling is the standard one.
 _STOPPED = (("dem", "them"), ("dat", "that"), ("dis", "this"), ("dey", "they"), ("dere", "there"), ("wit", "with"))
-_NEGATIONS = (("ain't", "aint", "isn't", "aren't", "am not", "hasn't", "haven't", "didn't"),)
+_NEGATIONS = (
+    ("ain't", "aint"),
+    *(("ain't", full) for full in ("isn't", "aren't", "am not", "hasn't", "haven't", "didn't")),
+)
 _ING_WORDS = """
 asking being calling coming doing eating everything feeling fixing getting giving going having hearing helping keeping
 knowing leaving living looking making messing morning moving nothing paying playing putting running saying seeing
