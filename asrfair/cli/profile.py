@@ -165,6 +165,61 @@ def render(
         click.echo(str(path))
 
 
+@profile.command()
+@click.argument("recordings", nargs=-1, required=True, type=_PATH)
+@click.option("--name", required=True, help="Name of the profile: lower-case letters, digits and '-'.")
+@click.option("--out", type=_PATH, default=Path(), show_default="here", help="Folder to write to.")
+@click.option("--snr", type=click.FloatRange(-30, 60), default=12.0, show_default=True, help="SNR of 'moderate' in dB.")
+@click.option("--description", default="", help="What this noise is, in one sentence.")
+@click.option("--place", default="", help="Where it was recorded and who will talk there.")
+@click.option("--licence", default="", help="Terms of the recordings.")
+@click.option("--overwrite", is_flag=True, help="Replace a profile of this name.")
+@_as_json
+def make(
+    recordings: tuple[Path, ...],
+    name: str,
+    out: Path,
+    snr: float,
+    description: str,
+    place: str,
+    licence: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make a profile from RECORDINGS of your own room.
+
+    Cuts out speech, clipping and silence; measures level, spectrum, steady tones and beat of what is left; writes
+    NAME.toml, the noise in the folder NAME, and NAME.png, one page of what was heard. Nothing is sent anywhere.
+    """
+    from asrfair.conditions.make import describe, make_profile, sentence
+
+    made = make_profile(
+        recordings,
+        name,
+        out,
+        snr_db=snr,
+        description=description,
+        place=place,
+        licence=licence,
+        overwrite=overwrite,
+    )
+    if as_json:
+        files = {"profile": str(made.profile), "picture": str(made.picture), "cuts": [str(c) for c in made.cuts]}
+        heard = {**files, **describe(made.heard), "warnings": list(made.warnings)}
+        click.echo(json.dumps(heard, indent=2, ensure_ascii=True))
+        return
+    for stretch in made.heard.stretches:
+        file = printable(made.heard.recordings[stretch.recording].path.name, limit=60)
+        verdict = f"refused: {stretch.reason}" if stretch.reason else "used"
+        click.echo(f"{file}  {stretch.start_s:7.1f} – {stretch.end_s:7.1f} s  {verdict}")
+    click.echo(sentence(made.heard))
+    for warning in made.warnings:
+        click.echo(f"Warning: {printable(warning, limit=400)}")
+    for path in (made.profile, made.picture, *made.cuts[:1]):
+        click.echo(printable(str(path), limit=500))
+    click.echo(f"Try it: asrfair profile render {printable(str(made.profile), limit=500)}")
+
+
 def _render_all(
     clean: Clip, speaker_id: str, parsed: Sequence[Condition], context: RenderContext, out: Path, seed: int
 ) -> list[Path]:

@@ -1,0 +1,310 @@
+"""Measures what a stretch of noise is made of: level, long-term spectrum, tones that stand still, a beat.
+
+Everything is summed up window by window, so that hours of recording cost the memory of half a minute.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+from scipy import fft
+from scipy.ndimage import median_filter, uniform_filter1d
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+RATE_HZ = 16_000
+"""Tones and beat are looked for at this rate, in the band up to 8 kHz."""
+
+_SHORT, _LONG = 4096, 32_768
+_SHORT_FRAMES = 2000
+_LOWEST_TONE_HZ = 30.0
+_NEIGHBOURS_HZ = 160.0
+_STANDS_OUT_DB = 8.0
+_MOST_TONES = 12
+
+_BEAT_WINDOW, _BEAT_HOP = 512, 80
+_BEAT_BAND_HZ = (100.0, 6000.0)
+_BEAT_RATE_HZ = RATE_HZ / _BEAT_HOP
+_LONGEST_LAG_S = 8.0
+_BEATS_HZ = (0.4, 12.0)
+_LEAST_STRENGTH = 0.2
+_TREND_S = 4.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tone:
+    """A line in the spectrum that is always there.
+
+    Args:
+        frequency_hz: Interpolated between the bins of a two-second window.
+        level_db: Its power relative to the whole noise.
+        above_db: How far it stands out of its neighbourhood in a quarter-second window.
+        harmonic_of_hz: The lower tone of which it is a multiple, if any.
+    """
+
+    frequency_hz: float
+    level_db: float
+    above_db: float
+    harmonic_of_hz: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beat:
+    """Something that comes again at a fixed interval.
+
+    Args:
+        rate_hz: How often a second.
+        strength: Autocorrelation of the envelope at one interval, 0 to 1.
+    """
+
+    rate_hz: float
+    strength: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What the usable noise is made of.
+
+    Args:
+        level_dbfs: RMS over everything used.
+        quiet_dbfs: Level that nine tenths of the seconds exceed.
+        loud_dbfs: Level that one tenth of the seconds exceeds.
+        band_hz: Centres of third octaves, shape (bands,).
+        band_dbfs: Level in each band; NaN above half the sampling rate of all recordings.
+        frequency_hz: Of the fine spectrum, shape (bins,).
+        spectrum_db: Fine spectrum (power in 4 Hz), dB re full scale.
+        tones: Strongest first.
+        beat: The beat, if there is one.
+        lag_s: Lags of the envelope's autocorrelation, shape (lags,).
+        correlation: The autocorrelation at them.
+    """
+
+    level_dbfs: float
+    quiet_dbfs: float
+    loud_dbfs: float
+    band_hz: Array
+    band_dbfs: Array
+    frequency_hz: Array
+    spectrum_db: Array
+    tones: tuple[Tone, ...]
+    beat: Beat | None
+    lag_s: Array
+    correlation: Array
+
+
+class Ear:
+    """Hears windows of noise one after another, then says what they have in common.
+
+    Args:
+        duration_s: How much will be heard in all; only then are frames spread evenly over it.
+    """
+
+    def __init__(self, duration_s: float) -> None:
+        self._every = max(1, math.ceil(duration_s * RATE_HZ / (_SHORT // 4) / _SHORT_FRAMES))
+        self._short: list[npt.NDArray[np.float32]] = []
+        self._frame = 0
+        self._long = np.zeros(_LONG // 2 + 1)
+        self._long_count = 0
+        self._energy, self._samples = 0.0, 0
+        self._seconds: list[float] = []
+        self._bands = 1000 * 2 ** (np.arange(-15, 14) / 3)
+        self._band_energy, self._band_time = np.zeros(self._bands.size), np.zeros(self._bands.size)
+        lags = round(_LONGEST_LAG_S * _BEAT_RATE_HZ)
+        self._products, self._pairs = np.zeros(lags + 1), np.zeros(lags + 1)
+
+    def hear(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> None:
+        """Take in one window of noise without a gap, mono, shape (samples,), at any rate."""
+        wide = samples.astype(np.float64)
+        power = wide**2
+        self._energy += float(power.sum())
+        self._samples += wide.size
+        whole = wide.size // sample_rate_hz
+        self._seconds += power[: whole * sample_rate_hz].reshape(whole, sample_rate_hz).mean(axis=1).tolist()
+        self._hear_bands(wide, sample_rate_hz)
+        narrow = wide if sample_rate_hz == RATE_HZ else soxr.resample(wide, sample_rate_hz, RATE_HZ, quality="HQ")
+        self._hear_tones(narrow)
+        self._hear_beat(narrow)
+
+    def _hear_bands(self, samples: Array, sample_rate_hz: int) -> None:
+        spectrum = np.abs(fft.rfft(samples)) ** 2 * 2 / samples.size
+        frequencies = np.arange(spectrum.size) * (sample_rate_hz / samples.size)
+        cumulative = np.concatenate([[0.0], np.cumsum(spectrum)])
+        low, high = (np.searchsorted(frequencies, self._bands * 2**side) for side in (-1 / 6, 1 / 6))
+        inside = self._bands * 2 ** (1 / 6) <= sample_rate_hz / 2
+        seconds = samples.size / sample_rate_hz
+        energy = (cumulative[high] - cumulative[low]) / sample_rate_hz
+        self._band_energy += np.where(inside, energy, 0.0)
+        self._band_time += np.where(inside, seconds, 0.0)
+
+    def _hear_tones(self, narrow: Array) -> None:
+        if narrow.size < _SHORT:
+            return
+        frames = np.lib.stride_tricks.sliding_window_view(narrow, _SHORT)[:: _SHORT // 4]
+        first = -self._frame % self._every
+        self._frame += len(frames)
+        chosen = frames[first :: self._every]
+        if len(chosen):
+            power = np.abs(fft.rfft(chosen * np.hanning(_SHORT), axis=1)) ** 2
+            self._short.append((10 * np.log10(power + 1e-20)).astype(np.float32))
+        size = _LONG
+        if narrow.size < size:
+            narrow = np.pad(narrow, (0, size - narrow.size))
+        taper = np.hanning(size)
+        for start in range(0, narrow.size - size + 1, size // 2):
+            part = narrow[start : start + size] * taper
+            self._long += np.abs(fft.rfft(part)) ** 2 * 2 / (size * float((taper**2).sum()))
+            self._long_count += 1
+
+    def _hear_beat(self, narrow: Array) -> None:
+        if narrow.size < 2 * RATE_HZ:
+            return
+        frames = np.lib.stride_tricks.sliding_window_view(narrow, _BEAT_WINDOW)[::_BEAT_HOP]
+        low, high = (round(edge * _BEAT_WINDOW / RATE_HZ) for edge in _BEAT_BAND_HZ)
+        spectrum = fft.rfft((frames * np.hanning(_BEAT_WINDOW)).astype(np.float32), axis=1)[:, low:high]
+        level = 10 * np.log10(np.abs(spectrum) ** 2 + 1e-20)
+        always = np.percentile(level, 20, axis=0)
+        envelope = np.clip(level - np.maximum(always, always.max() - 90), 0, 30).mean(axis=1, dtype=np.float64)
+        envelope -= uniform_filter1d(envelope, round(_TREND_S * _BEAT_RATE_HZ), mode="nearest")
+        size = fft.next_fast_len(2 * envelope.size, real=True)
+        correlation = fft.irfft(np.abs(fft.rfft(envelope, size)) ** 2, size)
+        count = min(self._products.size, envelope.size // 2)
+        self._products[:count] += correlation[:count]
+        self._pairs[:count] += envelope.size - np.arange(count)
+
+    def result(self) -> Measured:
+        """Say what was heard.
+
+        Raises:
+            ValueError: Nothing was.
+        """
+        if not self._samples or not self._long_count:
+            raise ValueError("nothing was heard")
+        fine = self._long / self._long_count
+        frequencies = np.arange(fine.size, dtype=np.float64) * (RATE_HZ / _LONG)
+        pairs = np.maximum(self._pairs, 1.0)
+        correlation = self._products / pairs
+        heard = self._pairs > 0
+        correlation = correlation[heard] / max(float(correlation[0]), 1e-30)
+        seconds = np.array(self._seconds or [self._energy / self._samples])
+        quiet, loud = np.percentile(seconds, [10, 90])
+        bands = np.where(self._band_time > 0, self._band_energy / np.maximum(self._band_time, 1e-9), np.nan)
+        smooth = uniform_filter1d(fine, 8)
+        return Measured(
+            level_dbfs=_db(self._energy / self._samples),
+            quiet_dbfs=_db(float(quiet)),
+            loud_dbfs=_db(float(loud)),
+            band_hz=self._bands,
+            band_dbfs=10 * np.log10(np.maximum(bands, 1e-20)),
+            frequency_hz=np.asarray(frequencies, dtype=np.float64),
+            spectrum_db=10 * np.log10(np.maximum(smooth * 8, 1e-20)),
+            tones=find_tones(np.median(np.concatenate(self._short), axis=0), fine),
+            beat=find_beat(correlation, _BEAT_RATE_HZ, frames=float(self._pairs[0])),
+            lag_s=np.arange(correlation.size) / _BEAT_RATE_HZ,
+            correlation=correlation,
+        )
+
+
+def find_tones(short_db: Array, fine: Array) -> tuple[Tone, ...]:
+    """Find lines that stand out of their neighbourhood most of the time.
+
+    The median over quarter-second windows shows what is always there: a knock, whose own lines lie at multiples of its
+    beat, is not. The frequency then comes from two-second windows, by a parabola through the logarithms of the three
+    highest bins.
+
+    Args:
+        short_db: Median spectrum of quarter-second windows, dB, shape (2049,), up to 8 kHz.
+        fine: Mean power spectrum of two-second windows, shape (16385,), up to 8 kHz.
+    """
+    coarse_hz, fine_hz = RATE_HZ / _SHORT, RATE_HZ / _LONG
+    around = median_filter(short_db.astype(np.float64), round(_NEIGHBOURS_HZ / coarse_hz) | 1, mode="nearest")
+    above = short_db - around
+    inner = above[1:-1]
+    peaks = 1 + np.flatnonzero((inner >= above[:-2]) & (inner > above[2:]) & (inner >= _STANDS_OUT_DB))
+    total = float(fine.sum())
+    found: list[Tone] = []
+    for peak in peaks.tolist():
+        frequency = peak * coarse_hz
+        if frequency < _LOWEST_TONE_HZ:
+            continue
+        low = max(1, math.floor((frequency - 1.5 * coarse_hz) / fine_hz))
+        high = min(fine.size - 2, math.ceil((frequency + 1.5 * coarse_hz) / fine_hz))
+        top = low + int(np.argmax(fine[low : high + 1]))
+        left, middle, right = (math.log(float(fine[top + k]) + 1e-30) for k in (-1, 0, 1))
+        curve = left - 2 * middle + right
+        shift = min(max(0.5 * (left - right) / curve, -0.5), 0.5) if curve < 0 else 0.0
+        power = float(fine[max(0, top - 4) : top + 5].sum())
+        exact = (top + shift) * fine_hz
+        if found and abs(exact - found[-1].frequency_hz) < coarse_hz:
+            continue
+        found.append(Tone(frequency_hz=exact, level_db=_db(power / total), above_db=float(above[peak])))
+    strongest = sorted(found, key=lambda tone: -tone.level_db)[:_MOST_TONES]
+    return tuple(_related(tone, strongest) for tone in strongest)
+
+
+def _related(tone: Tone, others: Sequence[Tone]) -> Tone:
+    """Say of which lower tone this one is a multiple: the one that it fits best, within 2 % of that tone's pitch."""
+    best, found = 0.02, tone.harmonic_of_hz
+    for other in sorted(others, key=lambda o: o.frequency_hz):
+        ratio = tone.frequency_hz / other.frequency_hz
+        # The lowest that fits, unless a higher one fits clearly better.
+        if 2 <= round(ratio) <= 20 and abs(ratio - round(ratio)) < best - (0.005 if found else 0.0):
+            best, found = abs(ratio - round(ratio)), other.frequency_hz
+    return replace(tone, harmonic_of_hz=found)
+
+
+def find_beat(correlation: Array, rate_hz: float, *, frames: float) -> Beat | None:
+    """Find the interval after which the envelope is like itself, and again, and again.
+
+    Candidates are peaks of the autocorrelation; each is judged by the mean over its multiples less the mean half-way
+    between them, and the shortest of those within a tenth of the best is taken. Its last multiple gives the interval
+    exactly.
+
+    Args:
+        correlation: Autocorrelation of the envelope, 1 at lag 0, shape (lags,).
+        rate_hz: Lags a second.
+        frames: How many values of the envelope it rests on.
+    """
+    shortest, longest = round(rate_hz / _BEATS_HZ[1]), min(round(rate_hz / _BEATS_HZ[0]), correlation.size - 2)
+    least = max(_LEAST_STRENGTH, 4 / math.sqrt(max(frames / 10, 1.0)))
+    lags = np.arange(shortest, longest + 1)
+    if lags.size == 0:
+        return None
+    here = correlation[lags]
+    peaks = lags[(here >= correlation[lags - 1]) & (here > correlation[lags + 1]) & (here >= least)]
+    scores = {int(lag): _comb(correlation, int(lag)) for lag in peaks}
+    if not scores or max(scores.values()) <= 0:
+        return None
+    best = max(scores.values())
+    chosen = min(lag for lag, score in scores.items() if score >= 0.9 * best)
+    interval = float(chosen)
+    for multiple in range(1, (correlation.size - 2) // chosen + 1):
+        middle = round(interval * multiple)
+        reach = max(1, round(0.1 * chosen))
+        low, high = max(1, middle - reach), min(correlation.size - 2, middle + reach)
+        if low > high:
+            break
+        top = low + int(np.argmax(correlation[low : high + 1]))
+        if correlation[top] < 0.5 * correlation[chosen]:
+            break
+        left, centre, right = (float(v) for v in correlation[top - 1 : top + 2])
+        curve = left - 2 * centre + right
+        interval = (top + (min(max(0.5 * (left - right) / curve, -0.5), 0.5) if curve < 0 else 0.0)) / multiple
+    return Beat(rate_hz=rate_hz / interval, strength=float(correlation[chosen]))
+
+
+def _comb(correlation: Array, lag: int) -> float:
+    multiples = np.arange(1, (correlation.size - 1) // lag + 1)[:6]
+    halves = np.rint((multiples - 0.5) * lag).astype(np.int64)
+    return float(correlation[multiples * lag].mean() - correlation[halves].mean())
+
+
+def _db(power: float) -> float:
+    return 10 * math.log10(max(power, 1e-20))
