@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from asrfair.errors import InputError, MissingExtraError
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _HUB_ID = re.compile(r"^[\w.\-]+/[\w.\-]+$")
-_HASHED_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
+_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
+_HASHED_SUFFIXES = (".safetensors", ".bin", ".json", ".txt", ".model")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +27,23 @@ class Checkpoint:
 
     def fingerprint(self) -> dict[str, str]:
         """Return the name, the revision, and a hash over all weight and configuration files."""
-        digest = hashlib.sha256()
-        for path in sorted(self.folder.iterdir()):
-            if path.is_file() and path.suffix in _HASHED_SUFFIXES:
-                digest.update(path.name.encode() + b"\0")
-                with path.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
-        return {"model": self.name, "revision": self.revision, "files_sha256": digest.hexdigest()}
+        return {"model": self.name, "revision": self.revision, "files_sha256": files_sha256(self.folder)}
+
+
+def files_sha256(folder: Path) -> str:
+    """Return a hash over the names and contents of a model's weight and configuration files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in _HASHED_SUFFIXES:
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def is_hub_id(model: str) -> bool:
+    """Tell a hub id such as ``openai/whisper-small`` from a path."""
+    return bool(_HUB_ID.match(model)) and not model.startswith(".")
 
 
 def find_checkpoint(model: str, revision: str | None, context: EngineContext) -> Checkpoint:
@@ -44,8 +56,9 @@ def find_checkpoint(model: str, revision: str | None, context: EngineContext) ->
     folder = context.path(model)
     if folder.is_dir():
         checkpoint = Checkpoint(folder=folder, name=folder.name, revision=revision or "local")
-    elif _HUB_ID.match(model) and not model.startswith("."):
-        checkpoint = _from_hub(model, revision)
+    elif is_hub_id(model):
+        fetched = fetch_from_hub(model, revision, _PATTERNS, extra="transformers")
+        checkpoint = Checkpoint(folder=fetched, name=model, revision=str(revision))
     else:
         raise InputError(
             "there is no such model folder, and this is no hub id", column="model", value=model,
@@ -61,7 +74,13 @@ def find_checkpoint(model: str, revision: str | None, context: EngineContext) ->
     return checkpoint
 
 
-def _from_hub(model: str, revision: str | None) -> Checkpoint:
+def fetch_from_hub(model: str, revision: str | None, patterns: Sequence[str], *, extra: str) -> Path:
+    """Fetch the files of a hub's repository at a pinned commit into its cache, and return the folder.
+
+    Raises:
+        InputError: The revision is not pinned to a commit, or the files cannot be had.
+        MissingExtraError: ``huggingface_hub`` is not installed.
+    """
     if revision is None or not _COMMIT.match(revision):
         raise InputError(
             f"a model of a hub needs its revision pinned to a commit ({model})", column="revision", value=revision,
@@ -70,16 +89,11 @@ def _from_hub(model: str, revision: str | None) -> Checkpoint:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise MissingExtraError(
-            extra="transformers", package="huggingface_hub", needed_for="a model of a hub"
-        ) from error
+        raise MissingExtraError(extra=extra, package="huggingface_hub", needed_for="a model of a hub") from error
     try:
-        folder = snapshot_download(
-            model, revision=revision, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]
-        )
+        return Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:
         raise InputError(
             f"the model {model} at {revision[:12]} cannot be fetched: {type(error).__name__}: {error}", column="model",
             remedy="Check the name, the revision and the network, or give a local folder",
         ) from error  # fmt: skip
-    return Checkpoint(folder=Path(folder), name=model, revision=revision)

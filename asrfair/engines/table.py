@@ -66,6 +66,48 @@ ENGINES: dict[str, EngineEntry] = {
         target="asrfair.engines.precomputed:Precomputed",
         summary="hypotheses from files (CSV, JSONL, trn, ctm): the way in for any service",
     ),
+    "transformers": EngineEntry(
+        target="asrfair.engines.transformers:Transformers",
+        summary="CTC and sequence-to-sequence models of Hugging Face transformers (Wav2Vec2, Whisper, Moonshine …)",
+        packages=("torch", "transformers", "safetensors"),
+        extra="transformers",
+    ),
+    "torchaudio": EngineEntry(
+        target="asrfair.engines.torchaudio:Torchaudio",
+        summary="the CTC pipeline bundles of torchaudio",
+        packages=("torch", "torchaudio"),
+        extra="gpu",
+    ),
+    "faster-whisper": EngineEntry(
+        target="asrfair.engines.faster_whisper:FasterWhisper",
+        summary="Whisper checkpoints converted for CTranslate2",
+        packages=("faster_whisper",),
+        extra="faster-whisper",
+    ),
+    "nemo": EngineEntry(
+        target="asrfair.engines.nemo:Nemo",
+        summary="NVIDIA NeMo's recognisers from a .nemo file",
+        packages=("torch", "nemo"),
+        extra="nemo",
+    ),
+    "vosk": EngineEntry(
+        target="asrfair.engines.vosk:Vosk",
+        summary="Kaldi models through Vosk: offline, small",
+        packages=("vosk",),
+        extra="vosk",
+    ),
+    "openai-http": EngineEntry(
+        target="asrfair.engines.openai_http:OpenAiHttp",
+        summary="any service that speaks OpenAI's /v1/audio/transcriptions",
+        packages=("httpx",),
+        extra="http",
+    ),
+    "amazon-transcribe": EngineEntry(
+        target="asrfair.engines.amazon_transcribe:AmazonTranscribe",
+        summary="Amazon Transcribe's batch jobs, with custom vocabularies",
+        packages=("boto3",),
+        extra="aws",
+    ),
     "command": EngineEntry(
         target="asrfair.engines.command:Command",
         summary="any program: JSON lines on standard input and output, or one call a file",
