@@ -66,12 +66,12 @@ def make_findings(tables: Tables) -> list[dict[str, str]]:
         _speakers,
         _failures,
         _normalizers,
-        _subgroups,
         _power,
         _unclear,
         _confounded,
         _scales,
         _acoustics,
+        _subgroups,
     )
     return [asdict(finding) for make in makers for finding in make(tables, condition)]
 
@@ -210,8 +210,8 @@ def _speakers(tables: Tables, condition: str) -> Iterator[Finding]:
         if not abs(row["gap_without"] - row["gap_with"]) >= LOUD_SPEAKER * row["gap_with"]:
             continue
         text = (
-            f"{row['engine']}: without speaker {row['id']} ({row['group']}) the gap by {_word(row['attribute'])} is "
-            f"{say.points(row['gap_without'])}, not {say.points(row['gap_with'])}."
+            f"{row['engine']}: without speaker {say.short(str(row['id']))} ({row['group']}) the gap by "
+            f"{_word(row['attribute'])} is {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}."
         )
         yield _finding(row, "speaker", "warning", text, "influence")
 
@@ -230,7 +230,7 @@ def _failures(tables: Tables, condition: str) -> Iterator[Finding]:
         if len(rows) == 1:
             mine = single[(single["engine"] == engine) & (single["attribute"] == attribute)]
             mine = mine[(mine["group"] == row["group"]) & mine["reason"].str.contains(reason, regex=False)]
-            names = f" ({say.listed([str(name) for name in mine['id']])})" if len(mine) == count else ""
+            names = f" ({say.listed([say.short(str(name)) for name in mine['id']])})" if len(mine) == count else ""
             text = (
                 f"{engine}: {say.counted(count, 'utterance')} of {row['group']}{names} {FAILURE_WORDS[reason]} "
                 f"{'holds' if count == 1 else 'hold'} {int(row['errors']):,} of the group's {total:,} errors "
@@ -279,21 +279,24 @@ def _normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
 def _subgroups(tables: Tables, condition: str) -> Iterator[Finding]:
     """Combinations that were found in one half of the speakers and again in the other."""
     table = _table(tables, "subgroups", condition=condition)
+    without: list[str] = []
     for (engine,), block in _blocks(table, "engine"):
-        for row in _records(block[block["flag"] == "confirmed"]):
+        confirmed = _records(block[block["flag"] == "confirmed"])
+        if not confirmed:
+            without.append(engine)
+        for row in confirmed:
             text = (
                 f"{engine}: speakers with {row['subgroup']} have {say.ratio(row['held_out_ratio'])} times the error "
                 f"rate of all others ({row['ci_low']:.2f}–{row['ci_high']:.2f}): found by search in one half of the "
                 f"speakers and confirmed in the other ({say.counted(int(row['held_out_speakers']), 'speaker')})."
             )
             yield _finding(row, f"subgroup:{row['subgroup']}", "finding", text, "subgroups")
-        if not (block["flag"] == "confirmed").any():
-            count = int(block["searched"].iloc[0])
-            text = (
-                f"{engine}: of {say.counted(count, 'combination')} of attributes searched, none that stood out in one "
-                "half of the speakers was confirmed in the other."
-            )
-            yield _finding(_records(block)[0], "subgroups", "limit", text, "subgroups")
+    if without:
+        text = (
+            f"Of {say.counted(int(table['searched'].iloc[0]), 'combination')} of attributes searched none that stood "
+            f"out in one half of the speakers was confirmed in the other, for {say.listed(without)}."
+        )
+        yield Finding(id="subgroups", level="limit", text=text, table="subgroups", condition=condition)
 
 
 def _power(tables: Tables, condition: str) -> Iterator[Finding]:

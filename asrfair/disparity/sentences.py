@@ -48,6 +48,11 @@ def listed(names: Sequence[str], *, limit: int = 5) -> str:
     return ", ".join(shown[:-1]) + " and " + shown[-1]
 
 
+def short(name: str, *, limit: int = 24) -> str:
+    """Cut an identifier that is a hash; the table has it whole."""
+    return name if len(name) <= limit else name[: limit - 12] + "…"
+
+
 def _minus(value: float, digits: int) -> str:
     text = f"{value:,.{digits}f}"
     if float(text.replace(",", "")) == 0:

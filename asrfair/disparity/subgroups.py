@@ -64,7 +64,7 @@ LISTED = 10
 CARRIED_BELOW = 0.1
 LEVEL = 0.05
 MAX_SUBGROUPS = 5000
-PERMUTATIONS = 300
+PERMUTATIONS = 500
 SUPPORT = 0.01
 """Smallest share of a half's speakers that a subgroup may have."""
 
