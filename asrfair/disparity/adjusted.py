@@ -161,7 +161,7 @@ class _Models:
 
 def _fit(rows: _Rows, columns: Columns) -> _Models:
     design = Design(
-        errors=rows.errors, ref_words=rows.words, speaker=rows.speaker, group=rows.group, covariates=columns.values
+        errors=rows.errors, ref_words=rows.words, speaker=rows.speaker, group=rows.group, covariates=columns.table
     )
     bare = Design(errors=rows.errors, ref_words=rows.words, speaker=rows.speaker, group=rows.group)
     first = regression.fit(design, robust=False)

@@ -172,13 +172,13 @@ class Columns:
     """Covariates as columns of a regression, for some of the rows.
 
     Args:
-        values: Shape (rows, q); numbers are centred and scaled, so that intercepts are rates at the mean.
+        table: Shape (rows, q); numbers are centred and scaled, so that intercepts are rates at the mean.
         labels: Shape (q,).
         flags: What a reader must know: ``unavailable:x``, ``missing:x``, ``confounded:x``.
         used: Names of the covariates that are in.
     """
 
-    values: Floats
+    table: Floats
     labels: tuple[str, ...]
     flags: tuple[str, ...]
     used: tuple[str, ...]
@@ -232,7 +232,7 @@ def make_columns(
     flags.extend(f"confounded:{name}" for name in sorted(lost))
     used = dict.fromkeys(owners[i] for i in kept)
     return Columns(
-        values=table[:, kept],
+        table=table[:, kept],
         labels=tuple(labels[i] for i in kept),
         flags=tuple(flags),
         used=tuple(used),
