@@ -24,6 +24,9 @@ PEAK = 0.999
 CLIPPED = 0.999
 """Samples beyond this share of the clip's format count as clipped where they stand in a row."""
 
+_NOTHING: dict[str, float | str] = {"active_fraction": 0.0, "clipped_fraction": 0.0}
+"""What is achieved with a clip of no samples."""
+
 __all__ = ["RenderContext", "Rendered", "Renderer", "input_acoustics"]
 
 
@@ -77,6 +80,8 @@ class Renderer:
         """
         if condition.profile is None:
             return Rendered(clip=replace(clip, condition=condition.name), achieved=input_acoustics(clip))
+        if clip.samples.size == 0:
+            return Rendered(clip=replace(clip, condition=condition.name), achieved=dict(_NOTHING))
         chain = _Chain(clip, condition.profile, speaker_id, self.seed, self._corpus)
         for step in condition.steps:
             chain.run(step, self._effect(step.effect))
@@ -168,7 +173,8 @@ class _Chain:
         if level is not None:
             achieved["active_level_dbfs"] = level.level_dbfs + 20 * float(np.log10(headroom))
             achieved["active_fraction"] = level.fraction
-            if self.speech is not self.samples and self.linear_since_noise:
+            noisy = self.speech is not self.samples and self.speech.size == self.samples.size
+            if noisy and self.linear_since_noise:
                 noise = mean_power((self.samples - self.speech)[level.mask])
                 if noise > 0:
                     achieved["snr_end_db"] = level.level_dbfs - decibels(noise)
@@ -186,6 +192,8 @@ def input_acoustics(clip: Clip) -> dict[str, float | str]:
         ``snr_estimate_db``: active level over the noise floor, which is the 10th percentile of the power of 20 ms
         frames (an estimate: it reads the pauses, and a clip without any looks noisier than it is).
     """
+    if clip.samples.size == 0:
+        return dict(_NOTHING)
     achieved: dict[str, float | str] = {"clipped_fraction": _clipped_fraction(clip.samples)}
     level = active_level(clip.samples, clip.sample_rate_hz)
     if level is None:
