@@ -12,8 +12,10 @@ from asrfair.report.loading import RunData, load_run
 from asrfair.report.markdown import write_markdown
 from asrfair.report.tables import Column, Table, print_table, write_table
 from asrfair.report.terminal import print_run
+from asrfair.report.worst import AudioSource
 
 __all__ = [
+    "AudioSource",
     "Column",
     "RunData",
     "Table",
@@ -27,7 +29,9 @@ __all__ = [
 ]
 
 
-def write_report(run: Path, *, html: bool = True, plots: bool = True, out: Path | None = None) -> list[Path]:
+def write_report(
+    run: Path, *, html: bool = True, plots: bool = True, out: Path | None = None, audio: AudioSource | None = None
+) -> list[Path]:
     """Write ``report.md``, ``report.html`` and ``plots/`` of a run; return the files written.
 
     Args:
@@ -35,6 +39,8 @@ def write_report(run: Path, *, html: bool = True, plots: bool = True, out: Path 
         html: Whether to write the HTML page.
         plots: Whether to write the plots as PNG and SVG.
         out: Where to write; the run folder itself when not given.
+        audio: Where the page takes recordings of the worst utterances from; ``None`` (recordings are personal data)
+            unless the suite allows it.
 
     Raises:
         InputError: The folder has no tables, or they cannot be read.
@@ -52,5 +58,5 @@ def write_report(run: Path, *, html: bool = True, plots: bool = True, out: Path 
     if html:
         from asrfair.report.page import write_html
 
-        written.append(write_html(data, folder / "report.html", drawings=drawings))
+        written.append(write_html(data, folder / "report.html", drawings=drawings, audio=audio))
     return written

@@ -37,22 +37,27 @@ FILTERED: Final = frozenset(
 )
 """Columns with a menu of their values."""
 MAX_CHOICES: Final = 120
+SHORT: Final = 26
+"""Characters up to which a text is kept on one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """A column's heading; ``choices`` are the values of its menu."""
+    """A column's heading; ``mark`` are its classes, ``choices`` the values of its menu."""
 
     text: str
-    numeric: bool
-    drawn: bool
+    mark: str
     choices: tuple[str, ...] = ()
     says: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HtmlTable:
-    """What the template needs of one table. ``rows`` is safe HTML; ``packed_rows`` and ``packed_csv`` are base64."""
+    """What the template needs of one table.
+
+    ``rows`` is safe HTML; ``packed_rows`` and ``packed_csv`` are base64; ``widths`` are the characters of the longest
+    value and interval beside a picture.
+    """
 
     anchor: str
     title: str
@@ -65,6 +70,7 @@ class HtmlTable:
     shown: int
     packed_rows: str
     packed_csv: str
+    widths: tuple[int, int]
     notes: tuple[str, ...]
 
     @property
@@ -107,8 +113,14 @@ def html_table(table: Table, *, anchor: str, row_header: str = "group", file_nam
         shown=len(static),
         packed_rows=pack("".join(later)) if later else "",
         packed_csv=pack(to_csv(table)),
+        widths=_widths(rows, columns),
         notes=table.notes,
     )
+
+
+def is_label(column: Column) -> bool:
+    """Tell whether a column says to which part of the run a row belongs; such columns have a menu."""
+    return column.kind == "text" and column.name in FILTERED
 
 
 def pack(text: str) -> str:
@@ -131,14 +143,21 @@ def _ordered(columns: Sequence[Column], row_header: str) -> list[Column]:
     first = [column for column in columns if column.name == row_header]
     speakers = [column for column in columns if column.name == "speakers" and not column.drawn]
     drawn = [column for column in columns if column.drawn]
-    labels = [column for column in columns if column.name in FILTERED]
+    labels = [column for column in columns if is_label(column)]
     rest = [column for column in columns if column not in (*first, *speakers, *drawn, *labels)]
     return [*first, *labels, *speakers, *drawn, *rest]
 
 
+def _widths(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> tuple[int, int]:
+    drawn = [column for column in columns if column.drawn]
+    values = max((len(column.show(row)) for column in drawn for row in rows), default=0)
+    inside = max((len(column.show_interval(row)) for column in drawn if column.low for row in rows), default=0)
+    return values + 1, max(inside + 3, 11) if inside else 0
+
+
 def _heading(column: Column, table: Table, scale: Scale | None) -> Heading:
     choices: tuple[str, ...] = ()
-    if column.name in FILTERED:
+    if is_label(column):
         distinct = table.frame[column.name].drop_duplicates().tolist()
         if 2 <= len(distinct) <= MAX_CHOICES:
             choices = tuple(dict.fromkeys(column.show({column.name: value}) for value in distinct))
@@ -146,28 +165,46 @@ def _heading(column: Column, table: Table, scale: Scale | None) -> Heading:
     if scale is not None:
         ends = [words.number(end, column.kind) for end in (scale.low, scale.high)]
         says = " ".join(filter(None, (says, f"The picture runs from {ends[0]} to {ends[1]}.")))
-    return Heading(text=column.heading, numeric=column.numeric, drawn=column.drawn, choices=choices, says=says)
+    mark = " ".join(name for name, on in (("n", column.numeric), ("d", column.drawn), ("l", is_label(column))) if on)
+    return Heading(text=column.heading, mark=mark, choices=choices, says=says)
 
 
 def _row(row: Mapping[str, Any], columns: Sequence[Column], scales: Mapping[str, Scale], row_header: str) -> Markup:
+    told = [column.show(row) for column in columns if is_label(column) and column.name != row_header]
+    labels = " · ".join(text for text in told if text)
     cells = []
     for column in columns:
-        value = row.get(column.name)
         text = escape(column.show(row))
         if column.name == row_header:
-            cells.append(Markup('<th scope="row">{}</th>').format(text))
+            below = Markup('<small class="m">{}</small>').format(labels) if labels else ""
+            cells.append(Markup('<th scope="row"{}>{}{}</th>').format(_mark(column, text), text, below))
         elif not column.numeric:
-            mark = Markup(' class="f"') if column.kind == "flag" and text else Markup("")
-            cells.append(Markup("<td{}>{}</td>").format(mark, text))
+            cells.append(Markup("<td{}>{}</td>").format(_mark(column, text), text))
         else:
-            key = "" if words.missing(value) else repr(value)
-            inside = column.show_interval(row)
-            text = Markup("<b>{}</b> <i>({})</i>").format(text, inside) if inside else Markup("<b>{}</b>").format(text)
-            picture = Markup("")
-            if column.name in scales:
-                picture = scales[column.name].draw(value, row.get(column.low), row.get(column.high))
-                if not inside and column.low:
-                    text += Markup(" <i>no interval</i>")
-                text = Markup('<span class="p">{}{}</span>').format(text, picture)
-            cells.append(Markup('<td class="n" data-v="{}">{}</td>').format(key, text))
+            cells.append(_number(row, column, scales.get(column.name)))
     return Markup("<tr>{}</tr>").format(Markup("").join(cells))
+
+
+def _mark(column: Column, text: str) -> Markup:
+    """Return the class: ``l`` a label that narrow screens show under the row's name, ``s`` short, ``f`` a flag."""
+    names = ["l"] if is_label(column) else []
+    if column.kind == "text" and len(text) <= SHORT:
+        names.append("s")
+    if column.kind == "flag" and text:
+        names.append("f")
+    return Markup(' class="{}"').format(" ".join(names)) if names else Markup("")
+
+
+def _number(row: Mapping[str, Any], column: Column, scale: Scale | None) -> Markup:
+    value = row.get(column.name)
+    key = "" if words.missing(value) else repr(value)
+    text, inside = escape(column.show(row)), column.show_interval(row)
+    if not inside and scale and column.low:
+        inside = "no interval"
+    shown = Markup("<b>{}</b> <i>({})</i>").format(text, inside) if inside else text
+    if scale:
+        picture = scale.draw(value, row.get(column.low), row.get(column.high))
+        shown = Markup('<span class="p">{}{}</span>').format(
+            shown if inside else Markup("<b>{}</b>").format(text), picture
+        )
+    return Markup('<td class="n" data-v="{}">{}</td>').format(key, shown)

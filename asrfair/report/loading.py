@@ -77,7 +77,10 @@ class RunData:
 
     @property
     def name(self) -> str:
-        """What the run is called: its suite's name, else its manifest's, else its folder's."""
+        """What the run is called: its suite's title or name, else its manifest's name, else its folder's."""
+        title = section(self.about, "suite").get("title")
+        if title:
+            return str(title)
         for part in ("suite", "manifest"):
             name = section(self.about, part).get("name")
             if name:
@@ -119,6 +122,11 @@ class RunData:
     def scores(self) -> pd.DataFrame | None:
         """Read ``scores.parquet``, an engine × condition × utterance a row; ``None`` where the run has none."""
         return _read_parquet(self.path / "scores.parquet")
+
+    def ledger(self) -> pd.DataFrame | None:
+        """Read ``ledger.csv``, text only; ``None`` where the run has none."""
+        path = self.path / "ledger.csv"
+        return read_result(path, text=TEXT_COLUMNS) if path.is_file() else None
 
     def utterances(self) -> pd.DataFrame | None:
         """Read ``utterances.parquet``; ``None`` where the run has none."""

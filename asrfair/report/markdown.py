@@ -33,6 +33,9 @@ def markdown_page(run: RunData) -> str:
     limits = (*summary.limits, *summary.more_limits)
     if limits:
         parts += ["## What cannot be concluded", _bullets(limits)]
+    warnings = (*summary.warnings, *summary.more_warnings)
+    if warnings:
+        parts += ["## What may mislead", _bullets(warnings)]
     parts += ["## Everybody together", _table(overall(run))]
     for section in SECTIONS:
         table = tables.get(section.table)
@@ -46,7 +49,7 @@ def markdown_page(run: RunData) -> str:
     absent = [
         f"{markdown_text(section.title)}: {missing_words(section)}"
         for section in SECTIONS
-        if section.table not in tables
+        if section.table and section.table not in tables
     ]
     if absent:
         parts += ["## Not in this report", "\n".join(f"- {line}" for line in absent)]

@@ -25,9 +25,10 @@ from asrfair.report.htmltable import HtmlTable, html_table
 from asrfair.report.loading import RunData
 from asrfair.report.provenance import provenance_rows
 from asrfair.report.sections import SECTIONS, Section, missing_words
-from asrfair.report.style import figure_bytes
+from asrfair.report.style import figure_bytes, svg_size
 from asrfair.report.summary import Headline, summarise
 from asrfair.report.tables import Column, Table
+from asrfair.report.worst import AudioSource, WorstOfEngine, worst_of_run
 
 MAX_FIGURE_BYTES: Final = 1_200_000
 MAX_TABLE_BYTES: Final = 2_600_000
@@ -36,37 +37,48 @@ MAX_TABLE_BYTES: Final = 2_600_000
 
 @dataclass(frozen=True, kw_only=True)
 class HtmlFigure:
-    """A figure in the page: a data URI, and what it shows in words."""
+    """A figure in the page: a data URI, its size in CSS pixels, and what it shows in words."""
 
     anchor: str
     title: str
     source: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class HtmlSection:
-    """A section with its tables, figures and heat maps."""
+    """A section with its tables, figures, heat maps and utterances."""
 
     anchor: str
     title: str
     tables: list[HtmlTable] = field(default_factory=list)
     figures: list[HtmlFigure] = field(default_factory=list)
     heat_maps: list[HeatMap] = field(default_factory=list)
-    note: str = ""
+    worst: list[WorstOfEngine] = field(default_factory=list)
 
 
-def write_html(run: RunData, path: Path, *, drawings: Mapping[str, bytes] | None = None) -> Path:
-    """Write the page and return its path; ``drawings`` are SVGs that were already drawn, by stem."""
-    path.write_text(html_page(run, drawings or {}), encoding="utf-8", newline="\n")
+def write_html(
+    run: RunData, path: Path, *, drawings: Mapping[str, bytes] | None = None, audio: AudioSource | None = None
+) -> Path:
+    """Write the page and return its path.
+
+    Args:
+        run: What to show.
+        path: The file.
+        drawings: SVGs that were already drawn, by stem.
+        audio: Where recordings of the worst utterances come from; they stay in the page, for whoever gets it.
+    """
+    path.write_text(html_page(run, drawings or {}, audio=audio), encoding="utf-8", newline="\n")
     return path
 
 
-def html_page(run: RunData, drawings: Mapping[str, bytes]) -> str:
+def html_page(run: RunData, drawings: Mapping[str, bytes], *, audio: AudioSource | None = None) -> str:
     """Return the page as one string of HTML."""
     environment = _environment()
     style, script = (_source(environment, name) for name in ("style.css", "script.js"))
     summary = summarise(run)
-    sections = list(_sections(run, drawings))
+    sections = list(_sections(run, drawings, audio))
     present = {section.anchor for section in sections}
     return environment.get_template("page.html.j2").render(
         name=run.name,
@@ -125,32 +137,28 @@ def _headlines(lines: tuple[Headline, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _sections(run: RunData, drawings: Mapping[str, bytes]) -> Iterator[HtmlSection]:
+def _sections(run: RunData, drawings: Mapping[str, bytes], audio: AudioSource | None) -> Iterator[HtmlSection]:
     tables = all_tables(run)
     figures = _embedded(planned_figures(run), drawings)
     budget = MAX_TABLE_BYTES
     for section in SECTIONS:
-        if section.table not in tables:
-            continue
-        shown = []
-        for table in _section_tables(run, section, tables[section.table]):
-            if table.bytes > budget:
-                table = table.unpacked()  # noqa: PLW2901 -- the same table, less of it
-            budget -= table.bytes
-            shown.append(table)
-        yield HtmlSection(
-            anchor=section.anchor,
-            title=section.title,
-            tables=shown,
-            figures=[f for s, f in figures if s == section.anchor],
-        )
+        mine = [figure for name, figure in figures if name == section.anchor]
+        if section.anchor == "worst":
+            blocks, _ = worst_of_run(run, audio=audio)
+            if blocks:
+                yield HtmlSection(anchor=section.anchor, title=section.title, worst=blocks)
+        elif section.table in tables:
+            shown = []
+            for table in _section_tables(run, section, tables[section.table]):
+                kept = table if table.bytes <= budget else table.unpacked()
+                budget -= kept.bytes
+                shown.append(kept)
+            yield HtmlSection(anchor=section.anchor, title=section.title, tables=shown, figures=mine)
+        elif not section.table and mine:
+            yield HtmlSection(anchor=section.anchor, title=section.title, figures=mine)
         if section.anchor == "groups" and (maps := heat_maps(run)):
-            yield HtmlSection(
-                anchor="conditions",
-                title="Group by condition",
-                heat_maps=maps,
-                figures=[f for s, f in figures if s == "conditions"],
-            )
+            mine = [figure for name, figure in figures if name == "conditions"]
+            yield HtmlSection(anchor="conditions", title="Group by condition", heat_maps=maps, figures=mine)
 
 
 def _section_tables(run: RunData, section: Section, table: Table) -> Iterator[HtmlTable]:
@@ -182,5 +190,8 @@ def _embedded(planned: Iterator[PlannedFigure], drawings: Mapping[str, bytes]) -
         if len(data) <= budget:
             budget -= len(data)
             uri = f"data:image/svg+xml;base64,{data}"
-            found.append((figure.section, HtmlFigure(anchor=f"figure-{figure.stem}", title=figure.title, source=uri)))
+            width, height = svg_size(drawing)
+            anchor = f"figure-{figure.stem}"
+            item = HtmlFigure(anchor=anchor, title=figure.title, source=uri, width=width, height=height)
+            found.append((figure.section, item))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,6 +116,13 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     with style():
         figure.savefig(stream, format=kind, metadata=metadata, **({"dpi": dpi} if kind == "png" else {}))
     return stream.getvalue()
+
+
+def svg_size(drawing: bytes) -> tuple[int, int]:
+    """Return width and height of one of our SVGs in CSS pixels (96 an inch; matplotlib writes points, 72 an inch)."""
+    found = [re.search(rb"<svg[^>]*\b" + name + rb'="([\d.]+)pt"', drawing) for name in (b"width", b"height")]
+    width, height = (round(float(match.group(1)) * 96 / 72) if match else 800 for match in found)
+    return width, height
 
 
 def shortened(text: str, limit: int = 34) -> str:

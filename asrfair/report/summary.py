@@ -16,7 +16,9 @@ from asrfair.report.loading import RunData, section
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 MAX_FINDINGS: Final = 6
-MAX_LIMITS: Final = 5
+MAX_LIMITS: Final = 4
+MAX_WARNINGS: Final = 4
+LEVELS: Final = ("finding", "limit", "warning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +41,16 @@ class Headline:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What the first screen says. ``more_findings`` and ``more_limits`` are what did not fit on it."""
+    """What the first screen says: findings, limits, warnings, and in ``more_…`` what did not fit on it."""
 
     lead: str
     headlines: tuple[Headline, ...]
     findings: tuple[str, ...]
     limits: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     more_findings: tuple[str, ...] = ()
     more_limits: tuple[str, ...] = ()
+    more_warnings: tuple[str, ...] = ()
 
 
 def summarise(run: RunData) -> Summary:
@@ -55,17 +59,18 @@ def summarise(run: RunData) -> Summary:
     headlines = tuple(
         line for engine in run.engines for line in [_headline(run, engine, attributes[0] if attributes else "")] if line
     )
-    told = [finding.text for finding in run.findings if finding.level == "finding"]
-    warned = [finding.text for finding in run.findings if finding.level != "finding"]
+    told, limited, warnings = ([f.text for f in run.findings if f.level == level] for level in LEVELS)
     findings = told or [*_worst_sentences(run, attributes), *_condition_sentences(run, attributes)]
-    limits = [*_data_limits(run), *(warned or _test_limits(run))]
+    limits = [*_data_limits(run), *(limited or _test_limits(run))]
     return Summary(
         lead=_lead(run, headlines),
         headlines=headlines,
         findings=tuple(findings[:MAX_FINDINGS]),
         limits=tuple(limits[:MAX_LIMITS]),
+        warnings=tuple(warnings[:MAX_WARNINGS]),
         more_findings=tuple(findings[MAX_FINDINGS:]),
         more_limits=tuple(limits[MAX_LIMITS:]),
+        more_warnings=tuple(warnings[MAX_WARNINGS:]),
     )
 
 
@@ -104,6 +109,8 @@ def _headline(run: RunData, engine: str, attribute: str) -> Headline | None:
         if len(found):
             gap = {str(key): value for key, value in found.iloc[0].items()}
             worst = next((row for row in groups if row["group"] == gap["worst_group"]), worst)
+            if "worst_ci_low" in gap and gap["worst_group"] == worst["group"]:
+                worst = {**worst, "ci_low": gap["worst_ci_low"], "ci_high": gap["worst_ci_high"]}
             best = next((row for row in groups if row["group"] == gap["best_group"]), best)
     return Headline(
         engine=engine,

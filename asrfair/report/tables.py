@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-_NUMERIC: Final = frozenset({"count", "percent", "points", "ratio", "p", "decimal", "hours"})
+_NUMERIC: Final = frozenset({"count", "percent", "points", "ratio", "p", "decimal", "number", "hours"})
 _UNITS: Final[Mapping[str, str]] = {"percent": " %", "points": " points", "ratio": "", "hours": " h"}
 
 
@@ -43,6 +43,7 @@ class Column:
         high: Likewise the upper end.
         says: What the column means, in a sentence; pages show it as a note.
         drawn: Whether a page draws value and interval as a small picture in the row.
+        kind_of: Says how a row's value is shown where rows differ in that; ``kind`` decides the alignment.
         words: Turns a text cell into what people read, such as ``not_stated`` into "not stated".
     """
 
@@ -54,6 +55,7 @@ class Column:
     says: str = ""
     drawn: bool = False
     words: Callable[[str], str] | None = None
+    kind_of: Callable[[Mapping[str, Any]], Kind] | None = None
 
     @property
     def numeric(self) -> bool:
@@ -63,15 +65,17 @@ class Column:
     def show(self, row: Mapping[str, Any]) -> str:
         """Return the cell of a row without interval, as people read it."""
         value = row.get(self.name)
-        if self.kind == "text" and not words.missing(value):
+        if self.kind in {"text", "note"} and not words.missing(value):
             return self.words(str(value)) if self.words else str(value)
         if self.kind in {"flag", "note"} and words.missing(value):
             return ""
-        return words.number(value, self.kind)
+        return words.number(value, self.kind_of(row) if self.kind_of else self.kind)
 
     def show_interval(self, row: Mapping[str, Any]) -> str:
         """Return the interval of a row, or the empty string."""
-        return words.interval(row.get(self.low), row.get(self.high), self.kind) if self.low and self.high else ""
+        if not self.low or not self.high:
+            return ""
+        return words.interval(row.get(self.low), row.get(self.high), self.kind_of(row) if self.kind_of else self.kind)
 
     def show_both(self, row: Mapping[str, Any]) -> str:
         """Return value and interval as one cell: ``23.4 (19.8–27.6)``."""

@@ -27,7 +27,12 @@ def print_run(run: RunData, *, console: Console | None = None) -> None:
             say(console, f"{words.counted(len(run.attributes) - shown, 'more attribute')}: see report.md.")
             break
         print_table(side_by_side(run, attribute=attribute, condition=run.main_condition), console=console)
-    for heading, lines in (("Found", summary.findings), ("Not to be concluded", summary.limits)):
+    told = (
+        ("Found", summary.findings),
+        ("Not to be concluded", summary.limits),
+        ("What may mislead", summary.warnings),
+    )
+    for heading, lines in told:
         if lines:
             console.print()
             say(console, heading, style="bold")

@@ -7,11 +7,12 @@ shown as an en dash, never as zero and never as "nan".
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from asrfair.types import CLEAN, NOT_STATED, OVERALL_ATTRIBUTE
 
-Kind = Literal["text", "count", "percent", "points", "ratio", "p", "decimal", "hours", "flag", "note"]
+Kind = Literal["text", "count", "percent", "points", "ratio", "p", "decimal", "number", "hours", "flag", "note"]
 """How a column is shown: ``percent`` a rate, ``points`` a difference of rates in percentage points."""
 
 ABSENT: Final = "–"
@@ -33,6 +34,7 @@ FLAGS: Final[dict[str, str]] = {
     "no_interval": "no interval",
     "not_comparable": "not comparable",
     "one_group": "one group only",
+    "imbalanced": "differs from the other groups",
     "inferred": "attribute was inferred, not stated",
     "inferred_attribute": "attribute was inferred, not stated",
     "wide_interval": "interval very wide",
@@ -60,6 +62,37 @@ REASONS: Final[dict[str, str]] = {
     "length_out_of_proportion": "hypothesis far longer or shorter than the reference",
 }
 """Reason of the ledger → what it says to people."""
+
+
+METRICS: Final[dict[str, str]] = {
+    "cer": "character error rate",
+    "word_precision": "word precision",
+    "word_recall": "word recall",
+    "word_f1": "word recognition F1",
+    "substitution_rate": "substitutions a word",
+    "deletion_rate": "deletions a word",
+    "insertion_rate": "insertions a word",
+    "key_term_recall": "key terms recognised",
+    "empty_rate": "nothing recognised",
+    "loop_rate": "engine repeats itself",
+    "failure_rate": "engine failed",
+}
+"""Metrics of asrfair, all shares → what they are called."""
+
+
+def metric_words(metric: str) -> str:
+    """Return the words for a metric; a user's own keeps its name."""
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def metric_kind(row: Mapping[str, object]) -> Kind:
+    """Return how the value of a metric is shown: shares as percentages, a user's own metric as a number."""
+    return "percent" if row.get("metric") in METRICS else "number"
+
+
+def left_out_words(item: str) -> str:
+    """Return the words for what was left out: a failure's reason in words, an id as it is."""
+    return "any failure" if item == "any" else REASONS.get(item, item)
 
 
 def missing(value: object) -> bool:
@@ -93,16 +126,18 @@ def number(value: object, kind: Kind) -> str:
         return f"{value:,.0f}".replace(",", "\u202f")
     if kind == "p":
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if kind == "number":
+        return f"{value:.3g}".replace("-", "−")
     text = {
-        "percent": f"{100 * value:.1f}",
-        "points": f"{100 * value:+.1f}",
-        "ratio": f"{value:.2f}",
+        "percent": f"{100 * value:,.1f}",
+        "points": f"{100 * value:+,.1f}",
+        "ratio": f"{value:,.2f}",
         "hours": f"{value:.2f}",
         "decimal": f"{value:.1f}",
     }[kind]
-    if float(text) == 0:
+    if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
-    return text.replace("-", "−")
+    return text.replace("-", "−").replace(",", "\u202f")
 
 
 def interval(low: object, high: object, kind: Kind) -> str:
@@ -137,8 +172,9 @@ def flag_words(flag: object) -> str:
 
 
 def reason_words(reason: str) -> str:
-    """Return the words for a reason of the ledger."""
-    return REASONS.get(reason, reason.replace("_", " "))
+    """Return the words for a reason of the ledger, or for several that are joined by semicolons."""
+    parts = [part.strip() for part in reason.split(";")]
+    return ", ".join(REASONS.get(part, part.replace("_", " ")) for part in parts if part)
 
 
 def group_words(group: object) -> str:
