@@ -27,8 +27,8 @@ class VariantRules:
     Args:
         name: The name after the ``+`` of a normalizer.
         version: Changes whenever a form is added or taken away.
-        groups: Each a tuple of forms, lower case. Every form of a group may stand for every other one; a form of several
-            groups (*ain't*) does not make the others of these groups equal (*isn't*, *didn't*).
+        groups: Each a tuple of forms, lower case. Every form of a group may stand for every other one; a form of
+            several groups (*ain't*) does not make the others of these groups equal (*isn't*, *didn't*).
     """
 
     name: str

@@ -28,7 +28,8 @@ _MISSING, _SCORED, _EXCLUDED, _NO_REFERENCE, _ERROR = range(5)
 _COLUMNS = ("engine", "condition", "utterance_id", "status", "hypothesis", "error")
 _CHUNK = 4096
 _ROWS_WORTH_A_POOL = 100_000
-_UNREADABLE = "unreadable audio"
+_UNREADABLE = "unreadable_audio:"
+"""How the error of an utterance begins whose audio, not whose engine, is at fault."""
 
 
 @dataclass(kw_only=True)
@@ -206,9 +207,10 @@ def _parts(run: Path, references: References, settings: ScoringSettings) -> Iter
                     if status == "missing":
                         gatherer.seen[position] = -2
                         continue
-                    unreadable = error.lower().startswith(_UNREADABLE)
+                    unreadable = error.startswith(_UNREADABLE)
                     reason = "unreadable_audio" if unreadable else "engine_error"
-                    block.ledger.append(LedgerRow(utterance_id, speaker, reason, error))
+                    detail = error.removeprefix(_UNREADABLE).strip()
+                    block.ledger.append(LedgerRow(utterance_id, speaker, reason, detail))
                     block.status[position] = _ERROR
                     if settings.errors_as == "deletions":
                         builder.add(position, "", given=False)
