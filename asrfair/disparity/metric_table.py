@@ -50,7 +50,7 @@ def metric_table(
 ) -> pd.DataFrame:
     """Make ``metrics.csv``.
 
-    Flags, all without interval: ``few_speakers``, ``few_words``; ``at_bound`` (0, or all); ``one_speaker`` (without one
+    Flags, all without interval: ``few_speakers``, ``few_words``; ``at_bound`` (a share of 0 or 1); ``one_speaker`` (without one
     of the speakers the value is at a bound or undefined).
 
     Args:
@@ -109,11 +109,11 @@ def _of_grouping(
         if any(not sums.cells[name].any() for name in metric.needs):
             continue
         value = _evaluate(metric, sums.totals)
-        at_bound = np.isfinite(value) & ~np.isfinite(_forward(metric.scale, value))
+        at_bound = np.isfinite(value) & ~np.isfinite(_forward(metric.scale, value)) & ~_counts_events(metric)
         bounds = []
         for low, high in _intervals(metric, value, sums, tails):
             hide = few_speakers | few_words | at_bound | ~np.isfinite(high - low)
-            bounds += [np.where(hide, np.nan, low), np.where(hide, np.nan, high)]
+            bounds += [np.where(hide, np.nan, low), np.where(hide, np.nan, np.minimum(high, metric.most))]
         alone = ~np.isfinite(bounds[0]) & np.isfinite(value) & ~(at_bound | few_speakers | few_words)
         flag = np.full(value.shape, "", dtype=object)
         marks = {"few_speakers": few_speakers, "few_words": few_words, "at_bound": at_bound, "one_speaker": alone}
@@ -150,7 +150,7 @@ def _sum(frame: Frame, grouping: Grouping, extra: Mapping[str, Floats]) -> _Sums
 
 def _intervals(metric: Metric, value: Floats, sums: _Sums, tails: Sequence[Floats]) -> Iterator[tuple[Floats, Floats]]:
     """Yield lower and upper bounds for each tail probability (one a run)."""
-    if metric.ratio is not None and metric.scale == "log" and metric.events:
+    if metric.ratio is not None and _counts_events(metric):
         counts = [np.rint(sums.cells[name]).astype(np.int64) for name in (*metric.ratio, "utterances")]
         estimate = rates_of_cells(sums.grouping, *counts).estimate
         for tail in tails:
@@ -165,6 +165,10 @@ def _intervals(metric: Metric, value: Floats, sums: _Sums, tails: Sequence[Float
     for tail in tails:
         half = t_quantile(np.broadcast_to(1 - tail, value.shape), effective - 1) * error
         yield _back(metric.scale, centre - half), _back(metric.scale, centre + half)
+
+
+def _counts_events(metric: Metric) -> bool:
+    return metric.ratio is not None and metric.scale == "log" and metric.events
 
 
 def _evaluate(metric: Metric, counts: Counts) -> Floats:

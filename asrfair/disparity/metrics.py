@@ -29,6 +29,7 @@ class Metric:
         scale: On which the interval is symmetric: ``log`` (rates), ``logit`` (shares) or ``identity``.
         ratio: Numerator and denominator where the metric is nothing but a ratio of two counts.
         events: Whether that numerator counts events (and has at least the spread of a Poisson count).
+        most: The largest value that there can be; bounds are cut there.
         needs: Counts that must not be all zero; the metric is left out otherwise.
     """
 
@@ -37,17 +38,32 @@ class Metric:
     scale: str = "log"
     ratio: tuple[str, str] | None = None
     events: bool = True
+    most: float = float("inf")
     needs: tuple[str, ...] = ("ref_words",)
 
 
-def ratio_metric(name: str, numerator: str, denominator: str, *, scale: str = "log", events: bool = True) -> Metric:
+def ratio_metric(
+    name: str,
+    numerator: str,
+    denominator: str,
+    *,
+    scale: str = "log",
+    events: bool = True,
+    most: float = float("inf"),
+) -> Metric:
     """Make a metric that is one count over another."""
 
     def value(counts: Counts) -> Floats:
         return _divide(counts[numerator], counts[denominator])
 
     return Metric(
-        name=name, function=value, scale=scale, ratio=(numerator, denominator), events=events, needs=(denominator,)
+        name=name,
+        function=value,
+        scale=scale,
+        ratio=(numerator, denominator),
+        events=events,
+        most=most,
+        needs=(denominator,),
     )
 
 
@@ -72,9 +88,9 @@ METRICS: tuple[Metric, ...] = (
     ratio_metric("deletion_rate", "deletions", "ref_words"),
     ratio_metric("insertion_rate", "insertions", "ref_words"),
     ratio_metric("key_term_recall", "key_term_hits", "key_terms", scale="logit"),
-    ratio_metric("empty_rate", "empty_hypothesis", "attempted", scale="logit"),
-    ratio_metric("loop_rate", "repetition_loop", "attempted", scale="logit"),
-    ratio_metric("failure_rate", "failed", "attempted", scale="logit"),
+    ratio_metric("empty_rate", "empty_hypothesis", "attempted", most=1.0),
+    ratio_metric("loop_rate", "repetition_loop", "attempted", most=1.0),
+    ratio_metric("failure_rate", "failed", "attempted", most=1.0),
 )
 """The metrics of every full analysis (word precision, recall and F1 as AWS AI Service Cards define them)."""
 
