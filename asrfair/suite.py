@@ -58,6 +58,7 @@ class _Scoring(_Table):
     normalizer: str = "whisper-english"
     characters: bool = True
     errors_as: Literal["excluded", "deletions"] = "excluded"
+    empty_references: Literal["insertions", "excluded"] = "insertions"
     key_terms: list[str] = []
     key_terms_file: str | None = None
 
@@ -234,6 +235,7 @@ def _scoring(table: _Scoring, folder: Path, toml: TomlFile) -> ScoringSettings:
         normalizer=table.normalizer,
         characters=table.characters,
         errors_as=table.errors_as,
+        empty_references=table.empty_references,
         key_terms=tuple(dict.fromkeys(terms)),
     )
 

@@ -21,8 +21,9 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option("--min-words", type=click.IntRange(0), help="A group with fewer reference words gets no interval (default 100)."),
     click.option("--reference", multiple=True, metavar="ATTRIBUTE=GROUP", help="Compare the groups of an attribute with this one."),
     click.option("--allow-inferred", is_flag=True, default=None, help="Allow grouping by attributes that were guessed; tables say so."),
-    click.option("--normalizer", metavar="NAME", help="none, basic, whisper-english (default) or your own module:callable."),
+    click.option("--normalizer", metavar="NAME", help="none, basic, whisper-english (default) or your own module:callable; +dialect-english adds reference variants."),
     click.option("--errors-as", type=click.Choice(["excluded", "deletions"]), help="What an engine error or a missing hypothesis counts as (default excluded)."),
+    click.option("--empty-references", type=click.Choice(["insertions", "excluded"]), help="Where a reference has no words, what was recognised counts as insertions (default) or nowhere."),
     click.option("--key-terms", "key_terms_file", type=click.Path(path_type=Path), help="Vocabulary list, one term a line, whose recall is reported."),
     click.option("--interval", type=click.Choice(["jackknife", "percentile"]), help="Interval over speakers (default jackknife)."),
     click.option("--confidence", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), help="Coverage of the intervals (default 0.95)."),
@@ -60,7 +61,7 @@ def merge_settings(
         changes["groups"]["reference"] = parse_pairs(options["reference"], "--reference")
     for stage, names in (
         ("groups", ("min_speakers", "min_words", "allow_inferred")),
-        ("scoring", ("normalizer", "errors_as")),
+        ("scoring", ("normalizer", "errors_as", "empty_references")),
         ("statistics", ("interval", "confidence", "draws", "seed", "subgroups")),
     ):
         for name in names:
