@@ -82,7 +82,13 @@ class NoiseEffect(Effect):
                 raise toml.error(
                     "unknown noise source", *place, "source", value=name, remedy=did_you_mean(name, SOURCES)
                 )
-            parsed.append(toml.validate(source_of(name).params, layer, at=place))
+            source = source_of(name)
+            known = {*source.params.model_fields, *(own if place is at else ())}
+            for key in layer:
+                if key not in known:
+                    remedy = did_you_mean(key, known)
+                    raise toml.error(f"unknown key {key!r}", *place, key, remedy=remedy)
+            parsed.append(toml.validate(source.params, layer, at=place))
         return toml.validate(NoiseParams, {**data, "layer": tuple(parsed)}, at=at)
 
     def inspect(self, params: EffectParams, folder: Path) -> Inspection:
@@ -121,7 +127,7 @@ class NoiseEffect(Effect):
         floor = expected * 10 ** (-MISSES_DB / 10)
         achieved: Achieved = {}
         for attempt in range(ATTEMPTS):
-            noise, achieved = _mix(samples.size, sample_rate_hz, params, context, attempt)
+            noise, achieved = mix_layers(samples.size, sample_rate_hz, params, context, attempt)
             power = mean_power(noise[mask])
             if power >= floor:
                 break
@@ -143,7 +149,7 @@ class NoiseEffect(Effect):
         return samples + noise, achieved
 
 
-def _mix(
+def mix_layers(
     size: int, sample_rate_hz: int, params: NoiseParams, context: EffectContext, attempt: int
 ) -> tuple[Samples, Achieved]:
     """Sum the layers, each at its level."""
