@@ -98,7 +98,7 @@ def test_interval_of_a_share_is_the_jackknife_on_the_logit_scale(tmp_path: Path)
 
 
 def test_failures_are_counted_over_attempts(tmp_path: Path) -> None:
-    """Utterances that the engine failed on are in the denominator, empty ones in their own rate; none of 50 is not 0 %."""
+    """Utterances that the engine failed on are in the denominator; none of 50 is not 0 %."""
     table = people({"uk": 5, "us": 5}, utterances=10)
     status = ["error" if i in (0, 11, 21, 22) else "scored" for i in range(100)]
     run = write_scored_run(

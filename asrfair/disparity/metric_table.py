@@ -50,8 +50,8 @@ def metric_table(
 ) -> pd.DataFrame:
     """Make ``metrics.csv``.
 
-    Flags, all without interval: ``few_speakers``, ``few_words``; ``at_bound`` (a share of 0 or 1); ``one_speaker`` (without one
-    of the speakers the value is at a bound or undefined).
+    Flags, all without interval: ``few_speakers``, ``few_words``; ``at_bound`` (a share of 0 or 1); ``one_speaker``
+    (without one of the speakers the value is at a bound or undefined).
 
     Args:
         frame: The scores.
@@ -109,7 +109,7 @@ def _of_grouping(
         if any(not sums.cells[name].any() for name in metric.needs):
             continue
         value = _evaluate(metric, sums.totals)
-        at_bound = np.isfinite(value) & ~np.isfinite(_forward(metric.scale, value)) & ~_counts_events(metric)
+        at_bound = np.isfinite(value) & ~np.isfinite(_forward(metric.scale, value)) & (not _counts_events(metric))
         bounds = []
         for low, high in _intervals(metric, value, sums, tails):
             hide = few_speakers | few_words | at_bound | ~np.isfinite(high - low)
