@@ -73,17 +73,23 @@ class DistanceEffect(Effect):
         context: EffectContext,  # noqa: ARG002 -- nothing else is needed
     ) -> tuple[Samples, Achieved]:
         """Step back; see ``Effect.apply``."""
-        distance, reference = number(params.distance_m), number(params.reference_m)
-        gain_db = 20 * math.log10(reference / distance)
-        farther = max(distance - reference, 0.0)
+        taps, achieved = distance_taps(params, sample_rate_hz)
+        return convolve_centred(samples, taps), achieved
 
-        def magnitude(frequencies_hz: Samples) -> Samples:
-            loss = air_absorption_db_per_m(
-                frequencies_hz,
-                temperature_c=number(params.temperature_c),
-                humidity_percent=number(params.humidity_percent),
-            )
-            return np.asarray(10 ** ((gain_db - farther * loss) / 20), dtype=np.float64)
 
-        taps = from_magnitude(magnitude, sample_rate_hz, duration_s=0.01)
-        return convolve_centred(samples, taps), {"distance_m": distance, "distance_gain_db": gain_db}
+def distance_taps(params: Any, sample_rate_hz: int) -> tuple[Samples, Achieved]:
+    """Return the linear-phase filter of a (drawn) distance, and what it achieves."""
+    distance, reference = number(params.distance_m), number(params.reference_m)
+    gain_db = 20 * math.log10(reference / distance)
+    farther = max(distance - reference, 0.0)
+
+    def magnitude(frequencies_hz: Samples) -> Samples:
+        loss = air_absorption_db_per_m(
+            frequencies_hz,
+            temperature_c=number(params.temperature_c),
+            humidity_percent=number(params.humidity_percent),
+        )
+        return np.asarray(10 ** ((gain_db - farther * loss) / 20), dtype=np.float64)
+
+    taps = from_magnitude(magnitude, sample_rate_hz, duration_s=0.01)
+    return taps, {"distance_m": distance, "distance_gain_db": gain_db}

@@ -67,7 +67,7 @@ class ImpulseResponseEffect(Effect):
         names = params.file.values if isinstance(params.file, Choice) else (params.file,)
         for name in names:
             path = folder / str(name)
-            digest = _hash(path)
+            digest = file_hash(path)
             files[str(path)] = digest
             info_rate, channels = _shape(path)
             for channel in _channels(params.channel, channels, path):
@@ -101,9 +101,9 @@ class ImpulseResponseEffect(Effect):
         """Convolve; see ``Effect.apply``."""
         path = context.folder / text(params.file)
         channel = round(number(params.channel))
-        digest = dict(context.facts.get("files", {})).get(str(path)) or _hash(path)
+        digest = dict(context.facts.get("files", {})).get(str(path)) or file_hash(path)
         drr_db = None if params.drr_db is None else number(params.drr_db)
-        response, direct, facts = _prepared(str(path), digest, channel, sample_rate_hz, drr_db)
+        response, direct, facts = prepared_response(str(path), digest, channel, sample_rate_hz, drr_db)
         achieved: Achieved = {"file": path.name, "file_sha256": digest, "channel": float(channel)}
         return reverberate(samples, response, direct), achieved | dict(facts)
 
@@ -123,7 +123,7 @@ def reverberate(samples: Samples, response: Samples, direct: int) -> Samples:
 
 
 @lru_cache(maxsize=32)
-def _prepared(
+def prepared_response(
     path: str, digest: str, channel: int, sample_rate_hz: int, drr_db: float | None
 ) -> tuple[Samples, int, tuple[tuple[str, float], ...]]:
     """Load, resample, set the ratio and scale so that the direct path has gain 1; measured once a process."""
@@ -162,7 +162,8 @@ def load_response(path: str, digest: str, channel: int, sample_rate_hz: int) -> 
     return response
 
 
-def _hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of an impulse response's file."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, ValueError) as error:

@@ -108,19 +108,25 @@ class RoomEffect(Effect):
         context: EffectContext,  # noqa: ARG002 -- the room does not know who speaks
     ) -> tuple[Samples, Achieved]:
         """Put the talker into the room; see ``Effect.apply``."""
-        size = tuple(_rounded(number(v), STEPS_M) for v in (params.length_m, params.width_m, params.height_m))
-        heights = (number(params.talker_height_m), number(params.microphone_height_m))
-        distance = max(_rounded(number(params.distance_m), STEPS_M), 0.1)
-        rt60 = _rounded(number(params.rt60_s), STEPS_S)
-        placement = int(rng.integers(params.placements))
-        response, direct, facts = _response(size, rt60, distance, heights, placement, sample_rate_hz)
-        achieved: Achieved = {
-            "rt60_s_asked": rt60,
-            "distance_m": distance,
-            "volume_m3": math.prod(size),
-            "placement": float(placement),
-        }
-        return reverberate(samples, response, direct), achieved | dict(facts)
+        response, direct, achieved = drawn_response(params, sample_rate_hz, rng)
+        return reverberate(samples, response, direct), achieved
+
+
+def drawn_response(params: Any, sample_rate_hz: int, rng: np.random.Generator) -> tuple[Samples, int, Achieved]:
+    """Return the response of the room with these (drawn) parameters, its direct path's index, and what was achieved."""
+    size = tuple(_rounded(number(v), STEPS_M) for v in (params.length_m, params.width_m, params.height_m))
+    heights = (number(params.talker_height_m), number(params.microphone_height_m))
+    distance = max(_rounded(number(params.distance_m), STEPS_M), 0.1)
+    rt60 = _rounded(number(params.rt60_s), STEPS_S)
+    placement = int(rng.integers(params.placements))
+    response, direct, facts = _response(size, rt60, distance, heights, placement, sample_rate_hz)
+    achieved: Achieved = {
+        "rt60_s_asked": rt60,
+        "distance_m": distance,
+        "volume_m3": math.prod(size),
+        "placement": float(placement),
+    }
+    return response, direct, achieved | dict(facts)
 
 
 def _rounded(value: float, step: float) -> float:
