@@ -115,7 +115,9 @@ def _by_group(grouping: Grouping, values: Floats) -> Floats:
 
 def _rescore(frame: Frame, name: str, scoring: ScoringSettings) -> tuple[Floats, Floats]:
     """Errors and reference words of every run and utterance of the frame under a normalizer, each (R, U)."""
-    table = rescore_frame(frame.run, name, characters=False, errors_as=scoring.errors_as)
+    table = rescore_frame(
+        frame.run, name, characters=False, errors_as=scoring.errors_as, empty_references=scoring.empty_references
+    )
     rows = pd.Index(frame.utterances["utterance_id"])
     shape = (len(frame.runs()), len(rows))
     errors, words = np.zeros(shape), np.zeros(shape)

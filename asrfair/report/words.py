@@ -57,6 +57,7 @@ REASONS: Final[dict[str, str]] = {
     "missing_hypothesis": "no hypothesis",
     "unknown_utterance": "hypothesis for an unknown utterance",
     "duplicate_hypothesis": "two hypotheses for one utterance",
+    "not_scorable": "too long to be aligned, or not readable by the normalizer",
     "repetition_loop": "the engine repeats itself",
     "text_on_silence": "text where nobody speaks",
     "length_out_of_proportion": "hypothesis far longer or shorter than the reference",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import dataset
 
 from asrfair.errors import InputError
 from asrfair.normalize import get_normalizer
@@ -101,44 +103,51 @@ def worst_utterances(
 
 
 def _pick(run: Path, engine: str | None, condition: str | None, limit: int) -> list[tuple[str, str, str, int, int]]:
-    """Return (engine, condition, utterance, errors, reference words) of the worst rows, a row group at a time."""
+    """Return (engine, condition, utterance, errors, reference words) of the worst rows."""
     names = ("engine", "condition", "utterance_id", "status", "hits", "substitutions", "deletions", "insertions")
+    wanted = pc.field("status") == "scored"
+    if engine is not None:
+        wanted &= pc.field("engine") == engine
+    if condition is not None:
+        wanted &= pc.field("condition") == condition
     best: dict[tuple[str, str], list[tuple[int, str, int]]] = {}
-    with open_parquet(run / SCORES_FILE, names) as file:
-        for batch in file.iter_batches(columns=list(names)):
-            table = pa.Table.from_batches([batch]).filter(pc.field("status") == "scored")
-            if engine is not None:
-                table = table.filter(pc.field("engine") == engine)
-            if condition is not None:
-                table = table.filter(pc.field("condition") == condition)
-            counts = np.stack([table[name].to_numpy() for name in names[4:]], axis=1).astype(np.int64)
-            errors, words = counts[:, 1:].sum(axis=1), counts[:, :3].sum(axis=1)
-            pairs = list(zip(table["engine"].to_pylist(), table["condition"].to_pylist(), strict=True))
-            ids = table["utterance_id"].to_pylist()
-            rows: dict[tuple[str, str], list[int]] = {}
-            for row in np.flatnonzero(errors).tolist():
-                rows.setdefault(pairs[row], []).append(row)
-            for key, members in rows.items():
-                kept = best.get(key, [])
-                kept += [(-int(errors[row]), ids[row], int(words[row])) for row in members]
-                best[key] = sorted(kept)[:limit]
+    for batch in _scan(run / SCORES_FILE, names, wanted):
+        counts = np.stack([batch.column(name).to_numpy() for name in names[4:]], axis=1).astype(np.int64)
+        errors, words = counts[:, 1:].sum(axis=1), counts[:, :3].sum(axis=1)
+        engines, conditions = (batch.column(name).dictionary_encode() for name in names[:2])
+        codes = engines.indices.to_numpy().astype(np.int64) * len(conditions.dictionary) + conditions.indices.to_numpy()
+        for code in np.unique(codes).tolist():
+            key = (
+                engines.dictionary[code // len(conditions.dictionary)].as_py(),
+                conditions.dictionary[code % len(conditions.dictionary)].as_py(),
+            )
+            rows = np.flatnonzero((codes == code) & (errors > 0))
+            if len(rows) > limit:  # ties are settled by the id, so all rows as bad as the last one stay for now
+                rows = rows[errors[rows] >= np.partition(errors[rows], -limit)[-limit]]
+            ids = batch.column("utterance_id").take(pa.array(rows)).to_pylist()
+            found = [(-int(errors[row]), uid, int(words[row])) for row, uid in zip(rows.tolist(), ids, strict=True)]
+            best[key] = sorted(best.get(key, []) + found)[:limit]
     return [(*key, uid, -negative, words) for key, kept in best.items() for negative, uid, words in kept]
 
 
 def _texts(run: Path, wanted: set[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
-    names = ("engine", "condition", "utterance_id", "status", "hypothesis")
-    ids = pa.array(sorted({item[2] for item in wanted}))
+    """Return the recognised text of the rows that are wanted."""
+    names = ("engine", "condition", "utterance_id", "hypothesis", "status")
+    rows = pc.field("status") == "ok"
+    for number, name in enumerate(names[:3]):
+        rows &= pc.field(name).isin(sorted({item[number] for item in wanted}))
     found: dict[tuple[str, str, str], str] = {}
-    with open_parquet(run / HYPOTHESES_FILE, names) as file:
-        for batch in file.iter_batches(columns=list(names)):
-            table = pa.Table.from_batches([batch]).filter(pc.field("status") == "ok")
-            table = table.filter(pc.is_in(table["utterance_id"].cast(pa.string()), value_set=ids.cast(pa.string())))
-            columns = [table[name].to_pylist() for name in ("engine", "condition", "utterance_id", "hypothesis")]
-            for engine, condition, utterance_id, text in zip(*columns, strict=True):
-                key = (engine, condition, utterance_id)
-                if key in wanted:
-                    found[key] = text or ""
+    for batch in _scan(run / HYPOTHESES_FILE, names, rows):
+        columns = [batch.column(name).to_pylist() for name in names[:4]]
+        for engine, condition, utterance_id, text in zip(*columns, strict=True):
+            found[engine, condition, utterance_id] = text or ""
     return found
+
+
+def _scan(path: Path, names: tuple[str, ...], rows: pc.Expression) -> Iterator[pa.RecordBatch]:
+    """Yield the wanted rows of a Parquet file, without reading row groups that cannot hold any."""
+    open_parquet(path, names).close()
+    yield from dataset.dataset(path, format="parquet").to_batches(columns=list(names), filter=rows)
 
 
 def _chosen_readings(run: Path, wanted: set[str]) -> dict[tuple[str, str, str], str]:

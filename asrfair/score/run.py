@@ -143,6 +143,7 @@ def rescore_frame(
     *,
     characters: bool = False,
     errors_as: str = "excluded",
+    empty_references: str = "insertions",
     key_terms: tuple[str, ...] = (),
     workers: int | None = None,
 ) -> pd.DataFrame:
@@ -153,6 +154,7 @@ def rescore_frame(
         normalizer: Its name, with variants if any.
         characters: Whether characters are counted (zeros if not).
         errors_as: ``excluded`` or ``deletions``, as in the scoring settings.
+        empty_references: ``insertions`` or ``excluded``, as in the scoring settings.
         key_terms: Words or phrases whose recall is counted.
         workers: As for :func:`score_run`.
 
@@ -164,10 +166,13 @@ def rescore_frame(
     """
     if errors_as not in {"excluded", "deletions"}:
         raise InputError("errors_as is excluded or deletions", value=errors_as)
+    if empty_references not in {"insertions", "excluded"}:
+        raise InputError("empty_references is insertions or excluded", value=empty_references)
     settings = ScoringSettings(
         normalizer=normalizer,
         characters=characters,
         errors_as="deletions" if errors_as == "deletions" else "excluded",
+        empty_references="excluded" if empty_references == "excluded" else "insertions",
         key_terms=key_terms,
     )
     references = read_references(run, get_normalizer(normalizer))
