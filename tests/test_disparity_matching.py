@@ -69,7 +69,7 @@ def test_numbers_are_cut_into_classes_of_equal_size() -> None:
 
 
 def made(tmp_path: Path, *, effect: float) -> Path:
-    """Two accents of 30 speakers; uk speaks in long utterances, which are harder; ``effect`` comes on top (log scale)."""
+    """Two accents of 30 speakers; uk has longer utterances, which are harder; ``effect`` comes on top (log scale)."""
     rng = np.random.default_rng(2)
     table = people({"uk": 30, "us": 30}, utterances=30)
     uk = (table["accent"] == "uk").to_numpy()
