@@ -131,25 +131,21 @@ def difference_table(
 def _joint(found: Sequence[Differences]) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Step-down maxima over the rows of all attributes."""
     adjusted = [np.full(len(item.table), np.nan) for item in found]
-    made = [np.flatnonzero(item.test >= 0) if item.permuted is not None else np.zeros(0, int) for item in found]
-    used = [
-        (item.permuted, rows, place) for place, (item, rows) in enumerate(zip(found, made, strict=True)) if len(rows)
-    ]
-    if not used:
+    made = [item for item in found if item.permuted is not None]
+    if not made:
         return adjusted
-    count = min(len(permuted.draws) for permuted, _, _ in used if permuted is not None)
-    observed: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
-    draws: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
-    for permuted, rows, place in used:
-        assert permuted is not None
-        test = found[place].test[rows]
-        observed.append(permuted.observed.ravel()[test])
-        draws.append(permuted.draws[:count].reshape(count, -1)[:, test])
-    values = step_down(np.concatenate(observed), np.concatenate(draws, axis=1))
+    tests = [item.permuted for item in made if item.permuted is not None]
+    count = min(len(permuted.draws) for permuted in tests)
+    values = step_down(
+        np.concatenate([permuted.observed.ravel() for permuted in tests]),
+        np.concatenate([permuted.draws[:count].reshape(count, -1) for permuted in tests], axis=1),
+    )
     start = 0
-    for _, rows, place in used:
-        adjusted[place][rows] = values[start : start + len(rows)]
-        start += len(rows)
+    for place, item in enumerate(found):
+        if item.permuted is not None:
+            rows = np.flatnonzero(item.test >= 0)
+            adjusted[place][rows] = values[start + item.test[rows]]
+            start += item.permuted.observed.size
     return adjusted
 
 

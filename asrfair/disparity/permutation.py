@@ -24,6 +24,7 @@ VERSUS = ("best", "reference", "rest")
 
 _HALF = 0.5
 _MOST_WORK = 4e9
+_CHUNK = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class Permuted:
     """Statistics as observed and under permutation, of every run, :data:`VERSUS` and group.
 
     Attributes:
-        observed: Shape (R, 3, G); NaN where no test is made.
+        observed: Shape (R, 3, G); NaN where no test is made, 0 for the best group against itself (which stays in the
+            family, since in a permutation another group is the best).
         draws: Shape (B, R, 3, G), same transformation.
     """
 
@@ -81,18 +83,18 @@ def permute(errors: Ints, words: Ints, layout: Layout, draws: int, rng: np.rando
     """
     shared = bool((words == words[:1]).all())
     features = _features(errors, words, shared=shared)
-    most = int(max(500, _MOST_WORK // features.size)) if features.size else draws
-    draws = min(draws, most)
+    draws = min(draws, int(max(500, _MOST_WORK // max(features.size, 1))))
     runs = errors.shape[0]
-    present = (np.bincount(layout.group, minlength=layout.groups)).astype(np.float64)
+    speakers = np.bincount(layout.group, minlength=layout.groups).astype(np.float64)
     deal = _Deal(layout)
-    sums = _sums(features, layout)
-    observed = _statistics(sums, present, layout, runs)
+    sums = _sums(features[None], layout)
+    observed = _statistics(sums, speakers, layout, runs)[0]
     table = np.empty((draws, *observed.shape), dtype=np.float32)
-    for draw in range(draws):
-        table[draw] = _statistics(_sums(features[deal(rng)], layout), present, layout, runs)
-    best = np.where(layout.compared, _log_rates(sums, present[:, None], runs)[2], np.inf).argmin(axis=1)
-    observed[np.arange(runs), VERSUS.index("best"), best] = np.nan
+    step = max(1, _CHUNK // max(features.size, 1))
+    for start in range(0, draws, step):
+        part = slice(start, min(start + step, draws))
+        dealt = features[deal(part.stop - part.start, rng)]
+        table[part] = _statistics(_sums(dealt, layout), speakers, layout, runs)
     return Permuted(observed=observed, draws=table)
 
 
@@ -129,13 +131,14 @@ class _Deal:
         self.block = block[self.shared]
         self.size = len(layout.group)
 
-    def __call__(self, rng: np.random.Generator) -> Ints:
-        source = np.arange(self.size)
-        source[self.alone] = rng.permutation(self.alone)
+    def __call__(self, draws: int, rng: np.random.Generator) -> Ints:
+        """Which cell's counts each cell gets, shape (draws, M)."""
+        source = np.tile(np.arange(self.size), (draws, 1))
+        source[:, self.alone] = rng.permuted(source[:, self.alone], axis=1)
         if len(self.shared):
             here = np.argsort(self.block, kind="stable")
-            there = np.lexsort((rng.random(len(self.block)), self.block))
-            source[self.shared[here]] = self.shared[there]
+            there = np.argsort(self.block + rng.random((draws, len(self.block))), axis=1)
+            source[:, self.shared[here]] = self.shared[there]
         return source
 
 
@@ -147,50 +150,50 @@ def _features(errors: Ints, words: Ints, *, shared: bool) -> Floats:
 
 
 def _sums(features: Floats, layout: Layout) -> Floats:
-    """Sums of features by group, shape (G, F)."""
-    sums = np.zeros((layout.groups, features.shape[1]))
+    """Sums of features (D, M, F) by group, shape (D, G, F)."""
+    sums = np.zeros((features.shape[0], layout.groups, features.shape[2]))
     present, starts = np.unique(layout.group, return_index=True)
-    sums[present] = np.add.reduceat(features, starts, axis=0)
+    sums[:, present] = np.add.reduceat(features, starts, axis=1)
     return sums
 
 
-def _statistics(sums: Floats, present: Floats, layout: Layout, runs: int) -> Floats:
-    """Studentised log ratios of each group to best, reference and rest as normal scores, shape (R, 3, G)."""
-    log_rate, variance, rate = _log_rates(sums, present[:, None], runs)
-    rest = sums.sum(axis=0) - sums
-    rest_log, rest_variance, _ = _log_rates(rest, present.sum() - present[:, None], runs)
+def _statistics(sums: Floats, speakers: Floats, layout: Layout, runs: int) -> Floats:
+    """Studentised log ratios of each group to best, reference and rest as normal scores, shape (D, R, 3, G)."""
+    log_rate, variance, rate = _log_rates(sums, speakers, runs)
+    rest = sums.sum(axis=1, keepdims=True) - sums
+    rest_log, rest_variance, _ = _log_rates(rest, speakers.sum() - speakers, runs)
     compared = layout.compared
-    every = np.full((runs, len(VERSUS), layout.groups), np.nan)
+    every = np.full((len(sums), runs, len(VERSUS), layout.groups), np.nan)
     weight = 1.0 / layout.effective
     rest_weight = 1.0 / np.maximum(layout.effective.sum() - layout.effective, 1.0)
     rest_df = np.maximum(layout.df.sum() - layout.df, 1.0)
     with np.errstate(all="ignore"):
-        rest_freedom = (weight + rest_weight) ** 2 / (weight**2 / layout.df + rest_weight**2 / rest_df)
-        every[:, 2] = _score((log_rate - rest_log) / np.sqrt(variance + rest_variance), rest_freedom)
-        best = np.where(compared, rate, np.inf).argmin(axis=1)
-        rows = np.arange(runs)
-        for place, other in ((0, best), (1, np.full(runs, layout.reference))):
-            if place == 1 and layout.reference < 0:
-                continue
-            w = weight[other][:, None]
-            freedom = (weight + w) ** 2 / (weight**2 / layout.df + w**2 / layout.df[other][:, None])
-            gap = log_rate - log_rate[rows, other][:, None]
-            every[:, place] = _score(gap / np.sqrt(variance + variance[rows, other][:, None]), freedom)
-            if place == 1:
-                every[:, place, layout.reference] = np.nan
-                every[~compared[:, layout.reference], place] = np.nan
+        freedom = (weight + rest_weight) ** 2 / (weight**2 / layout.df + rest_weight**2 / rest_df)
+        every[:, :, 2] = _score((log_rate - rest_log) / np.sqrt(variance + rest_variance), freedom)
+        others = {0: np.where(compared, rate, np.inf).argmin(axis=-1)}
+        if layout.reference >= 0:
+            others[1] = np.full(rate.shape[:2], layout.reference)
+        for place, other in others.items():
+            w, w_df = weight[other][..., None], layout.df[other][..., None]
+            freedom = (weight + w) ** 2 / (weight**2 / layout.df + w**2 / w_df)
+            gap = log_rate - np.take_along_axis(log_rate, other[..., None], axis=-1)
+            spread = np.sqrt(variance + np.take_along_axis(variance, other[..., None], axis=-1))
+            every[:, :, place] = _score(gap / spread, freedom)
+    if layout.reference >= 0:
+        every[:, :, 1, layout.reference] = np.nan
+        every[:, ~compared[:, layout.reference], 1] = np.nan
     return np.where(compared[:, None, :], every, np.nan)
 
 
-def _log_rates(sums: Floats, count: Floats, runs: int) -> tuple[Floats, Floats, Floats]:
-    """Log rate (half an error added, so that none is no exception), its variance, and the rate; shape (R, G)."""
-    e, ee, en = (sums[:, place * runs : (place + 1) * runs] for place in range(3))
-    n, nn = np.split(sums[:, 3 * runs :], 2, axis=1)
+def _log_rates(sums: Floats, speakers: Floats, runs: int) -> tuple[Floats, Floats, Floats]:
+    """Log rate (half an error added, so that none is no exception), its variance, and the rate; shape (D, R, G)."""
+    e, ee, en = (sums[..., place * runs : (place + 1) * runs] for place in range(3))
+    n, nn = np.split(sums[..., 3 * runs :], 2, axis=-1)
     with np.errstate(all="ignore"):
         rate = (e + _HALF) / n
         spread = np.maximum(ee - 2.0 * rate * en + rate**2 * nn, 0.0) + _HALF
-        variance = count / (count - 1.0) * spread / (e + _HALF) ** 2
-        return np.log(rate).T, variance.T, rate.T
+        variance = (speakers / (speakers - 1.0))[:, None] * spread / (e + _HALF) ** 2
+        return np.log(rate).swapaxes(1, 2), variance.swapaxes(1, 2), rate.swapaxes(1, 2)
 
 
 def _score(t: Floats, df: Floats) -> Floats:

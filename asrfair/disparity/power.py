@@ -2,7 +2,10 @@
 
 With s the standard error of a log ratio and df its degrees of freedom, Student's t at level α finds a true log ratio δ
 with probability 0.8 where the non-central t with non-centrality δ/s exceeds the critical value with that probability
-(for many speakers δ = (z_{1−α/2} + z_{0.8}) s). Speakers, not utterances, are counted: s² falls with 1 / speakers.
+(for many speakers δ = (z_{1−α/2} + z_{0.8}) s). A standard error from few speakers is more often too small than too
+large, and what it promises would be too good: it is multiplied by 1 + 3 / (4 df), with which a difference of the stated
+size is found as often as stated (benchmarks/calibration.py, table "power"). Speakers, not utterances, are counted: s²
+falls with 1 / speakers.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ def detectable_log_ratio(se_log: Floats, df: Floats, level: float, power: float 
     critical = t_quantile(0.5 + level / 2, df)
     with np.errstate(all="ignore"):
         shift: Floats = special.nctdtrinc(df, 1.0 - power, critical)
-        return np.where(np.isfinite(df) & (df > 0), shift * se_log, np.nan)
+        return np.where(np.isfinite(df) & (df > 0), shift * se_log * (1.0 + 0.75 / df), np.nan)
 
 
 def detectable_difference(rate: Floats, se_log: Floats, df: Floats, level: float, power: float = POWER) -> Floats:
