@@ -126,7 +126,9 @@ def inject(utterance: Utterance, options: FakeOptions, *, seed: int, condition: 
 def _spoil(words: Sequence[str], rates: Mapping[str, float], random: np.random.Generator) -> Injected:
     present = {word.lower() for word in words}
     foreign = [word for word in FOREIGN if word not in present]
-    draws = [(random.random(), random.random(), *random.integers(len(foreign), size=2).tolist()) for _ in words]
+    chances = random.random((len(words), 2)).tolist()
+    choices = random.integers(len(foreign), size=(len(words), 2)).tolist()
+    draws = [(*chance, *choice) for chance, choice in zip(chances, choices, strict=True)]
     made = _apply(words, rates, draws, foreign)
     if made.insertions and made.deletions and not _agrees(words, made):
         made = _apply(words, {**rates, "insertions": 0.0}, draws, foreign)

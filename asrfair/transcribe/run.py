@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrfair import __version__
 from asrfair.conditions import RenderContext
-from asrfair.engines import Engine, EngineContext, EngineTraits, traits_of
-from asrfair.engines.table import load_class
-from asrfair.errors import InputError
+from asrfair.engines import Engine, EngineContext, EngineTraits, create, traits_of
 from asrfair.journal import Event, Journal, begin_anew, row_of
 from asrfair.progress import Progress
 from asrfair.provenance import usable_cores
+from asrfair.transcribe.channel import Ready
 from asrfair.transcribe.finalise import finalise
+from asrfair.transcribe.identity import check_settings, fingerprints, public_options
 from asrfair.transcribe.plan import Plan, Roster, make_roster, pending, plan_batches
-from asrfair.transcribe.pool import IteratorSource, Pool, Ready
+from asrfair.transcribe.pool import IteratorSource, Pool
 from asrfair.transcribe.summary import EngineSummary, TranscribeSummary
 from asrfair.transcribe.work import Done, Job, Lost, Preparer, Setup, lost_row, recognise
 from asrfair.transcribe.workers import AHEAD_OF_ENGINE, FEEDER_AHEAD, Lookup, fed_worker, start_engine, whole_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -82,7 +79,7 @@ def transcribe(
     """
     start = time.monotonic()
     workers = workers if workers is not None else usable_cores()
-    _check(engines, conditions, workers, shard)
+    check_settings(engines, conditions, workers=workers, shard=shard)
     context = EngineContext(
         seed=seed, conditions=tuple(condition.name for condition in conditions), base=base or Path.cwd()
     )
@@ -90,7 +87,7 @@ def transcribe(
     if fresh:
         begin_anew(run)
     with Journal(run) as journal, _terminable():
-        journal.check(_fingerprints(manifest, engines, traits, conditions, context, shard))
+        journal.check(fingerprints(manifest, engines, traits, conditions, context, shard))
         if retry_errors:
             journal.forget_errors()
         resumed = sum(journal.counts().values())
@@ -174,6 +171,10 @@ class _Run:
             with display:
                 self._work(setup, plan, left, summary, display)
             self.journal.flush()
+        elif traits.parallel == "inline":  # cheap to start: notice even now that what it reads has changed
+            engine = create(spec, replace(self.context, table=self.manifest.table))
+            self.journal.check_engine(spec.label, engine.fingerprint())
+            engine.close()
         summary.fingerprint = self.journal.engine_fingerprint(spec.label)
         summary.wall_s = time.monotonic() - started
         return summary
@@ -307,69 +308,6 @@ class _Run:
         utterances: Iterator[Utterance] = replace(self.manifest, table=self.manifest.table.iloc[rows]).utterances()
         for number, positions, conditions in block:
             yield Job(number=number, utterances=tuple(next(utterances) for _ in positions), conditions=conditions)
-
-
-def _check(
-    engines: Sequence[EngineSpec], conditions: Sequence[Condition], workers: int, shard: tuple[int, int]
-) -> None:
-    for names, what in (
-        ([spec.label for spec in engines], "engine label"),
-        ([condition.name for condition in conditions], "condition"),
-    ):
-        if not names:
-            raise InputError(f"a run needs at least one {what.split()[0]}")
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise InputError(f"the {what} {twice!r} is used twice", remedy="Give each a name of its own")
-    if workers < 1:
-        raise InputError("at least one worker is needed", value=workers)
-    if not 0 <= shard[0] < shard[1]:
-        raise InputError("a shard is i of n with 0 ≤ i < n", value=shard)
-
-
-def public_options(spec: EngineSpec, base: Path) -> dict[str, Any]:
-    """Return an engine's options without secrets, and with paths below ``base`` made relative to it."""
-    secret: frozenset[str] = getattr(load_class(spec.name), "secret_options", frozenset())
-    root = f"{base.resolve()}/"
-
-    def shown(value: Any) -> Any:
-        if isinstance(value, Path):
-            value = str(value)
-        if isinstance(value, str):
-            return value.removeprefix(root)
-        if isinstance(value, dict):
-            return {str(key): shown(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [shown(item) for item in value]
-        return value
-
-    return {key: shown(value) for key, value in spec.options.items() if key not in secret}
-
-
-def _fingerprints(
-    manifest: Manifest,
-    engines: Sequence[EngineSpec],
-    traits: Mapping[str, EngineTraits],
-    conditions: Sequence[Condition],
-    context: EngineContext,
-    shard: tuple[int, int],
-) -> dict[str, str]:
-    """Return what a resume must share with what was begun, by a name that people understand."""
-    found = {
-        "asrfair's version": __version__,
-        "the manifest": manifest.fingerprint,
-        "the seed": str(context.seed),
-        "the shard": f"{shard[0]}/{shard[1]}",
-    }
-    for spec in engines:
-        stated = asdict(traits[spec.label])
-        planned = {key: stated[key] for key in ("sample_rate_hz", "needs_audio", "max_batch", "max_padded_s")}
-        content = [spec.name, public_options(spec, context.base), planned]
-        text = json.dumps(content, sort_keys=True, default=str)
-        found[f"engine {spec.label!r}"] = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    for condition in conditions:
-        found[f"condition {condition.name!r}"] = condition.fingerprint
-    return found
 
 
 @contextmanager

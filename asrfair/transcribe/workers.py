@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from asrfair.engines import create
-from asrfair.transcribe.pool import Channel, Pool, Ready
+from asrfair.transcribe.channel import Channel, Ready
+from asrfair.transcribe.pool import Pool
 from asrfair.transcribe.work import Begun, Done, Job, Lost, Prepared, Preparer, Setup, recognise
 
 if TYPE_CHECKING:
