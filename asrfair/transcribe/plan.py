@@ -62,7 +62,7 @@ class Plan:
         if not len(sizes) or not lengths.sum():
             return 1.0
         longest = np.maximum.reduceat(lengths, self.bounds[:-1])
-        return float(lengths.sum() / (longest * sizes).sum())
+        return min(float(lengths.sum() / (longest * sizes).sum()), 1.0)
 
 
 def plan_batches(durations_s: npt.NDArray[np.float64], *, max_batch: int, max_padded_s: float | None = None) -> Plan:
