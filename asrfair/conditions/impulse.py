@@ -1,7 +1,7 @@
 """What is in a room impulse response: where the direct sound arrives, how strong the room is against it, how it decays.
 
 Start of the response after ISO 3382-1: the first sample within 20 dB of the largest. The direct path is the largest
-arrival in the millisecond that follows. The room is everything later than 2.5 ms after it.
+arrival in the millisecond that follows. The room is everything later than a millisecond after it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 
 ONSET_DB = 20.0
 DIRECT_SEARCH_S = 0.001
-DIRECT_WINDOW_S = 0.0025
+DIRECT_WINDOW_S = 0.001
 LEAST_DECAY_DB = 6.0
 WEAK_DIRECT_DB = -10.0
 """A direct-to-reverberant ratio below this is warned about: later arrivals, not the direct path, lead the sound."""
@@ -64,14 +64,27 @@ def analyse(response: Array, sample_rate_hz: int) -> ResponseFacts:
     _check_decay(response[onset:], sample_rate_hz)
     if onset == 0 and loudness[direct] < 0.5 * peak:
         raise NoDirectPathError("it starts in the middle of its reverberation: its beginning is cut off")
-    end = direct + round(DIRECT_WINDOW_S * sample_rate_hz) + 1
-    energy = response**2
-    first, later = float(energy[:end].sum()), float(energy[end:].sum())
     return ResponseFacts(
         direct=direct,
-        drr_db=10 * math.log10(first / later) if later > 0 else math.inf,
+        drr_db=direct_to_reverberant_db(response, sample_rate_hz, direct),
         rt60_s=reverberation_time_s(response[direct:], sample_rate_hz),
     )
+
+
+def direct_to_reverberant_db(response: Array, sample_rate_hz: int, direct: int) -> float:
+    """Return the energy up to a millisecond after the direct path against the energy that follows, in dB.
+
+    Args:
+        response: One channel, shape (samples,).
+        sample_rate_hz: Sampling rate.
+        direct: Index of the direct path.
+
+    Returns:
+        Infinity where nothing follows.
+    """
+    end = direct + round(DIRECT_WINDOW_S * sample_rate_hz) + 1
+    first, later = float((response[:end] ** 2).sum()), float((response[end:] ** 2).sum())
+    return 10 * math.log10(first / later) if later > 0 else math.inf
 
 
 def _check_decay(response: Array, sample_rate_hz: int) -> None:

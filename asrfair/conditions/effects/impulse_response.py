@@ -29,7 +29,13 @@ from asrfair.conditions.effects.base import (
     within,
 )
 from asrfair.conditions.effects.bounds import bounds
-from asrfair.conditions.impulse import WEAK_DIRECT_DB, NoDirectPathError, analyse, with_drr
+from asrfair.conditions.impulse import (
+    WEAK_DIRECT_DB,
+    NoDirectPathError,
+    analyse,
+    direct_to_reverberant_db,
+    with_drr,
+)
 from asrfair.errors import InputError
 
 MAX_SECONDS = 30.0
@@ -130,12 +136,12 @@ def prepared_response(
     response = load_response(path, digest, channel, sample_rate_hz)
     try:
         found = analyse(response, sample_rate_hz)
-        if drr_db is not None:
-            response = with_drr(response, sample_rate_hz, found.direct, drr_db)
-            found = analyse(response, sample_rate_hz)
     except NoDirectPathError as error:
         raise InputError(f"this impulse response has no direct path: {error}", file=path, value=channel) from error
-    return trim(response) / abs(float(response[found.direct])), found.direct, facts_of(found.drr_db, found.rt60_s)
+    if drr_db is not None:
+        response = with_drr(response, sample_rate_hz, found.direct, drr_db)
+    achieved = direct_to_reverberant_db(response, sample_rate_hz, found.direct)
+    return trim(response) / abs(float(response[found.direct])), found.direct, facts_of(achieved, found.rt60_s)
 
 
 def facts_of(drr_db: float, rt60_s: float) -> tuple[tuple[str, float], ...]:
