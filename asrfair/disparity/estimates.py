@@ -3,14 +3,14 @@
 Starting from the jackknife over speakers on the log scale (:mod:`asrfair.disparity.intervals`), with v the variance of
 log W, s = √v and t the quantile of Student's t, the bounds at tail probability p are
 
-    low  = W exp(v − t s)
-    high = W exp(v + t s (1 + a z)),   a = max(0, ⅔ r − ½) s max(0, 1 − 3/df),   z the normal quantile
+    low  = W exp(m − t s),             m = min(v, s/2)
+    high = W exp(m + t s (1 + a z)),   a = max(0, ⅔ r − ½) s max(0, 1 − 3/df),   z the normal quantile
 
 - The degrees of freedom are the geometric mean of Kish's effective number of speakers − 1 and of those of Bell &
   McCaffrey (2002), which also take into account how unevenly the speakers enter the variance estimate.
-- The shift v takes out the bias of a logarithm and most of the effect of skewness: speakers' rates have a long upper
+- The shift m takes out the bias of a logarithm and most of the effect of skewness: speakers' rates have a long upper
   tail, so a low estimate comes with a small standard error, and unshifted intervals miss above far more often than
-  below.
+  below. It is bounded so that the estimate stays inside the interval where a log scale hardly describes the data.
 - The stretch a is the second-order term of Hall (1992) for rates whose skewness is twice their coefficient of
   variation (a gamma law; r = Σa³/(Σa²)² accounts for speakers of unequal length). It only moves the upper bound, and
   only where t is not already wide.
@@ -90,8 +90,9 @@ def limits_at(estimate: Estimate, critical: Floats, tail: Floats) -> tuple[Float
     """Like :func:`limits` for a critical value that is not a quantile of t (that of a maximum), with its tail."""
     with np.errstate(all="ignore"):
         half = critical * np.sqrt(estimate.variance)
-        low = estimate.rate * np.exp(np.minimum(estimate.variance - half, 0.0))
-        reach = np.maximum(estimate.variance + half * (1.0 + estimate.stretch * -special.ndtri(tail)), 0.0)
+        shift = shift_of(estimate.variance)
+        low = estimate.rate * np.exp(np.minimum(shift - half, 0.0))
+        reach = np.maximum(shift + half * (1.0 + estimate.stretch * -special.ndtri(tail)), 0.0)
         high = estimate.rate * np.exp(np.minimum(reach, 700.0))
         few = estimate.errors < FEW_ERRORS
         poisson_low = special.gammaincinv(estimate.errors, tail) / estimate.words
@@ -103,6 +104,11 @@ def limits_at(estimate: Estimate, critical: Floats, tail: Floats) -> tuple[Float
         low = np.where(none, 0.0, low)
         high = np.where(none, highest, high)
     return np.where(estimate.known, low, np.nan), np.where(estimate.known, high, np.nan)
+
+
+def shift_of(variance: Floats) -> Floats:
+    """How far an interval's centre lies above the log rate: the variance, at most half a standard error."""
+    return np.minimum(variance, np.sqrt(variance) / 2)
 
 
 def interval(estimate: Estimate, level: float) -> tuple[Floats, Floats]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from asrfair.disparity.bootstrap import Draws, percentile_interval
 from asrfair.disparity.contrasts import difference_bounds, ratio_bounds
-from asrfair.disparity.estimates import Estimate, limits, t_quantile
+from asrfair.disparity.estimates import Estimate, limits, shift_of, t_quantile
 from asrfair.disparity.frame import Floats
 from asrfair.disparity.gaps import extremes
 from asrfair.disparity.intervals import Rates
@@ -98,8 +98,9 @@ def mean_interval(groups: Estimate, tail: float) -> tuple[float, float]:
     df = min(satterthwaite(parts), satterthwaite(groups.rate**2 / groups.effective))
     variance = float(parts.sum()) / total**2
     half = float(t_quantile(1.0 - tail, np.array(df))) * math.sqrt(variance)
+    shift = float(shift_of(np.array(variance)))
     mean = float(groups.rate.mean())
-    return mean * math.exp(min(variance - half, 0.0)), mean * math.exp(min(variance + half, 700.0))
+    return mean * math.exp(min(shift - half, 0.0)), mean * math.exp(min(shift + half, 700.0))
 
 
 def correlations(rates: Rates, run: int) -> Floats:
