@@ -17,10 +17,9 @@ same result.
 from __future__ import annotations
 
 import importlib.metadata
-import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asrfair.errors import EnvironmentFailedError
@@ -47,6 +46,7 @@ _DIGIT_SUFFIX = re.compile(r"([0-9])\s+(st|nd|rd|th|s)\b")
 _SUFFIX_WORD = re.compile(r"(?:st|nd|rd|th|s)\b")
 _SYMBOL = re.compile(r"[.$¢€£]([^0-9])")
 _PERCENT = re.compile(r"([^0-9])%")
+_ANY_SYMBOL = re.compile(r"[.$¢€£%]")
 _SPACES = re.compile(r"\s+")
 
 
@@ -55,6 +55,7 @@ _NUMBERS = 1  # a word of it takes part in numbers
 _JOINS = 2  # it starts with an apostrophe, which takes the space before it away
 _SUFFIX = 4  # its first word is one that a digit before it attracts
 _HALF = 8  # it holds "half"
+_AND = 16  # it is "and", which may stand inside a number and never changes outside of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,19 @@ class WhisperEnglish:
             return " ".join([entry.plain for entry in entries if entry.plain])
         if needs & _SUFFIX:
             return None
-        return self._finish(itertools.chain.from_iterable([entry.words for entry in entries]))
+        out: list[str] = []
+        run: list[str] = []
+        for entry in entries:
+            if entry.needs & _NUMBERS:
+                self._read_words(entry.words, run, out)
+            elif entry.needs & _AND:
+                run.append("and")
+            elif entry.plain:
+                if run:
+                    self._end_run(run, out)
+                out.append(entry.plain)
+        self._end_run(run, out)
+        return _without_symbols(" ".join(out))
 
     def _is_plain(self, word: str) -> bool:
         return word.isalpha() and word not in self._number_words
@@ -177,7 +190,7 @@ class WhisperEnglish:
                 entry = self._read_token(token)
                 if len(known) < _MEMORY and len(token) < 100:
                     known[token] = entry
-                    if not entry.needs & ~_SUFFIX:
+                    if not entry.needs & ~(_SUFFIX | _AND):
                         self._plain[token] = entry.plain
             entries.append(entry)
             needs |= entry.needs
@@ -194,8 +207,9 @@ class WhisperEnglish:
             needs |= _HALF
         if words and _SUFFIX_WORD.match(words[0]):
             needs |= _SUFFIX
-        # "and" alone never changes; whether it belongs to a number is seen where there are numbers.
-        if not (all(self._is_plain(word) for word in words) or words == ("and",)):
+        if words == ("and",):
+            needs |= _AND
+        elif not all(self._is_plain(word) for word in words):
             needs |= _NUMBERS
         plain = " ".join([self._spellings.get(word, word) for word in words])
         return _Token(words=words, plain=plain, needs=needs)
@@ -211,22 +225,29 @@ class WhisperEnglish:
     def _by_text(self, text: str) -> str:
         """Apply the published steps, after brackets, to a whole text."""
         text = self._to_letters(_SPACE_APOSTROPHE.sub("'", self._fillers.sub("", text)))
-        return self._finish(self._numbers.preprocess(text).split())
-
-    def _finish(self, words: Iterable[str]) -> str:
-        """Read the numbers among the words, spell the others, and drop symbols that no number needs."""
         out: list[str] = []
         run: list[str] = []
+        self._read_words(self._numbers.preprocess(text).split(), run, out)
+        self._end_run(run, out)
+        return _without_symbols(" ".join(out))
+
+    def _read_words(self, words: Sequence[str], run: list[str], out: list[str]) -> None:
+        """Add words that may take part in numbers to the run, and others, spelled, to the result."""
         for word in words:
-            if word.isalpha() and word not in self._number_words:
+            if self._is_plain(word):
                 if run:
                     self._end_run(run, out)
                 out.append(self._spellings.get(word, word))
             else:
                 run.append(word)
-        self._end_run(run, out)
-        text = _PERCENT.sub(r"\1 ", _SYMBOL.sub(r" \1", " ".join(out)))
-        return _SPACES.sub(" ", text)
+
+
+def _without_symbols(text: str) -> str:
+    """Drop the symbols that no number needs."""
+    if _ANY_SYMBOL.search(text):
+        text = _PERCENT.sub(r"\1 ", _SYMBOL.sub(r" \1", text))
+        text = _SPACES.sub(" ", text)
+    return text
 
 
 def _without_brackets(text: str) -> str:
