@@ -43,7 +43,8 @@ class Robust:
         Groups whose speakers contribute to the contrast's variance bring their effective number of speakers minus
         one; a difference of two small groups so has few degrees of freedom, whatever the number of other speakers.
         """
-        squares = (self.shifts @ weights) ** 2
+        used = np.flatnonzero(weights)
+        squares = (self.shifts[:, used] @ weights[used]) ** 2
         parts = np.bincount(self.stratum, weights=squares, minlength=len(self.effective))
         variance = float(parts.sum())
         if variance <= 0:
@@ -64,7 +65,7 @@ def leave_speakers_out(design: Design, information: Floats, pieces: Iterable[tup
     inverse = np.linalg.inv(information)
     padded = np.zeros((design.parameters + 1, design.parameters + 1))
     padded[:-1, :-1] = inverse
-    shifts = np.empty((design.speakers, design.parameters))
+    shifts = np.empty((design.speakers, design.parameters), order="F")
     for blocks, score in pieces:
         index = blocks.index
         local = padded[index[:, :, None], index[:, None, :]]

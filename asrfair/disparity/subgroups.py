@@ -69,7 +69,6 @@ SUPPORT = 0.01
 """Smallest share of a half's speakers that a subgroup may have."""
 
 _BATCH = 20
-_CHUNK = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,16 +239,16 @@ def search_p(
     use = np.flatnonzero(lattice.first_half & (words > 0))
     powers = np.column_stack(_powers(errors[use], words[use]))
     total = powers.sum(axis=0)
-    cell = lattice.cell[use]
+    # Speakers of one cell are in the same subgroups: shuffled values are added up by cell before subgroups are.
+    here, size = np.unique(lattice.cell[use], return_counts=True)
+    starts = np.cumsum(size) - size
+    members = lattice.members[:, here].astype(np.float64)
     largest = np.zeros(permutations)
     for start in range(0, permutations, _BATCH):
         stop = min(start + _BATCH, permutations)
-        shuffled = np.concatenate([powers[rng.permutation(len(use))] for _ in range(start, stop)], axis=1)
-        for first in range(0, len(lattice.names), _CHUNK):
-            members = lattice.members[first : first + _CHUNK][:, cell].astype(np.float64)
-            own = (members @ shuffled).reshape(len(members), stop - start, 6)
-            top = np.abs(_compare(own, total - own).score).max(axis=0)
-            largest[start:stop] = np.maximum(largest[start:stop], top)
+        shuffled = [np.add.reduceat(powers[rng.permutation(len(use))], starts) for _ in range(start, stop)]
+        own = (members @ np.concatenate(shuffled, axis=1)).reshape(len(members), stop - start, 6)
+        largest[start:stop] = np.abs(_compare(own, total - own).score).max(axis=0)
     largest.sort()
     above = permutations - np.searchsorted(largest, np.abs(score) - 1e-9, side="left")
     p: Floats = (above + 1) / (permutations + 1)
