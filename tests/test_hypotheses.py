@@ -164,6 +164,16 @@ def test_files_that_are_not_there(tmp_path: Path, name: str) -> None:
         read_hypotheses(tmp_path / name)
 
 
+def test_a_line_of_a_megabyte_is_read(tmp_path: Path) -> None:
+    """A runaway hypothesis of a megabyte is data; a line of sixteen is refused."""
+    text = "word " * 200_000
+    assert [("u1", text)] == pairs(read_hypotheses(write(tmp_path, "a.csv", f"utt_id,hypothesis\nu1,{text}\n")))
+    assert [("u1", text.strip())] == pairs(read_hypotheses(write(tmp_path, "a.trn", f"{text}(u1)\n")))
+    for name, start in (("b.trn", ""), ("b.ctm", ""), ("b.jsonl", ""), ("b.csv", "utt_id,hypothesis\nu1,")):
+        with pytest.raises(InputError, match="longer than"):
+            read_hypotheses(write(tmp_path, name, start + "x" * 17_000_000))
+
+
 @pytest.mark.shared
 def test_real_files(shared_data: Path) -> None:
     """The seven real files are read whole."""
