@@ -13,6 +13,7 @@ from asrfair.disparity.adjusted import adjusted_table
 from asrfair.disparity.covariates import Covariate
 from asrfair.disparity.groups import make_grouping
 from asrfair.disparity.matching import coarsen, match
+from asrfair.errors import InputError
 from asrfair.types import StatisticsSettings
 
 
@@ -109,6 +110,21 @@ def test_a_gap_that_is_more_than_length_stays(tmp_path: Path) -> None:
     assert row["p_likelihood_ratio"] < 0.001
     assert row["p_holm"] < 0.001
     assert "" == row["flag"]
+
+
+def test_a_guessed_attribute_is_not_held_fixed(tmp_path: Path) -> None:
+    """What was guessed from a voice explains nothing unless that is allowed."""
+    table = people({"uk": 5, "us": 5}, utterances=10).assign(race=["x", "y"] * 50)
+    run = write_scored_run(
+        tmp_path / "run", table, {("e", "clean"): [1] * 100}, [10] * 100, provenance={"race": "inferred"}
+    )
+    frame, groups = frame_of(run, ("accent",))
+    grouping = make_grouping(frame, ("accent",))
+    with pytest.raises(InputError, match="was guessed"):
+        adjusted_table(frame, [grouping], groups, StatisticsSettings(adjust=("race",)))
+    frame, groups = frame_of(run, ("accent",), allow_inferred=True)
+    allowed = adjusted_table(frame, [grouping], groups, StatisticsSettings(adjust=("race",)))
+    assert ["race"] == allowed["covariates"].tolist()
 
 
 def test_no_covariates_no_table(tmp_path: Path) -> None:

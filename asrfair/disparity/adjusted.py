@@ -19,6 +19,8 @@ from asrfair.disparity.groups import Grouping
 from asrfair.disparity.intervals import Rates, group_rates
 from asrfair.disparity.matching import Matched, coarsen, match
 from asrfair.disparity.multiplicity import holm
+from asrfair.disparity.subgroups import searchable_attributes
+from asrfair.errors import InputError
 from asrfair.types import GroupSettings, StatisticsSettings
 
 COLUMNS = (
@@ -79,10 +81,11 @@ def adjusted_table(
     Empty without covariates in the settings.
 
     Raises:
-        InputError: A covariate is unknown.
+        InputError: A covariate is unknown, or an attribute that was guessed and may not be used.
     """
     if not statistics.adjust:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
+    _check_stated(frame, groups, statistics)
     covariates = read_covariates(frame, statistics.adjust)
     rows: list[dict[str, object]] = []
     for grouping in groupings:
@@ -98,6 +101,19 @@ def adjusted_table(
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_holm"])
     table["p_holm"] = holm(table["p"].to_numpy(dtype=np.float64))
     return table[list(COLUMNS)]
+
+
+def _check_stated(frame: Frame, groups: GroupSettings, statistics: StatisticsSettings) -> None:
+    every = searchable_attributes(frame.run, allow_inferred=True)
+    stated = searchable_attributes(frame.run, allow_inferred=groups.allow_inferred)
+    for name in statistics.adjust:
+        if name in every and name not in stated:
+            raise InputError(
+                "this attribute was guessed, not stated by the speakers; it is not held fixed",
+                file=frame.run,
+                value=name,
+                remedy="Leave it out, or set allow_inferred",
+            )
 
 
 def _rows(frame: Frame, grouping: Grouping, rates: Rates, run: int, groups: GroupSettings) -> _Rows | None:
