@@ -122,6 +122,14 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(tmp_path: Path) -> Non
     summary = go(make_manifest(tmp_path, 16), tmp_path / "run", [spec("Dying", max_batch=8, fits=2, parallel="device")])
     assert {"ok": 16} == summary.counts
     assert 6 == len(summary.events)
+    assert {"calls": 14.0, "recovered": 6.0} == summary.engines["dying"].statistics
+
+
+@pytest.mark.parametrize("parallel", ["processes", "threads", "inline"])
+def test_what_engines_count_is_added_up(tmp_path: Path, parallel: str) -> None:
+    """Each worker's last word counts, whatever kind of worker it is."""
+    summary = go(make_manifest(tmp_path, 9), tmp_path / "run", [spec("Dying", parallel=parallel)], workers=2)
+    assert 9.0 == summary.engines["dying"].statistics["calls"]
 
 
 @pytest.mark.parametrize("parallel", ["processes", "device"])

@@ -84,8 +84,11 @@ class Dying(EngineBase):
             concurrency=spec.options.get("concurrency", 1),
         )
 
+    calls = 0
+
     def transcribe(self, clips):
         """Answer, or die."""
+        self.calls += 1
         options = self.spec.options
         ids = [clip.utterance_id for clip in clips]
         for victim in set(ids) & set(options.get("kill", [])):
@@ -101,7 +104,12 @@ class Dying(EngineBase):
         return [Hypothesis(utterance_id=i, text=self.context.utterance(i).reference) for i in ids]
 
     def recover(self, error):
-        """Nothing to free."""
+        """Count what a run tells it."""
+        self.recovered = getattr(self, "recovered", 0) + 1
+
+    def statistics(self):
+        """Return how often it was called, and told to recover."""
+        return {"calls": self.calls, "recovered": getattr(self, "recovered", 0)}
 
 
 class Stubborn(EngineBase):

@@ -127,7 +127,12 @@ class Engine(Protocol):
 
 
 class EngineBase:
-    """Keeps the spec and the context, and has a plain ``fingerprint`` and ``close``."""
+    """Keeps the spec and the context, and has plain answers to everything but ``transcribe``.
+
+    Beyond the protocol, a run calls two methods if an engine has them: ``recover(error)`` before a batch that failed is
+    tried again in halves (free memory there), and ``leftovers(condition)`` of ``inline`` engines, for hypotheses that
+    belong to no utterance of the manifest.
+    """
 
     traits: EngineTraits
     secret_options: ClassVar[frozenset[str]] = frozenset()
@@ -149,6 +154,10 @@ class EngineBase:
 
     def fingerprint(self) -> dict[str, str]:
         """Return what the transcripts depend on, beyond the options."""
+        return {}
+
+    def statistics(self) -> dict[str, float]:
+        """Return counts of what happened (retries, split batches); workers' counts are added up into ``run.json``."""
         return {}
 
     def close(self) -> None:

@@ -26,6 +26,13 @@ class Ready:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """A worker has no more work; ``statistics`` is what its engine counted."""
+
+    statistics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
     """A worker cannot go on."""
 

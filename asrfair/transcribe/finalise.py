@@ -83,6 +83,7 @@ def _timings(journal: Journal, engines: Sequence[str], conditions: Sequence[str]
 def write_utterances(manifest: Manifest, path: Path) -> None:
     """Write the manifest's rows, sorted by utterance id, without what only audio needs."""
     columns = ["utterance_id", "speaker_id", "reference", "exclude", "duration_s", "language", *manifest.attributes]
+    columns += [name for name in ("alternative_references",) if name in manifest.table]
     frame = manifest.table[columns].sort_values("utterance_id", kind="stable")
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     temporary = _temporary(path)

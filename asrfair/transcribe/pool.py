@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from asrfair.errors import AsrfairError, EngineError
-from asrfair.transcribe.channel import Channel, Failed, Ready, receive
+from asrfair.transcribe.channel import Channel, Failed, Finished, Ready, receive
 from asrfair.transcribe.work import Begun, Done, Job, Lost, Prepared
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 2
 """How often a batch is begun before it is given up because its process died each time."""
 START_ATTEMPTS = 2
+PATIENCE_S = 60.0
+"""How long a worker that has no more work may take to close its engine."""
 DEATHS_IN_A_ROW = 20
 """So many deaths without one result between them mean that the engine, not the audio, is at fault."""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -122,6 +124,7 @@ class Pool:
         self._attempts: dict[tuple[int, int], int] = {}
         self._deaths = 0
         self.replaced = 0
+        self.statistics: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -280,11 +283,24 @@ class Pool:
             if worker.connection is not None:
                 with suppress(OSError):
                     worker.connection.send(None)
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + PATIENCE_S
+        speaking = [worker.connection for worker in self._workers if worker.connection is not None]
+        while speaking and time.monotonic() < deadline:
+            for connection in wait(speaking, timeout=1.0):
+                try:
+                    self._note(receive(connection))  # type: ignore[arg-type]
+                except (EOFError, OSError):
+                    speaking.remove(connection)  # type: ignore[arg-type]
         for worker in self._workers:
             if worker.process is not None:
                 worker.process.join(max(deadline - time.monotonic(), 0.1))
         self._abort()
+
+    def _note(self, message: object) -> None:
+        """Take a worker's last words."""
+        if isinstance(message, Finished):
+            for name, value in message.statistics.items():
+                self.statistics[name] = self.statistics.get(name, 0.0) + value
 
     def _abort(self) -> None:
         for worker in self._workers:

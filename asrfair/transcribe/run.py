@@ -24,7 +24,15 @@ from asrfair.transcribe.plan import Plan, Roster, make_roster, pending, plan_bat
 from asrfair.transcribe.pool import IteratorSource, Pool
 from asrfair.transcribe.summary import EngineSummary, TranscribeSummary
 from asrfair.transcribe.work import Done, Job, Lost, Preparer, Setup, lost_row, recognise
-from asrfair.transcribe.workers import AHEAD_OF_ENGINE, FEEDER_AHEAD, Lookup, fed_worker, start_engine, whole_worker
+from asrfair.transcribe.workers import (
+    AHEAD_OF_ENGINE,
+    FEEDER_AHEAD,
+    Lookup,
+    fed_worker,
+    start_engine,
+    statistics_of,
+    whole_worker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -197,7 +205,7 @@ class _Run:
         label = setup.spec.label
         jobs = self._jobs(plan, left)
         if setup.traits.parallel == "inline":
-            for answer in self._inline(setup, jobs):
+            for answer in self._inline(setup, jobs, summary):
                 self._take(label, answer, None, summary, display)
             return
         count = max(1, min(self.workers, int(left.any(axis=1).sum())))
@@ -219,9 +227,10 @@ class _Run:
         with Pool(target, setups, ahead=ahead, one_thread=not fed, daemon=not fed) as pool:
             for message in pool.run(IteratorSource(jobs)):
                 self._take(label, message, pool, summary, display)
-            summary.replaced_workers = pool.replaced
+        summary.replaced_workers = pool.replaced
+        summary.statistics = pool.statistics
 
-    def _inline(self, setup: Setup, jobs: Iterator[Job]) -> Iterator[Ready | Done]:
+    def _inline(self, setup: Setup, jobs: Iterator[Job], summary: EngineSummary) -> Iterator[Ready | Done]:
         """Work in this process, without any worker."""
         lookup = Lookup()
         context = replace(setup.context, table=self.manifest.table)
@@ -234,6 +243,7 @@ class _Run:
                 lookup.add(job.utterances)
                 for batch in preparer.prepare(job):
                     yield recognise(engine, batch)
+            summary.statistics = statistics_of(engine)
         finally:
             engine.close()
 

@@ -31,6 +31,7 @@ class EngineSummary:
         wall_s: Seconds that this took, starting included.
         stages: Seconds by stage, summed over workers.
         replaced_workers: Processes that died and were replaced.
+        statistics: What the engine counted, added up over its workers.
     """
 
     label: str
@@ -45,6 +46,7 @@ class EngineSummary:
     wall_s: float = 0.0
     stages: StageTimes = field(default_factory=StageTimes)
     replaced_workers: int = 0
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rtfx(self) -> float | None:
@@ -125,6 +127,7 @@ class TranscribeSummary:
                     "wall_s": round(engine.wall_s, 3),
                     "rtfx": None if engine.rtfx is None else round(engine.rtfx, 3),
                     "replaced_workers": engine.replaced_workers,
+                    "statistics": dict(engine.statistics),
                     "stages": {name: round(value, 3) for name, value in asdict(engine.stages).items()},
                 }
                 for label, engine in self.engines.items()

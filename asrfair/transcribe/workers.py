@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from asrfair.engines import create
-from asrfair.transcribe.channel import Channel, Ready
+from asrfair.transcribe.channel import Channel, Finished, Ready
 from asrfair.transcribe.pool import Pool
 from asrfair.transcribe.work import Begun, Done, Job, Lost, Prepared, Preparer, Setup, recognise
 
@@ -62,6 +62,12 @@ def start_engine(setup: Setup, lookup: Lookup) -> Engine:
     return create(setup.spec, replace(setup.context, utterance=lookup))
 
 
+def statistics_of(engine: Engine) -> dict[str, float]:
+    """Return what an engine counted; one that counts nothing has nothing to say."""
+    count = getattr(engine, "statistics", None)
+    return {} if count is None else {str(name): float(value) for name, value in count().items()}
+
+
 def whole_worker(channel: Channel, setup: Setup) -> None:
     """Decode, render and recognise: the worker of an engine that lives in processes."""
     preparer = Preparer(setup)
@@ -75,6 +81,7 @@ def whole_worker(channel: Channel, setup: Setup) -> None:
             for condition in job.conditions:
                 channel.send(Begun(job=job.number, condition=condition))
                 channel.send(recognise(engine, next(batches)))
+        channel.send(Finished(statistics=statistics_of(engine)))
     finally:
         engine.close()
 
@@ -108,6 +115,7 @@ def fed_worker(channel: Channel, setup: Setup) -> None:
         else:
             for batch in _until_end(waiting, channel):
                 channel.send(recognise(engine, batch))
+        channel.send(Finished(statistics=statistics_of(engine)))
     finally:
         engine.close()
     thread.join()
