@@ -13,7 +13,9 @@ import pytest
 from score_runs import ledger, scores, write_run, write_shared_run
 
 from asrfair.errors import InputError
+from asrfair.manifest import read_manifest
 from asrfair.score import COUNT_COLUMNS, REASONS, rescore_frame, score_run, worst_utterances
+from asrfair.transcribe.finalise import write_utterances
 from asrfair.types import ErrorCounts, ScoringSettings
 
 BASIC = ScoringSettings(normalizer="basic")
@@ -432,3 +434,20 @@ def test_worst_utterances_of_another_normalizer_are_refused(tmp_path: Path) -> N
     score_run(tmp_path, BASIC)
     with pytest.raises(InputError, match="other rules"):
         worst_utterances(tmp_path, normalizer="none")
+
+
+def test_alternative_references_come_from_the_manifest(tmp_path: Path) -> None:
+    """The column alternative_references of a manifest, mark-up removed as in references, reaches scoring."""
+    (tmp_path / "table.csv").write_text(
+        "utterance_id,speaker_id,reference,alternative_references,accent\n"
+        "u1,s1,colour tv <X>,color telly <X>|red tea,uk\nu2,s2,plain,,us\n",
+        encoding="utf-8",
+    )
+    card = '[manifest]\nname = "m"\nversion = "1"\ntable = "table.csv"\n[reference]\nremove = ["<X>"]\n'
+    (tmp_path / "card.toml").write_text(card, encoding="utf-8")
+    manifest = read_manifest(tmp_path / "card.toml")
+    assert ("accent",) == manifest.attributes
+    write_run(tmp_path, [], [{"utterance_id": u, "hypothesis": h} for u, h in (("u1", "color telly"), ("u2", "plane"))])
+    write_utterances(manifest, tmp_path / "utterances.parquet")
+    score_run(tmp_path, BASIC)
+    assert {"u1": 2, "u2": 0} == scores(tmp_path)["hits"].to_dict()

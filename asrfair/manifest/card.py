@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 Level = Literal["speaker", "utterance"]
 
 REQUIRED_COLUMNS = ("utterance_id", "speaker_id", "reference")
-OPTIONAL_COLUMNS = ("audio", "start_s", "end_s", "channel", "duration_s", "language", "exclude")
+ALTERNATIVES = "alternative_references"
+"""Further transcripts of the same speech, a JSON list or separated by ``|``; scoring takes the best of them."""
+OPTIONAL_COLUMNS = ("audio", "start_s", "end_s", "channel", "duration_s", "language", "exclude", ALTERNATIVES)
 CANONICAL_COLUMNS = REQUIRED_COLUMNS + OPTIONAL_COLUMNS
 
 ALIASES = {"utt_id": "utterance_id", "audio_path": "audio", "audio_filepath": "audio", "duration": "duration_s"}

@@ -62,9 +62,9 @@ def check_exclude(source: Source, exclude: pa.Array) -> None:
     )
 
 
-def clean_reference(source: Source) -> tuple[pa.Array, bool]:
-    """Return references without the mark-up that the card names, and whether that changed any."""
-    raw = source.raw["reference"]
+def clean_reference(source: Source, name: str = "reference") -> tuple[pa.Array, bool]:
+    """Return a column of references without the mark-up that the card names, and whether that changed any."""
+    raw = source.raw[name]
     cleaned = raw
     for pattern in source.card.reference_remove:
         cleaned = pc.replace_substring_regex(cleaned, pattern=pattern, replacement="")

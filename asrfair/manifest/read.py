@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from asrfair.errors import InputError
 from asrfair.manifest import cells
-from asrfair.manifest.card import AttributeCard
+from asrfair.manifest.card import ALTERNATIVES, AttributeCard
 from asrfair.manifest.model import Manifest, fingerprint_of
 from asrfair.manifest.source import column_of, located, open_source
 from asrfair.tablefile import STRING_DTYPE, TEXT
@@ -72,11 +72,14 @@ def inspect_manifest(path: Path, *, allow_outside: bool = False) -> Manifest:
     text["reference"] = reference
     if changed:
         text["reference_raw"] = source.raw["reference"]
+    if ALTERNATIVES in source.raw:
+        text[ALTERNATIVES], _ = cells.clean_reference(source, ALTERNATIVES)
     text["audio"] = audio
     values = {name: cells.attribute_values(source, name) for name in source.attributes}
     fingerprint = fingerprint_of(
         {"utterance_id": text["utterance_id"], "speaker_id": text["speaker_id"], "reference": reference}
         | {"audio": column_of(source, "audio"), "language": language, "exclude": exclude}
+        | {name: text[name] for name in (ALTERNATIVES,) if name in text}
         | {name: pa.array(column) for name, column in numbers.items()}
         | {"channel": pa.array(channel)}
         | {f"attribute {name}": column for name, column in values.items()}
