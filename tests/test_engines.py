@@ -233,3 +233,22 @@ def test_words_and_confidence_are_carried_through(tmp_path: Path) -> None:
     go(manifest, tmp_path / "run", [spec("precomputed", file=str(tmp_path / "out.jsonl"))])
     row = pd.read_parquet(tmp_path / "run" / "hypotheses.parquet").iloc[0]
     assert (0.5, "en", words) == (row["confidence"], row["language"], json.loads(row["words"]))
+
+
+# --- the documentation ---------------------------------------------------------------------------------------------
+
+
+def test_the_engine_in_the_documentation_works(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 20 lines of docs/engines.md, saved as a module, transcribe a manifest in a worker process."""
+    page = (repository / "docs" / "engines.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    (tmp_path / "loudness_engine.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    manifest = make_manifest(tmp_path, 3, audio=True)
+    engine = EngineSpec(name="loudness_engine:Loudness", label="loud", options={"limit": 0.001})
+    summary = go(manifest, tmp_path / "run", [engine])
+    assert {"ok": 3} == summary.counts
+    assert {"loud"} == set(pd.read_parquet(tmp_path / "run" / "hypotheses.parquet")["hypothesis"])
+    assert {"loudness": "1"} == summary.engines["loud"].fingerprint
