@@ -33,6 +33,12 @@ FAILURE_WORDS = {
     "text_on_silence": "where it wrote words and the reference has none",
 }
 
+SMALLEST_CHANGE = 0.0005
+"""A smaller change of a gap is not visible with one decimal."""
+
+FEW_GROUPS = 3
+"""Up to so many groups, each is told with its own failures."""
+
 LOUD_NORMALIZER = 0.01
 """A gap that moves by a point between normalizers is worth a sentence."""
 
@@ -226,16 +232,10 @@ def _failures(tables: Tables, condition: str) -> Iterator[Finding]:
             continue
         rows = _records(loud.sort_values("share_of_errors", ascending=False, kind="stable"))
         row, count = rows[0], int(loud["utterances"].sum())
-        total = round(row["errors"] / row["share_of_errors"])
-        if len(rows) == 1:
-            mine = single[(single["engine"] == engine) & (single["attribute"] == attribute)]
-            mine = mine[(mine["group"] == row["group"]) & mine["reason"].str.contains(reason, regex=False)]
-            names = f" ({say.listed([say.short(str(name)) for name in mine['id']])})" if len(mine) == count else ""
-            text = (
-                f"{engine}: {say.counted(count, 'utterance')} of {row['group']}{names} {FAILURE_WORDS[reason]} "
-                f"{'holds' if count == 1 else 'hold'} {int(row['errors']):,} of the group's {total:,} errors "
-                f"({say.percent(row['share_of_errors'])})"
-            )
+        if len(rows) <= FEW_GROUPS:
+            mine = single[(single["engine"] == engine) & (single["attribute"] == attribute)] if len(single) else single
+            parts = [_held(other, mine, reason) for other in rows]
+            text = f"{engine}: {parts[0]}" + "".join(f"; {part}" for part in parts[1:])
         else:
             text = (
                 f"{engine}: {say.counted(count, 'utterance')} of {say.counted(len(rows), 'group')} "
@@ -244,10 +244,27 @@ def _failures(tables: Tables, condition: str) -> Iterator[Finding]:
             )
         text += (
             f". Without all such utterances the WER of {row['group']} is {say.percent(row['wer_without'])}, not "
-            f"{say.percent(row['wer_with'])}, and the gap by {_word(attribute)} {say.points(row['gap_without'])}, not "
-            f"{say.points(row['gap_with'])}."
+            f"{say.percent(row['wer_with'])}"
         )
+        if abs(row["gap_without"] - row["gap_with"]) >= SMALLEST_CHANGE:
+            text += f", and the gap by {_word(attribute)} {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}"
+        text += "."
         yield _finding(row, f"failures:{reason}", "warning", text, "influence")
+
+
+def _held(row: Mapping[str, Any], single: pd.DataFrame, reason: str) -> str:
+    """Say how many of a group's errors failures hold, and name them where all are known."""
+    count = int(row["utterances"])
+    names = ""
+    if len(single):
+        mine = single[(single["group"] == row["group"]) & single["reason"].str.contains(reason, regex=False)]
+        names = f" ({say.listed([say.short(str(name)) for name in mine['id']])})" if len(mine) == count else ""
+    total = round(row["errors"] / row["share_of_errors"])
+    return (
+        f"{say.counted(count, 'utterance')} of {row['group']}{names} {FAILURE_WORDS[reason]} "
+        f"{'holds' if count == 1 else 'hold'} {int(row['errors']):,} of the group's {total:,} errors "
+        f"({say.percent(row['share_of_errors'])})"
+    )
 
 
 def _normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
@@ -308,13 +325,22 @@ def _power(tables: Tables, condition: str) -> Iterator[Finding]:
             continue
         rows = _records(known.sort_values("mdd", kind="stable"))
         least, most = rows[0], rows[-1]
+        if least["mdd"] >= 1:
+            text = (
+                f"{least['engine']}: by {_word(least['attribute'])}, no difference from {least['versus_group']} could "
+                "have been seen, however large, with these speakers."
+            )
+            yield _finding(least, f"power:{versus}", "limit", text, "differences")
+            continue
         text = (
             f"{least['engine']}: by {_word(least['attribute'])}, no difference from {least['versus_group']} of less "
             f"than {say.points(least['mdd'])} could have been seen"
         )
         if len(rows) > 1:
-            text += f" (in {least['group']}; in {most['group']} none of less than {say.points(most['mdd'])})"
-        yield _finding(least, f"power:{versus}", "limit", text + ".", "differences")
+            other = f"none of less than {say.points(most['mdd'])}" if most["mdd"] < 1 else "none, however large"
+            text += f" (in {least['group']}; in {most['group']} {other})"
+        text += "."
+        yield _finding(least, f"power:{versus}", "limit", text, "differences")
 
 
 def _unclear(tables: Tables, condition: str) -> Iterator[Finding]:
