@@ -15,7 +15,9 @@ import numpy.typing as npt
 from asrfair.disparity.frame import Floats, Ints
 from asrfair.disparity.intervals import Rates
 
-_CHUNK_BYTES = 16_000_000
+_CHUNK_BYTES = 2_000_000
+_PACKED_INDICES = 128_000
+_PACKED_RUNS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +51,14 @@ def speaker_draws(rates: Rates, draws: int, rng: np.random.Generator) -> Draws:
     words = np.zeros((draws, runs, groups), dtype=np.int64)
     speakers, cell_of = np.unique(grouping.cell_speaker, return_inverse=True)
     home = grouping.home(rates.cell_words.max(axis=0))
-    both = np.concatenate([rates.cell_errors, rates.cell_words]).astype(np.float64)
     if not grouping.spans:
         for group in range(groups):
             cells = slice(grouping.starts[group], grouping.starts[group + 1] if group + 1 < groups else None)
-            counts = both[:, cells].T
-            for part, weight in _weights(counts.shape[0], draws, rng):
-                sums = np.rint(weight @ counts).astype(np.int64)
-                errors[part, :, group], words[part, :, group] = sums[:, :runs], sums[:, runs:]
+            errors[:, :, group], words[:, :, group] = _group_sums(
+                rates.cell_errors[:, cells], rates.cell_words[:, cells], draws, rng
+            )
         return Draws(errors=errors, words=words)
+    both = np.concatenate([rates.cell_errors, rates.cell_words]).astype(np.float64)
     weights = np.empty((draws, len(speakers)), dtype=np.int16)
     for group in range(groups):
         members = np.flatnonzero(home == group)
@@ -73,6 +74,33 @@ def speaker_draws(rates: Rates, draws: int, rng: np.random.Generator) -> Draws:
             sums = np.rint(weight[:, cell_of[cells]] @ both[:, cells].T).astype(np.int64)
             errors[part, :, group], words[part, :, group] = sums[:, :runs], sums[:, runs:]
     return Draws(errors=errors, words=words)
+
+
+def _group_sums(errors: Ints, words: Ints, draws: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Sums of errors and of words over drawn speakers of one group; (R, k) to twice (draws, R).
+
+    For one or two runs errors and words are packed into one 64-bit number, so that one gather of small indices serves
+    both: the fastest formulation found (benchmarks/bootstrap.py). More runs share counts of how often each speaker was
+    drawn, in one matrix product.
+    """
+    runs, k = errors.shape
+    sums = np.empty((2, draws, runs), dtype=np.int64)
+    if runs <= _PACKED_RUNS and k * int(max(errors.max(), words.max())) < 1 << 31:
+        packed = (errors << 32) | words
+        small = np.min_scalar_type(k - 1) if k > 1 else np.dtype(np.uint8)
+        step = max(1, _PACKED_INDICES // k)
+        for start in range(0, draws, step):
+            part = slice(start, min(start + step, draws))
+            drawn = rng.integers(0, k, (part.stop - part.start, k), dtype=small)
+            for run in range(runs):
+                total = packed[run].take(drawn, mode="wrap").sum(axis=1)
+                sums[0, part, run], sums[1, part, run] = total >> 32, total & 0xFFFFFFFF
+        return sums[0], sums[1]
+    counts = np.concatenate([errors, words]).astype(np.float64).T
+    for part, weight in _weights(k, draws, rng):
+        total = np.rint(weight @ counts).astype(np.int64)
+        sums[0, part], sums[1, part] = total[:, :runs], total[:, runs:]
+    return sums[0], sums[1]
 
 
 def _weights(k: int, draws: int, rng: np.random.Generator) -> Iterator[tuple[slice, Floats]]:
