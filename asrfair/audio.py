@@ -23,6 +23,13 @@ PEAK_LIMIT = 16.0
 """Floating-point samples above this are integers that were stored as floats, not loud speech."""
 
 
+RATES_HZ = (1_000, 768_000)
+"""Sample rates outside are damaged headers."""
+
+LONGEST_S = 4 * 3600.0
+"""Longest utterance. What is longer is a recording to be cut into utterances (``start_s``, ``end_s``)."""
+
+
 class AudioError(AsrfairError):
     """The audio of an utterance cannot be used. In a run it becomes an error row, never a crash."""
 
@@ -129,6 +136,14 @@ def _read(path: Path, *, start_s: float | None, end_s: float | None) -> tuple[np
         wanted = min(end, file.frames) - start
         if wanted <= 0:
             raise AudioError("the segment ends before it starts", file=path, remedy="Check start_s and end_s")
+        if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+            raise AudioError(f"the file says that its sample rate is {rate} Hz", file=path, remedy="Export it again")
+        if wanted > LONGEST_S * rate:
+            raise AudioError(
+                f"the utterance is {_seconds(wanted / rate)} s long",
+                file=path,
+                remedy="Cut the recording into utterances with the columns start_s and end_s",
+            )
         try:
             if start:
                 file.seek(start)

@@ -112,6 +112,14 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
         load_clip(utterance(tmp_path / "cut.wav", start_s=0.0, end_s=4.0), RATE)
 
 
+def test_damaged_headers_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """A sample rate of 7 Hz, or an utterance of five hours, is refused before anything is decoded or resampled."""
+    with pytest.raises(AudioError, match="sample rate is 7 Hz"):
+        load_clip(utterance(write(tmp_path / "slow.wav", np.zeros(100), 7)), RATE)
+    with pytest.raises(AudioError, match="Cut the recording into utterances"):
+        load_clip(utterance(write(tmp_path / "long.wav", np.zeros(5 * 3600 * 1000), 1000, "PCM_U8")), RATE)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """A path that is a FIFO is refused at once instead of hanging the worker."""
     path = tmp_path / "fifo.wav"

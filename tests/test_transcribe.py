@@ -90,6 +90,15 @@ def test_excluded_utterances_are_kept_and_not_transcribed(tmp_path: Path) -> Non
     assert 4 == len(pd.read_parquet(tmp_path / "run" / "utterances.parquet"))
 
 
+def test_a_run_without_utterances_is_a_run(tmp_path: Path) -> None:
+    """Where all rows are excluded, the files are there and empty."""
+    path = make_manifest(tmp_path, 2)
+    frame = pd.read_csv(path, dtype=str).assign(exclude="noise only")
+    frame.to_csv(path, index=False)
+    assert 0 == go(path, tmp_path / "run", [spec("fake"), spec("pocketsphinx")]).results
+    assert 0 == len(hypotheses(tmp_path / "run"))
+
+
 def test_unreadable_audio_is_an_error_row_with_its_reason(tmp_path: Path) -> None:
     """A missing, a broken and an unnamed file are errors that begin with unreadable_audio, without a path."""
     path = make_manifest(tmp_path, 5, audio=True)

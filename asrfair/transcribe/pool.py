@@ -332,5 +332,5 @@ def _environment(*, one_thread: bool) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        if in_main:
+        if handler is not None:
             signal.signal(signal.SIGINT, handler)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrfair.audio import AudioError, load_clip
+from asrfair.audio import load_clip
 from asrfair.errors import AsrfairError, EngineError
 from asrfair.journal import Achieved, Row, clean_text, row_of
 from asrfair.types import Clip, EngineSpec, Hypothesis, Utterance
@@ -139,7 +139,7 @@ class Preparer:
         for utterance in job.utterances:
             try:
                 clips.append((utterance, load_clip(utterance, self._setup.traits.sample_rate_hz)))
-            except AudioError as error:
+            except Exception as error:  # noqa: BLE001 -- whatever a library makes of a broken file
                 failed.append(_error_row(utterance.utterance_id, f"{UNREADABLE} {_without_path(error)}"))
         decode_s = time.perf_counter() - start
         for number in job.conditions:
