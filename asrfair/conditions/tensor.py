@@ -4,7 +4,8 @@ For the effects that allow it: gain, band, distance, room, impulse_response, noi
 is drawn, and what noise and responses sound like, comes from the same code and seeds as in ``render``; filtering,
 reverberation, levels, mixing and companding are done on the device, in float64. Resampling for a codec goes through
 soxr on the processor, since another resampler would give other quantisation steps. Against ``Renderer`` no sample
-differs by more than ``TOLERANCE`` of full scale.
+differs by more than ``TOLERANCE`` of full scale; after a codec the difference lies at least ``CODEC_DB`` below the signal: where
+the last bits of the input decide between two quantisation steps, the neighbouring one may be taken.
 
 A run renders with ``Renderer``, since its bytes must not depend on the machine; this is for those who train or sweep.
 """
@@ -40,6 +41,8 @@ from asrfair.types import Clip
 
 TOLERANCE: Final = 1e-6
 """Of full scale. A float32 sample near full scale has steps of 6e-8."""
+
+CODEC_DB: Final = 55.0
 
 SUPPORTED: Final = ("gain", "band", "distance", "room", "impulse_response", "noise", "codec")
 COMPANDED: Final = {"mulaw": 0x7FFF / 4, "alaw": 0x7FFF / 16}
@@ -280,6 +283,7 @@ class _Batch:
                 speaker_id=self.speaker_ids[row],
                 folder=self.profile.path.parent,
                 speech=speech[row, :size],
+                level=None,  # the layers are mixed here, and set against the level of the batch below
                 corpus=self.renderer._corpus,  # noqa: SLF001 -- the batch is the renderer's own
                 facts=step.inspection.facts,
                 generator=seeds[row],
