@@ -73,7 +73,8 @@ def failures(tables: Tables, condition: str) -> Iterator[Finding]:
             f"{say.percent(row['wer_with'])}"
         )
         if abs(row["gap_without"] - row["gap_with"]) >= SMALLEST_CHANGE:
-            text += f", and the gap by {word(attribute)} {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}"
+            before, after = say.points(row["gap_with"]), say.points(row["gap_without"])
+            text += f", and the gap by {word(attribute)} {after}, not {before}"
         text += "."
         yield finding(row, f"failures:{reason}", "warning", text, "influence")
 
