@@ -96,6 +96,15 @@ def test_an_unknown_quantity_is_said_to_be_unavailable(run: Path) -> None:
     assert (8, 0) == columns.table.shape
 
 
+def test_what_does_not_vary_is_constant_and_not_confounded(run: Path) -> None:
+    """An attribute with one value holds nothing fixed, and is said to be constant."""
+    frame, _ = frame_of(run, ("accent",))
+    covariates = read_covariates(frame, ["device", "length"])
+    columns = make_columns(covariates, np.arange(4), np.array([0, 0, 1, 1]), np.ones(4))
+    assert ("constant:device",) == columns.flags
+    assert ("length",) == columns.used
+
+
 def test_copies_of_columns_are_found() -> None:
     """A column that is a combination of earlier ones and the groups is not kept."""
     rng = np.random.default_rng(0)

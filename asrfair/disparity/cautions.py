@@ -14,6 +14,9 @@ from asrfair.types import OVERALL_ATTRIBUTE
 LOUD_SPEAKER = 0.2
 """A speaker is named where the gap without them differs by a fifth."""
 
+LOUD_POINTS = 0.01
+"""… and by a point or more."""
+
 LOUD_FAILURE = 0.05
 """Failures are named where they hold one in twenty of a group's errors."""
 
@@ -39,7 +42,8 @@ def speakers(tables: Tables, condition: str) -> Iterator[Finding]:
     for (_, _), block in blocks(table, "engine", "attribute"):
         moved = (block["gap_without"] - block["gap_with"]).abs()
         row = records(block.loc[[moved.fillna(0).idxmax()]])[0]
-        if not abs(row["gap_without"] - row["gap_with"]) >= LOUD_SPEAKER * row["gap_with"]:
+        moves = abs(row["gap_without"] - row["gap_with"])
+        if not (moves >= LOUD_SPEAKER * row["gap_with"] and moves >= LOUD_POINTS):
             continue
         text = (
             f"{row['engine']}: without speaker {say.short(str(row['id']))} ({row['group']}) the gap by "
@@ -148,18 +152,25 @@ def power(tables: Tables, condition: str) -> Iterator[Finding]:
 
 
 def unclear(tables: Tables, condition: str) -> Iterator[Finding]:
-    """Differences that chance can explain."""
-    table = rows_of(tables, "differences", condition=condition, versus="best")
-    for (_, _), block in blocks(table, "engine", "attribute"):
-        tested = block[block["p_holm"].notna()]
-        unclear = tested[tested["p_holm"] > LEVEL]
-        if unclear.empty:
+    """Differences that chance can explain, given how many were looked at."""
+    every = rows_of(tables, "differences")
+    if every.empty:
+        return
+    p = "p_max_t" if "p_max_t" in every else "p_holm"
+    family = int(every[p].notna().sum())
+    for (_, _), block in blocks(
+        every[(every["condition"] == condition) & (every["versus"] == "best")], "engine", "attribute"
+    ):
+        tested = block[block[p].notna()]
+        chance = tested[tested[p] > LEVEL]
+        if chance.empty:
             continue
-        row = records(unclear)[0]
+        row = records(chance)[0]
+        names = say.listed([str(group) for group in chance["group"]])
         text = (
-            f"{row['engine']}: by {word(row['attribute'])}, {len(unclear)} of "
+            f"{row['engine']}: by {word(row['attribute'])}, {len(chance)} of "
             f"{say.counted(len(tested), 'difference')} from the best group cannot be told from chance with these "
-            f"speakers: {say.listed([str(g) for g in unclear['group']])}."
+            f"speakers, {say.counted(family, 'test')} being looked at: {names}."
         )
         yield finding(row, "unclear", "limit", text, "differences")
 
@@ -175,6 +186,7 @@ def confounded(tables: Tables, condition: str) -> Iterator[Finding]:
         for flag, words in (
             ("confounded", "goes with the groups so closely that the two cannot be told apart; it was not held fixed"),
             ("unavailable", "is not known for any utterance; it was not held fixed"),
+            ("constant", "is the same in every utterance; there is nothing to hold fixed"),
         ):
             names = [word(part.partition(":")[2]) for part in flags if part.startswith(flag + ":")]
             if names:

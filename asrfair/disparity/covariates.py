@@ -174,7 +174,7 @@ class Columns:
     Args:
         table: Shape (rows, q); numbers are centred and scaled, so that intercepts are rates at the mean.
         labels: Shape (q,).
-        flags: What a reader must know: ``unavailable:x``, ``missing:x``, ``confounded:x``.
+        flags: What a reader must know: ``unavailable:x``, ``missing:x``, ``constant:x``, ``confounded:x``.
         used: Names of the covariates that are in.
     """
 
@@ -189,9 +189,9 @@ def make_columns(
 ) -> Columns:
     """Build the columns for some rows: standardise, mark missing values, drop what groups already explain.
 
-    A number that is unknown for some utterances is set to the mean there and a column marks them. A covariate
-    without variation, or one that is a function of the groups and the covariates before it (a device that one group
-    alone used), cannot be told apart from them: it is left out and flagged ``confounded``.
+    A number that is unknown for some utterances is set to the mean there and a column marks them. A covariate without
+    variation is left out and flagged ``constant``; one that is a function of the groups and the covariates before it (a
+    device that one group alone used) cannot be told apart from them, is left out and flagged ``confounded``.
 
     Args:
         covariates: Over all utterances of the frame.
@@ -228,8 +228,11 @@ def make_columns(
                 owners.append(covariate.name)
     table = np.column_stack(values) if values else np.zeros((len(rows), 0))
     kept = independent_columns(table, group, weight)
+    varies = {owners[i] for i in range(len(owners)) if np.ptp(table[:, i]) > 0}
     lost = {owners[i] for i in range(len(owners)) if i not in kept}
-    flags.extend(f"confounded:{name}" for name in sorted(lost))
+    flags.extend(f"confounded:{name}" for name in sorted(lost & varies))
+    constant = {c.name for c in covariates if c.name not in varies} - {flag.partition(":")[2] for flag in flags}
+    flags.extend(f"constant:{name}" for name in sorted(constant))
     used = dict.fromkeys(owners[i] for i in kept)
     return Columns(
         table=table[:, kept],
