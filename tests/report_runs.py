@@ -148,12 +148,14 @@ def _tables(
     table = table.assign(_e=table["engine"].map(rank), _c=table["condition"].map(noise))
     table = table.sort_values(["_e", "_c"], kind="stable").drop(columns=["_e", "_c"]).reset_index(drop=True)
     write_csv(table, run / "disparity.csv")
-    write_csv(_gaps(table), run / "gaps.csv")
-    write_csv(_differences(table), run / "differences.csv")
+    made = {"gaps": _gaps(table), "differences": _differences(table)}
     if len(engines) > 1:
-        write_csv(_comparisons(table, engines), run / "comparisons.csv")
+        made["comparisons"] = _comparisons(table, engines)
     if "clean" in conditions and len(conditions) > 1:
-        write_csv(_interactions(table), run / "interactions.csv")
+        made["interactions"] = _interactions(table)
+    for name, frame in made.items():
+        if len(frame):
+            write_csv(frame, run / f"{name}.csv")
     _small_tables(run, table, joined)
 
 

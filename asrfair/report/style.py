@@ -142,9 +142,37 @@ def worst_row(rows: pd.DataFrame) -> pd.Series[Any]:
     )
 
 
-def group_label(group: object, speakers: int) -> str:
-    """Return a group's label: its name, cut where it is long, and its number of speakers."""
-    return f"{shortened(words.group_words(group))}  ({words.counted(speakers, 'speaker')})"
+def distinct(names: Sequence[str], limit: int = 34) -> list[str]:
+    """Return labels of at most about ``limit`` characters that can be told apart wherever the names can.
+
+    Names that would be cut to the same label keep their first word and the part in which they begin to differ.
+    """
+    labels = [shortened(name, limit) for name in names]
+    for label in {label for label in labels if labels.count(label) > 1}:
+        places = [place for place, other in enumerate(labels) if other == label]
+        same = _shared_start([names[place] for place in places])
+        start = max(names[places[0]].rfind(" ", 0, same), 0)
+        for place in places:
+            head = shortened(names[place], limit).split(" ")[0][:10]
+            labels[place] = shortened(f"{head} …{names[place][start:]}", limit) if start else label
+    seen: dict[str, int] = {}
+    for place, label in enumerate(labels):
+        seen[label] = seen.get(label, 0) + 1
+        if seen[label] > 1:
+            labels[place] = f"{label} [{seen[label]}]"
+    return labels
+
+
+def _shared_start(names: Sequence[str]) -> int:
+    """Return how many characters all names begin with together."""
+    shortest, last = min(names), max(names)
+    return next((at for at, c in enumerate(shortest) if at >= len(last) or last[at] != c), len(shortest))
+
+
+def group_labels(groups: Sequence[object], speakers: Sequence[int]) -> list[str]:
+    """Return the labels of groups: names that can be told apart, each with its number of speakers."""
+    names = distinct([words.group_words(group) for group in groups])
+    return [f"{name}  ({words.counted(count, 'speaker')})" for name, count in zip(names, speakers, strict=True)]
 
 
 def wrapped(text: str, width: int, *, lines: int = 4) -> str:

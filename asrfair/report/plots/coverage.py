@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report import words
-from asrfair.report.style import ACCENT, INK, MUTED, WARN, new_figure, shortened, style, wrapped
+from asrfair.report.style import ACCENT, INK, MUTED, WARN, distinct, new_figure, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def coverage_plot(coverage: pd.DataFrame, *, attribute: str, min_speakers: int =
         raise ValueError(f"no rows for attribute {attribute!r}")
     small = int((rows["speakers"] < min_speakers).sum())
     hidden = max(len(rows) - MAX_ROWS, 0)
-    verb = "has" if small == 1 else "have"
+    verb = "has" if small == 1 or len(rows) == 1 else "have"
     which = f"{words.counted(len(rows), 'group')} by {words.attribute_words(attribute)}"
     title = f"{small} of {which} {verb} fewer than {min_speakers} speakers"
     if hidden:
@@ -51,7 +51,7 @@ def _counts(row: pd.Series[Any]) -> str:
 def _draw(rows: pd.DataFrame, title: str, min_speakers: int) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
-    names = [shortened(words.group_words(group)) for group in rows["group"]]
+    names = distinct([words.group_words(group) for group in rows["group"]])
     texts = [_counts(row) for _, row in rows.iterrows()]
     left_in = min(0.075 * max(map(len, names)) + 0.3, 4.0)
     width, body_in = left_in + 3.7 + 0.068 * max(map(len, texts)), max(0.25 * len(rows), 0.5)

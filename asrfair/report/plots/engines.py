@@ -9,7 +9,7 @@ import pandas as pd
 
 from asrfair.report import words
 from asrfair.report.plots.forest import axis_limit
-from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_label, new_figure, shortened, style, wrapped
+from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_labels, new_figure, shortened, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,8 +57,10 @@ def _draw(both: pd.DataFrame, engine_a: str, engine_b: str, limit: float, condit
     title = f"{engine_b} makes fewer errors than {engine_a} for {which}, {condition}"
     numbered = min(len(both), MAX_NUMBERED)
     names = [
-        f"{rank}  {group_label(group, int(speakers))}"
-        for rank, (group, speakers) in enumerate(zip(both.index[:numbered], both["speakers"], strict=False), start=1)
+        f"{rank}  {label}"
+        for rank, label in enumerate(
+            group_labels(list(both.index[:numbered]), both["speakers"].astype(int).tolist()[:numbered]), start=1
+        )
     ]
     list_in = min(0.075 * max(map(len, names)) + 0.4, 4.6)
     width = 0.8 + 3.9 + 0.3 + list_in

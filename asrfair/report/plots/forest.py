@@ -15,7 +15,7 @@ from asrfair.report.style import (
     MUTED,
     RULE,
     WARN,
-    group_label,
+    group_labels,
     new_figure,
     shortened,
     style,
@@ -95,11 +95,12 @@ def _draw(
     confidence: float,
 ) -> Figure:
     panels = len(labels)
-    names = [_label(rows, group) for group in groups]
+    speakers = rows.groupby("group")["speakers"].max()
+    names = group_labels(groups, [int(speakers[group]) for group in groups])
     left_in = min(0.075 * max(len(name) for name in names) + 0.3, 4.6)
     panel_in = 4.2 if panels == 1 else 2.5 if panels == 2 else 2.0
     gap_in, right_in, bottom_in = 0.2, 0.25, 0.75
-    width = left_in + panels * panel_in + (panels - 1) * gap_in + right_in
+    width = max(left_in + panels * panel_in + (panels - 1) * gap_in + right_in, 7.0)
     heading = wrapped(title, int(width * 10.4))
     top_in = 0.42 + 0.2 * heading.count("\n") + 0.32
     body_in = max(0.27 * len(groups), 0.5)
@@ -124,15 +125,9 @@ def _draw(
         "hollow: too few speakers for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
     )
     legend = " · ".join(filter(None, (legend, "arrow: interval goes on" if any_cut else "")))
-    figure.text(left_in / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
-    figure.text(left_in / width, 0.12 / height, legend, fontsize=8, color=MUTED, va="center")
+    figure.text(0.12 / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
+    figure.text(0.12 / width, 0.12 / height, legend, fontsize=8, color=MUTED, va="center")
     return figure
-
-
-def _label(rows: pd.DataFrame, group: str) -> str:
-    speakers = rows[rows["group"] == group]["speakers"]
-    count = int(speakers.max())
-    return group_label(group, count)
 
 
 def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:

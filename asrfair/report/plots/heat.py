@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report import words
-from asrfair.report.style import INK, group_label, new_figure, shortened, style, worst_row, wrapped
+from asrfair.report.style import INK, group_labels, new_figure, shortened, style, worst_row, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -39,7 +39,7 @@ def heat_map(disparity: pd.DataFrame, *, attribute: str, engine: str) -> Figure:
     hidden = max(len(order) - MAX_ROWS, 0)
     wide = wide.loc[order[:MAX_ROWS]]
     speakers = rows.groupby("group", sort=False)["speakers"].max()
-    names = [group_label(group, int(speakers[group])) for group in wide.index]
+    names = group_labels(list(wide.index), [int(speakers[group]) for group in wide.index])
     worst = worst_row(rows)
     title = (
         f"{engine} is worst for {words.group_words(worst['group'])} in {words.condition_words(worst['condition'])}: "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from asrfair.report.style import COLOURS, DASHES, INK, MARKERS, MUTED, group_label, new_figure, style, wrapped
+from asrfair.report.style import COLOURS, DASHES, INK, MARKERS, MUTED, group_labels, new_figure, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def draw_lines(
         y_top: Upper end of the vertical axis.
     """
     named = list(range(len(lines))) if len(lines) <= MAX_NAMED else [*range(MAX_NAMED - 1), len(lines) - 1]
-    labels = [group_label(lines[index].name, lines[index].speakers) for index in named]
+    labels = group_labels([lines[index].name for index in named], [lines[index].speakers for index in named])
     rest = len(lines) - len(named)
     if rest:
         labels.append(f"{rest} other groups")
@@ -104,6 +104,7 @@ def _draw(
         )
         return
     inside = np.ones(len(line.x), bool) if gap_before is None else line.x < gap_before
+    width = 1.4 if front else 0.7
     axes.plot(
         line.x[inside],
         line.y[inside],
@@ -111,7 +112,7 @@ def _draw(
         linestyle=dash,
         marker=marker,
         markersize=4.5,
-        linewidth=1.4,
+        linewidth=width,
         zorder=order,
     )
     if not inside.all():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report import words
-from asrfair.report.style import ACCENT, INK, MUTED, RULE, WARN, new_figure, shortened, style, wrapped
+from asrfair.report.style import ACCENT, INK, MUTED, RULE, WARN, distinct, new_figure, shortened, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,10 +61,10 @@ def _title(rows: pd.DataFrame, engine: str) -> str:
 def _draw(
     rows: pd.DataFrame, groups: list[str], conditions: list[str], title: str, confidence: float, left_out: int
 ) -> Figure:
-    names = [shortened(words.group_words(group)) for group in groups]
+    names = distinct([words.group_words(group) for group in groups])
     left_in = min(0.075 * max(map(len, names)) + 0.3, 4.0)
     panel_in = 4.2 if len(conditions) == 1 else 2.1
-    width = max(left_in + len(conditions) * (panel_in + 0.2) + 0.1, 6.5)
+    width = max(left_in + len(conditions) * (panel_in + 0.2) + 0.25, 7.0)
     heading = wrapped(title, int(width * 10.4))
     top_in = 0.75 + 0.2 * heading.count("\n")
     body_in = max(0.27 * len(groups), 0.5)
@@ -83,12 +83,12 @@ def _draw(
         _dress(axes, words.condition_words(condition), names if index == 0 else [], positions, ends)
     bar = f"bar: {confidence * 100:g} % interval over speakers"
     caption = f"Widening of the gap against clean audio, percentage points · {bar}"
-    figure.text(left_in / width, 0.3 / height, caption, fontsize=8.5, color=INK, va="center")
+    figure.text(0.12 / width, 0.3 / height, caption, fontsize=8.5, color=INK, va="center")
     reference = words.group_words(rows["reference_group"].iloc[0])
     note = f"reference group: {reference}" + (
         f" · {left_out} conditions that move less are not drawn" if left_out else ""
     )
-    figure.text(left_in / width, 0.12 / height, note, fontsize=8, color=MUTED, va="center")
+    figure.text(0.12 / width, 0.12 / height, note, fontsize=8, color=MUTED, va="center")
     return figure
 
 
