@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -284,6 +286,22 @@ def test_files_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
     summary = score_run(tmp_path, settings, workers=2)
     assert alone == digests(tmp_path)
     assert 15_000 == summary.rows
+
+
+def test_workers_do_not_run_the_script_that_scores(tmp_path: Path) -> None:
+    """A script without the usual guard may use several workers: they do not import it."""
+    big_run(tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom asrfair.score import score_run\n"
+        "from asrfair.types import ScoringSettings\nprint('started')\n"
+        "print(score_run(Path(sys.argv[1]), ScoringSettings(), workers=2).rows)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert ["started", "15000"] == done.stdout.split()
 
 
 def test_rescoring_in_memory_is_scoring(tmp_path: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asrfair.errors import InputError, printable
+from asrfair.errors import EnvironmentFailedError, InputError, printable
 from asrfair.score.ledger import LedgerRow
 from asrfair.score.references import References, open_parquet
 from asrfair.score.scorer import Reading, Scorer, Task, TaskResult, score_in_worker, start_worker
@@ -108,15 +112,31 @@ def _scored(
         waiting: deque[tuple[_Part, Future[TaskResult]]] = deque()
         try:
             for part in parts:
-                waiting.append((part, pool.submit(score_in_worker, part.task)))
+                with _without_main_module():  # a process may be started whenever there is work for it
+                    waiting.append((part, pool.submit(score_in_worker, part.task)))
                 if len(waiting) > 3 * workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+        except BrokenProcessPool as error:
+            raise EnvironmentFailedError(
+                "a process that scores was killed, perhaps for lack of memory", remedy="Use fewer workers"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Start processes that do not run the caller's script again: they need nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _cores() -> int:

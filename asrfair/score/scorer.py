@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -190,6 +191,7 @@ _scorer: Scorer | None = None
 
 def start_worker(normalizer: str, characters: bool, key_terms: tuple[str, ...]) -> None:
     """Make this process's scorer; the initializer of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
     global _scorer  # noqa: PLW0603 -- a worker process has exactly one
     _scorer = Scorer(normalizer, characters=characters, key_terms=key_terms)
 
