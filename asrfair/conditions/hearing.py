@@ -28,6 +28,7 @@ _SHORT_FRAMES = 2000
 _LOWEST_TONE_HZ = 30.0
 _NEIGHBOURS_HZ = 160.0
 _STANDS_OUT_DB = 8.0
+_ALWAYS_PERCENT = 25
 _MOST_TONES = 12
 
 _BEAT_WINDOW, _BEAT_HOP = 512, 80
@@ -205,7 +206,7 @@ class Ear:
             band_dbfs=10 * np.log10(np.maximum(bands, 1e-20)),
             frequency_hz=np.asarray(frequencies, dtype=np.float64),
             spectrum_db=10 * np.log10(np.maximum(smooth * 8, 1e-20)),
-            tones=find_tones(np.median(np.concatenate(self._short), axis=0), fine),
+            tones=find_tones(np.percentile(np.concatenate(self._short), _ALWAYS_PERCENT, axis=0), fine),
             beat=find_beat(correlation, _BEAT_RATE_HZ, frames=float(self._pairs[0])),
             lag_s=np.arange(correlation.size) / _BEAT_RATE_HZ,
             correlation=correlation,
@@ -215,12 +216,11 @@ class Ear:
 def find_tones(short_db: Array, fine: Array) -> tuple[Tone, ...]:
     """Find lines that stand out of their neighbourhood most of the time.
 
-    The median over quarter-second windows shows what is always there: a knock, whose own lines lie at multiples of its
-    beat, is not. The frequency then comes from two-second windows, by a parabola through the logarithms of the three
-    highest bins.
+    What three quarters of the quarter-second windows exceed is always there: the ring of a knock is not. The frequency
+    then comes from two-second windows, by a parabola through the logarithms of the three highest bins.
 
     Args:
-        short_db: Median spectrum of quarter-second windows, dB, shape (2049,), up to 8 kHz.
+        short_db: Level that three quarters of the quarter-second windows exceed, dB, shape (2049,), up to 8 kHz.
         fine: Mean power spectrum of two-second windows, shape (16385,), up to 8 kHz.
     """
     coarse_hz, fine_hz = RATE_HZ / _SHORT, RATE_HZ / _LONG
@@ -279,31 +279,38 @@ def find_beat(correlation: Array, rate_hz: float, *, frames: float) -> Beat | No
         return None
     here = correlation[lags]
     peaks = lags[(here >= correlation[lags - 1]) & (here > correlation[lags + 1]) & (here >= least)]
-    scores = {int(lag): _comb(correlation, int(lag)) for lag in peaks}
-    if not scores or max(scores.values()) <= 0:
+    intervals = [_refined(correlation, int(lag)) for lag in peaks]
+    scores = [_comb(correlation, interval) for interval in intervals]
+    if not scores or max(scores) <= 0:
         return None
-    best = max(scores.values())
-    chosen = min(lag for lag, score in scores.items() if score >= 0.9 * best)
-    interval = float(chosen)
-    for multiple in range(1, (correlation.size - 2) // chosen + 1):
+    chosen = min(interval for interval, score in zip(intervals, scores, strict=True) if score >= 0.9 * max(scores))
+    return Beat(rate_hz=rate_hz / chosen, strength=float(np.interp(chosen, np.arange(correlation.size), correlation)))
+
+
+def _refined(correlation: Array, lag: int) -> float:
+    """Return the interval, in lags, by following its peak from multiple to multiple."""
+    interval = float(lag)
+    reach = max(1, round(0.1 * lag))
+    for multiple in range(1, (correlation.size - 2) // lag + 1):
         middle = round(interval * multiple)
-        reach = max(1, round(0.1 * chosen))
         low, high = max(1, middle - reach), min(correlation.size - 2, middle + reach)
         if low > high:
             break
         top = low + int(np.argmax(correlation[low : high + 1]))
-        if correlation[top] < 0.5 * correlation[chosen]:
+        if correlation[top] < 0.5 * correlation[lag]:
             break
         left, centre, right = (float(v) for v in correlation[top - 1 : top + 2])
         curve = left - 2 * centre + right
         interval = (top + (min(max(0.5 * (left - right) / curve, -0.5), 0.5) if curve < 0 else 0.0)) / multiple
-    return Beat(rate_hz=rate_hz / interval, strength=float(correlation[chosen]))
+    return interval
 
 
-def _comb(correlation: Array, lag: int) -> float:
-    multiples = np.arange(1, (correlation.size - 1) // lag + 1)[:6]
-    halves = np.rint((multiples - 0.5) * lag).astype(np.int64)
-    return float(correlation[multiples * lag].mean() - correlation[halves].mean())
+def _comb(correlation: Array, interval: float) -> float:
+    """Return the mean at the first multiples of an interval less the mean half-way between them."""
+    multiples = np.arange(1, int((correlation.size - 1) / interval) + 1)[:6]
+    lags = np.arange(correlation.size)
+    here, between = (np.interp(m * interval, lags, correlation) for m in (multiples, multiples - 0.5))
+    return float(here.mean() - between.mean())
 
 
 def _db(power: float) -> float:

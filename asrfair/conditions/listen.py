@@ -29,7 +29,9 @@ Reason: TypeAlias = Literal["speech", "clipped", "silent", "short"]
 WINDOW_S = 30.0
 OVERLAP_S = 2.0
 CELL_S = 0.1
-SPEECH_MARGIN_S = 0.8
+SPEECH_MARGIN_S = 1.5
+"""Cut away on both sides of where a voice was found: in noise the first and the last words may be too faint to find."""
+
 LEAST_STRETCH_S = 3.0
 LEAST_TOTAL_S = 3.0
 FULL_SCALE = 0.999

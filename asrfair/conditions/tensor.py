@@ -4,8 +4,8 @@ For the effects that allow it: gain, band, distance, room, impulse_response, noi
 is drawn, and what noise and responses sound like, comes from the same code and seeds as in ``render``; filtering,
 reverberation, levels, mixing and companding are done on the device, in float64. Resampling for a codec goes through
 soxr on the processor, since another resampler would give other quantisation steps. Against ``Renderer`` no sample
-differs by more than ``TOLERANCE`` of full scale; after a codec the difference lies at least ``CODEC_DB`` below the signal: where
-the last bits of the input decide between two quantisation steps, the neighbouring one may be taken.
+differs by more than ``TOLERANCE`` of full scale; after a codec, where the last bits of the input decide between two
+quantisation steps, the neighbouring one may be taken, and the difference lies at least ``CODEC_DB`` below the signal.
 
 A run renders with ``Renderer``, since its bytes must not depend on the machine; this is for those who train or sweep.
 """
