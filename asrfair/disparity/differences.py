@@ -25,7 +25,9 @@ from asrfair.types import GroupSettings, StatisticsSettings
 class Differences:
     """The rows of one attribute before the family's adjustment, and the permutations that it needs.
 
-    ``test`` is the place of a row's test in ``permuted`` (flat), -1 where none is made.
+    ``test`` is the place of a row's test in ``permuted`` (flat), -1 where none is made. The column ``p_fine`` is the
+    permutation p-value or, where no permutation reached what was observed, so that it is only known to be smaller than
+    one in so many, that of Student's t if smaller (times the number of groups where the other one is the best of them).
     """
 
     table: pd.DataFrame
@@ -234,6 +236,9 @@ def _table(
     test = (np.arange(runs)[:, None] * len(VERSUS) + place) * size + np.arange(size)[None, :]
     p = np.full((runs, size), np.nan) if permuted is None else permuted.p[:, place]
     p = np.where(usable, p, np.nan)
+    looked_at = np.maximum(usable.sum(axis=1, keepdims=True), 1) if side.versus == "best" else 1
+    fine = np.minimum(found.p * looked_at, 1.0)
+    unreached = p * (1 + (0 if permuted is None else len(permuted.draws))) < 1.5
     needed = speakers_needed(
         rate=other.rate,
         difference=statistics.detect,
@@ -269,6 +274,7 @@ def _table(
             "ratio_ci_low": cells(ratio_low, where=usable),
             "ratio_ci_high": cells(ratio_high, where=usable),
             "p_permutation": cells(p),
+            "p_fine": cells(np.where(unreached, np.fmin(p, fine), p)),
             "mdd": cells(
                 detectable_difference(other.rate, found.se_log, found.df_ratio, statistics.confidence), where=usable
             ),

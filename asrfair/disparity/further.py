@@ -98,9 +98,10 @@ def difference_table(
 ) -> pd.DataFrame:
     """Make ``differences.csv``; the family of the adjusted p-values is every row of the table.
 
-    ``p_holm`` and ``q_bh`` adjust the permutation p-values; ``p_max_t`` is the joint adjustment by step-down maxima of
-    the same permutations, which knows that engines, conditions and comparisons of the same speakers are related, and is
-    not limited by the number of permutations.
+    ``p_holm`` and ``q_bh`` adjust the permutation p-values (with Student's t where no permutation reached what was
+    observed, since a large family would ask for more permutations than there is time for); ``p_max_t`` is the joint
+    adjustment by step-down maxima of the same permutations, which knows that engines, conditions and comparisons of the
+    same speakers are related.
     """
     if not parts:
         return pd.DataFrame(columns=DIFFERENCES)
@@ -122,9 +123,10 @@ def difference_table(
     joint = _joint(found)
     tables = [item.table.assign(p_max_t=values) for item, values in zip(found, joint, strict=True)]
     table = in_run_order(frame, tables)
-    p = table["p_permutation"].to_numpy(dtype=np.float64)
-    table["p_holm"] = holm(p)
-    table["q_bh"] = benjamini_hochberg(p)
+    p = table["p_fine"].to_numpy(dtype=np.float64)
+    raw = table["p_permutation"].to_numpy(dtype=np.float64)
+    table["p_holm"] = np.fmax(holm(p), raw)
+    table["q_bh"] = np.fmax(benjamini_hochberg(p), raw)
     return table[DIFFERENCES]
 
 

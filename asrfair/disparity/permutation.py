@@ -23,7 +23,7 @@ VERSUS = ("best", "reference", "rest")
 """What a group is compared with, in the order of the axis of a statistic."""
 
 _HALF = 0.5
-_MOST_WORK = 4e9
+_MOST_WORK = 1e9
 _CHUNK = 2_000_000
 
 
