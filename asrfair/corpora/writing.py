@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asrfair.corpora.base import Importer, ImportRequest
+from asrfair.corpora.base import ImportedCorpus, Importer, ImportRequest
 from asrfair.corpora.registry import find_importer
-from asrfair.errors import InputError
+from asrfair.errors import AsrfairError, InputError, printable
 from asrfair.manifest import AttributeCard
 from asrfair.manifest.audiocheck import probe_all
 from asrfair.manifest.audiopaths import is_inside
 from asrfair.manifest.card import CANONICAL_COLUMNS, REQUIRED_COLUMNS, attribute_name_problem
 from asrfair.manifest.write import write_manifest
+from asrfair.tablefile import STRING_DTYPE
 from asrfair.tomlfile import did_you_mean
 
 TABLE_FORMATS = ("csv", "jsonl", "parquet")
@@ -66,7 +67,7 @@ def import_corpus(
     """
     importer = find_importer(name)
     _check_options(importer, options or {})
-    corpus = importer.read(ImportRequest(source=source, options=options or {}, out=out))
+    corpus = _read(importer, name, ImportRequest(source=source, options=options or {}, out=out))
     rows, notes = corpus.rows.copy(), list(corpus.notes)
     _check_rows(rows, source)
     stem = manifest_name or corpus.card.name
@@ -93,6 +94,26 @@ def import_corpus(
         speakers=int(rows["speaker_id"].nunique()),
         notes=tuple(notes),
     )
+
+
+def _read(importer: Importer, name: str, request: ImportRequest) -> ImportedCorpus:
+    """Run an importer; what goes wrong in it is told as the corpus' or the importer's fault, not as a crash."""
+    try:
+        corpus = importer.read(request)
+    except (AsrfairError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the importer {name} failed: {type(error).__name__}: {printable(str(error))}",
+            file=request.source,
+            remedy="Is this the corpus as it is distributed? ASRFAIR_TRACEBACK=1 shows where",
+        ) from error
+    if not isinstance(corpus, ImportedCorpus):
+        raise InputError(
+            f"the importer {name} returned {type(corpus).__name__}, not an ImportedCorpus",
+            remedy="See docs/importers.md",
+        )
+    return corpus
 
 
 def _check_options(importer: Importer, options: Mapping[str, str]) -> None:
@@ -138,7 +159,7 @@ def _place_audio(
     if len(there) < len(absolute):
         notes.append(f"{len(absolute) - len(there):,} of {len(absolute):,} audio files are not there.")
     if durations:
-        rows = _with_durations(rows, written.map(absolute).fillna(""), there)
+        rows = _with_durations(rows, _looked_up(written, absolute), there)
     if copy_audio:
         for path in sorted(there):
             target = out / "audio" / _below(Path(path), folder)
@@ -154,7 +175,7 @@ def _place_audio(
                 "The audio lies outside the manifest's folder: read it with --allow-outside, import into the corpus' "
                 "own folder, or copy the audio with --copy-audio."
             )
-    rows["audio"] = written.map(placed).fillna("")
+    rows["audio"] = _looked_up(written, placed)
     return rows, notes
 
 
@@ -179,3 +200,7 @@ def _below(path: Path, folder: Path) -> Path:
         return path.relative_to(Path(os.path.abspath(folder)))  # noqa: PTH100
     except ValueError:
         return Path(*path.parts[1:])
+
+
+def _looked_up(values: pd.Series[str], known: Mapping[str, str]) -> pd.Series[str]:
+    return pd.Series([known.get(value, "") for value in values.tolist()], index=values.index, dtype=STRING_DTYPE)

@@ -39,7 +39,7 @@ def write_manifest(card: Card, table: pd.DataFrame, card_path: Path) -> Path:
     elif kind == "jsonl":
         path.parent.mkdir(parents=True, exist_ok=True)
         records = (
-            {name: value for name, value in row.items() if not pd.isna(value) and value != ""}
+            {name: None if pd.isna(value) else value for name, value in row.items()}
             for row in frame.to_dict(orient="records")
         )
         with path.open("w", encoding="utf-8", newline="\n") as stream:
