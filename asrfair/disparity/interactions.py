@@ -74,7 +74,7 @@ def interaction_table(
     conditions = len(frame.conditions)
     baseline = frame.conditions.index(CLEAN) if CLEAN in frame.conditions else 0
     named = [(e, c) for e in range(len(frame.engines)) for c in range(conditions) if c != baseline]
-    if not named:
+    if not named or not groupings:
         return pd.DataFrame(columns=COLUMNS)
     sums = paired_sums(frame, [(e * conditions + c, e * conditions + baseline) for e, c in named])
     parts: list[pd.DataFrame] = []
