@@ -43,14 +43,12 @@ def processor_s() -> float:
     return found
 
 
-def demo(folder: Path, count: int) -> Manifest:
-    """Return the demo corpus, or an evenly spread part of it, as a manifest."""
-    source = shipped("manifests") / "demo"
-    with (source / "demo.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+def part(folder: Path, count: int, table: Path | None) -> Manifest:
+    """Return an evenly spread part of a manifest's table (by default the demo corpus) as a manifest."""
+    manifest = read_manifest(table or shipped("manifests") / "demo" / "demo.csv", allow_outside=True)
+    names = ["utterance_id", "speaker_id", "reference", "audio", "duration_s"]
+    rows = manifest.table[names].to_dict("records")
     rows = rows[:: max(1, len(rows) // count)][:count]
-    for row in rows:
-        row["audio"] = str(source / row["audio"])
     path = folder / "part.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
@@ -66,12 +64,12 @@ def timed_run(manifest: Manifest, run: Path, workers: int) -> tuple[float, float
     return time.perf_counter() - start, processor_s() - before, summary
 
 
-def bench_workers(count: int, repeats: int) -> None:
+def bench_workers(count: int, repeats: int, table: Path | None) -> None:
     """Print the speed-up of two workers over one, the better of several runs each, taken in turns."""
     best: dict[int, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        manifest = demo(folder, count)
+        manifest = part(folder, count, table)
         texts = set()
         for repeat in range(repeats):
             for workers in (1, 2):
@@ -89,11 +87,11 @@ def bench_workers(count: int, repeats: int) -> None:
     print(f"  files identical in all runs: {len(texts) == 1}")
 
 
-def bench_overhead(count: int) -> None:
+def bench_overhead(count: int, table: Path | None) -> None:
     """Print end-to-end speed over that of a bare loop on the same audio, already decoded."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        manifest = demo(folder, count)
+        manifest = part(folder, count, table)
         engine = create(POCKETSPHINX, EngineContext())
         renderer = Renderer([CLEAN_CONDITION], 1)
         clips = [
@@ -176,7 +174,8 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["workers", "overhead", "memory"])
-    parser.add_argument("--utterances", type=int, default=120, help="how much of the demo corpus")
+    parser.add_argument("--utterances", type=int, default=120, help="how many of the manifest")
+    parser.add_argument("--manifest", type=Path, help="a table with audio (default: the demo corpus)")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--memory-child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -184,9 +183,9 @@ def main() -> None:
         _memory_child(*arguments.memory_child)
         return
     if arguments.only in {None, "workers"}:
-        bench_workers(arguments.utterances, arguments.repeats)
+        bench_workers(arguments.utterances, arguments.repeats, arguments.manifest)
     if arguments.only in {None, "overhead"}:
-        bench_overhead(arguments.utterances)
+        bench_overhead(arguments.utterances, arguments.manifest)
     if arguments.only in {None, "memory"}:
         bench_memory((10_000, 100_000))
 
