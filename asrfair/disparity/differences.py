@@ -109,10 +109,10 @@ def _best(rates: Rates, compared: npt.NDArray[np.bool_], tail: float, rng: np.ra
         shared = correlations(rates, run) if rates.grouping.spans else None
         if shared is not None:
             correlation[run] = shared[best[run]]
-        family = rates.estimate.map(lambda value, run=run, use=use: value[run, use])  # type: ignore[misc]
+        family = rates.estimate.map(lambda value, run=run, use=use: value[[run]][:, use])  # type: ignore[misc]
         if len(use) > 1 and family.known.all():
-            within = None if shared is None else shared[np.ix_(use, use)]
-            critical[run] = largest_difference(family, within, 1.0 - 2 * tail, rng, 4000)
+            within = None if shared is None else shared[np.ix_(use, use)][None]
+            critical[run] = largest_difference(family, within, 1.0 - 2 * tail, rng, 4000)[0]
     others = np.arange(size)[None, :] != best[:, None]
     stated = rates.grouping.stated[None, :]
     return _Side(

@@ -8,7 +8,6 @@ A lower bound does: every group's lower bound must hold at once, so it is the la
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from asrfair.disparity.gaps import extremes
 from asrfair.disparity.intervals import Rates
 
 Pair = tuple[Floats, Floats]
+_DRAWN_NUMBERS = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,37 +70,51 @@ def jackknife_extremes(
     runs = rates.rate.shape[0]
     bounds = np.full((4, 2, runs), np.nan)
     tail = (1.0 - level) / 2
-    for run in range(runs):
-        use = np.flatnonzero(compared[run])
-        groups = rates.estimate.map(lambda value, run=run, use=use: value[run, use])  # type: ignore[misc]
-        if len(use) == 0 or not groups.known.all():
+    patterns, kind = np.unique(compared, axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        use = np.flatnonzero(pattern)
+        some = np.flatnonzero(kind.ravel() == number)
+        if len(use):
+            some = some[np.isfinite(rates.se_log[np.ix_(some, use)]).all(axis=1)]
+        if len(use) == 0 or len(some) == 0:
             continue
+        groups = rates.estimate.map(lambda value, some=some, use=use: value[np.ix_(some, use)])  # type: ignore[misc]
         each = 1.0 - (1.0 - tail) ** (1.0 / len(use))
-        bounds[0, :, run] = limits(groups, each)[0].max(), limits(groups, tail)[1].max()
-        bounds[3, :, run] = mean_interval(groups, tail)
+        bounds[0, :, some] = np.stack(
+            [limits(groups, each)[0].max(axis=1), limits(groups, tail)[1].max(axis=1)], axis=1
+        )
+        bounds[3, :, some] = np.stack(mean_interval(groups, tail), axis=1)
         if len(use) > 1:
-            correlation = correlations(rates, run)[np.ix_(use, use)] if rates.grouping.spans else None
-            bounds[1, :, run], bounds[2, :, run] = _pairs(groups, tail, correlation, rng, draws)
+            correlation = None
+            if rates.grouping.spans:
+                correlation = np.stack([correlations(rates, int(run))[np.ix_(use, use)] for run in some])
+            pairs = _pairs(groups, tail, correlation, rng, draws)
+            bounds[1, :, some], bounds[2, :, some] = (np.stack(pair, axis=1) for pair in pairs)
     worst, gap, ratio, macro = ((pair[0], pair[1]) for pair in bounds)
     return ExtremeIntervals(worst=worst, gap=gap, ratio=ratio, macro=macro)
 
 
-def mean_interval(groups: Estimate, tail: float) -> tuple[float, float]:
-    """Bounds of the mean of independent group rates (macro), on the log scale, shifted like those of a rate."""
+def mean_interval(groups: Estimate, tail: float) -> Pair:
+    """Bounds of the mean of independent group rates (macro), on the log scale, shifted like those of a rate.
 
-    def satterthwaite(parts: Floats) -> float:
-        return float(parts.sum() ** 2 / (parts**2 / groups.df).sum())
+    Args:
+        groups: Rates of shape (R, G); the mean is over G.
+        tail: One-sided error probability.
+    """
 
-    parts = groups.rate**2 * groups.variance
-    total = float(groups.rate.sum())
-    if total == 0:
-        return math.nan, math.nan
-    df = min(satterthwaite(parts), satterthwaite(groups.rate**2 / groups.effective))
-    variance = float(parts.sum()) / total**2
-    half = float(t_quantile(1.0 - tail, np.array(df))) * math.sqrt(variance)
-    shift = float(shift_of(np.array(variance)))
-    mean = float(groups.rate.mean())
-    return mean * math.exp(min(shift - half, 0.0)), mean * math.exp(min(shift + half, 700.0))
+    def satterthwaite(parts: Floats) -> Floats:
+        freedom: Floats = parts.sum(axis=1) ** 2 / (parts**2 / groups.df).sum(axis=1)
+        return freedom
+
+    with np.errstate(all="ignore"):
+        parts = groups.rate**2 * groups.variance
+        total = groups.rate.sum(axis=1)
+        df = np.fmin(satterthwaite(parts), satterthwaite(groups.rate**2 / groups.effective))
+        variance = parts.sum(axis=1) / total**2
+        half = t_quantile(1.0 - tail, df) * np.sqrt(variance)
+        shift = shift_of(variance)
+        mean = groups.rate.mean(axis=1)
+        return mean * np.exp(np.minimum(shift - half, 0.0)), mean * np.exp(np.minimum(shift + half, 700.0))
 
 
 def correlations(rates: Rates, run: int) -> Floats:
@@ -118,47 +132,71 @@ def correlations(rates: Rates, run: int) -> Floats:
 
 def _pairs(
     groups: Estimate, tail: float, correlation: Floats | None, rng: np.random.Generator, draws: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Bounds of the gap and of the ratio over all ordered pairs (first worse than second)."""
-    first = groups.map(lambda value: value[:, None])
-    second = groups.map(lambda value: value[None, :])
+) -> tuple[Pair, Pair]:
+    """Bounds of the gap and of the ratio over all ordered pairs (first worse than second); each of shape (R,)."""
+    first = groups.map(lambda value: value[:, :, None])
+    second = groups.map(lambda value: value[:, None, :])
     between: Floats | float = 0.0 if correlation is None else correlation
-    size = len(groups.rate)
-    off = ~np.eye(size, dtype=bool)
-    critical = np.full((size, size), largest_difference(groups, correlation, 1.0 - tail, rng, draws))
-    highest = difference_bounds(first, second, tail, between)[1][off].max()
-    lowest = difference_bounds(first, second, tail, between, critical)[0][off].max()
-    ratio_high = ratio_bounds(first, second, tail, between)[1][off]
-    ratio_low = ratio_bounds(first, second, tail, between, critical)[0][off]
-    if not np.isfinite(ratio_high).all():
-        return (max(float(lowest), 0.0), float(highest)), (math.nan, math.nan)
-    return (max(float(lowest), 0.0), float(highest)), (max(float(ratio_low.max()), 1.0), float(ratio_high.max()))
+    runs, size = groups.rate.shape
+    same = np.eye(size, dtype=bool)
+    critical = largest_difference(groups, correlation, 1.0 - tail, rng, draws)
+    everywhere = np.broadcast_to(critical[:, None, None], (runs, size, size))
+
+    def largest(values: Floats) -> Floats:
+        found: Floats = np.where(same, -np.inf, values).max(axis=(1, 2))
+        return found
+
+    highest = largest(difference_bounds(first, second, tail, between)[1])
+    lowest = largest(difference_bounds(first, second, tail, between, everywhere)[0])
+    ratio_high = largest(ratio_bounds(first, second, tail, between)[1])
+    ratio_low = largest(ratio_bounds(first, second, tail, between, everywhere)[0])
+    return (np.maximum(lowest, 0.0), highest), (np.maximum(ratio_low, 1.0), ratio_high)
 
 
 def largest_difference(
     groups: Estimate, correlation: Floats | None, p: float, rng: np.random.Generator, draws: int
-) -> float:
+) -> Floats:
     """Quantile of the largest studentised difference of log rates between any two of several groups of equal truth.
 
     The studentised range of Tukey for groups of unequal spread and size: estimates and variance estimates are drawn.
     Groups without errors have no log rate and take no part.
+
+    Args:
+        groups: Rates of shape (R, G).
+        correlation: Of their logarithms, shape (R, G, G); ``None`` for groups of different speakers.
+        p: Probability.
+        rng: Source of chance.
+        draws: Number of draws.
+
+    Returns:
+        Critical values, shape (R,).
     """
-    use = groups.variance > 0
-    se, df = np.sqrt(groups.variance[use]), groups.df[use]
-    if len(se) < 2:
-        return float(t_quantile(p, np.array(groups.df.min())))
-    value = rng.standard_normal((draws, len(se)))
-    if correlation is not None:
-        values, vectors = np.linalg.eigh(correlation[np.ix_(use, use)])
-        value = value @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    value *= se
-    spread = se * np.sqrt(rng.chisquare(df, (draws, len(se))) / df)
-    largest = np.zeros(draws)
-    for one in range(len(se) - 1):
-        variance = spread[:, one, None] ** 2 + spread[:, one + 1 :] ** 2
+    runs, size = groups.rate.shape
+    result = np.empty(runs)
+    step = max(1, _DRAWN_NUMBERS // (draws * size))
+    for start in range(0, runs, step):
+        part = slice(start, min(start + step, runs))
+        se, df = np.sqrt(groups.variance[part]), groups.df[part]
+        shape = (draws, *se.shape)
+        value = rng.standard_normal(shape)
         if correlation is not None:
-            shared = correlation[np.ix_(use, use)][one, one + 1 :]
-            variance = np.maximum(variance - 2.0 * shared * spread[:, one, None] * spread[:, one + 1 :], 1e-300)
-        distance = np.abs(value[:, one, None] - value[:, one + 1 :]) / np.sqrt(variance)
-        np.maximum(largest, distance.max(axis=1), out=largest)
-    return float(np.quantile(largest, p))
+            values, vectors = np.linalg.eigh(correlation[part])
+            root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+            value = np.einsum("drg,rhg->drh", value, root)
+        value *= se
+        spread = se * np.sqrt(rng.chisquare(df, shape) / df)
+        largest = np.zeros(shape[:2])
+        for one in range(size - 1):
+            variance = spread[:, :, one, None] ** 2 + spread[:, :, one + 1 :] ** 2
+            if correlation is not None:
+                shared = correlation[part][:, one, one + 1 :]
+                variance -= 2.0 * shared * spread[:, :, one, None] * spread[:, :, one + 1 :]
+            taking_part = (se[:, one, None] > 0) & (se[:, one + 1 :] > 0)
+            with np.errstate(all="ignore"):
+                distance = np.abs(value[:, :, one, None] - value[:, :, one + 1 :]) / np.sqrt(
+                    np.maximum(variance, 1e-300)
+                )
+            np.maximum(largest, np.where(taking_part, distance, 0.0).max(axis=-1), out=largest)
+        result[part] = np.quantile(largest, p, axis=0)
+    smallest = np.where(groups.variance > 0, groups.df, np.inf).min(axis=1)
+    return np.where(result > 0, result, t_quantile(p, np.where(np.isfinite(smallest), smallest, 1.0)))
