@@ -356,7 +356,7 @@ def test_sigkill_in_the_last_moments_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_a_run_that_resumes(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and a termination signal end the process soon, keep what was done, and leave no worker behind."""
-    manifest = make_manifest(tmp_path, 300)
+    manifest = make_manifest(tmp_path, 140)
     engine = ["fake", "fake", {"latency_s": 0.02}]
     arguments = {"manifest": str(manifest), "run": str(tmp_path / "run"), "engines": [engine], "conditions": ["clean"]}
     child = Child(**arguments, workers=1, progress=True)
@@ -370,5 +370,5 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path: Path, number: signal.S
     assert gone(workers)
     go(manifest, tmp_path / "whole", [spec("fake", parallel="inline")])
     summary = go(manifest, tmp_path / "run", [spec("fake", latency_s=0.02)])
-    assert 0 < summary.resumed < 300
+    assert 0 < summary.resumed < 140
     assert contents(tmp_path / "whole") == contents(tmp_path / "run")
