@@ -66,7 +66,7 @@ def packages() -> dict[str, str]:
         for requirement in distribution.requires or ():
             # Extras of asrfair count (an engine may need them) but not its tools; extras of other packages do not.
             marker = requirement.partition(";")[2].replace(" ", "")
-            if "extra==" not in marker or (key == "asrfair" and "extra==\"dev\"" not in marker.replace("'", "\"")):
+            if "extra==" not in marker or (key == "asrfair" and 'extra=="dev"' not in marker.replace("'", '"')):
                 match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
                 if match:
                     pending.append(match.group())
