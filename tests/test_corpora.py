@@ -48,9 +48,8 @@ def _rows(manifest: Manifest, *columns: str) -> list[tuple[object, ...]]:
 
 def test_common_voice(tmp_path: Path) -> None:
     """clips/ beside a TSV without quoting; durations in milliseconds; what contributors declined is not stated."""
-    columns = [
-        *["client_id", "path", "sentence_id", "sentence", "up_votes", "down_votes", "age", "gender", "accents", "variant", "locale", "segment"]
-    ]
+    columns = ["client_id", "path", "sentence_id", "sentence", "up_votes", "down_votes", "age", "gender"]
+    columns += ["accents", "variant", "locale", "segment"]
     lines = [
         [
             "c1",
@@ -451,7 +450,7 @@ def test_hugging_face_dataset(tmp_path: Path) -> None:
     features = datasets.Features(
         {name: datasets.Value("string") for name in ("speaker", "text", "accent")}
         | {"audio": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
-        | {"tokens": datasets.List(datasets.Value("int64"))}
+        | {"tokens": [datasets.Value("int64")]}
     )
     dataset = datasets.Dataset.from_dict(content, features=features)
     dataset = dataset.cast_column("audio", datasets.Audio(decode=False))
