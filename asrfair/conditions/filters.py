@@ -13,11 +13,48 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import firwin, oaconvolve
+from scipy import fft
+from scipy.signal import firwin
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
 MAX_TAPS = 16_385
+
+
+def convolve(samples: Array, taps: Array) -> Array:
+    """Convolve in full, by overlap and save: shape (samples + taps − 1,).
+
+    The transforms run in single precision, several times as fast: the error lies 130 dB below the signal, less than the
+    rounding of the float32 samples that an engine gets. Blocks are transformed together, a multiple of four of them, so
+    that the transform uses the processor's vector unit.
+
+    Args:
+        samples: Shape (samples,), at least one.
+        taps: Shape (taps,), at least one.
+    """
+    size, reach = samples.size + taps.size - 1, taps.size - 1
+    block, count = _blocks(size, reach)
+    step = block - reach
+    padded = np.zeros((count - 1) * step + block, dtype=np.float32)
+    padded[reach : reach + samples.size] = samples
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, block)[::step]
+    spectrum = fft.rfft(blocks, axis=1)
+    spectrum *= fft.rfft(taps.astype(np.float32), block)
+    full = np.empty((count, step))
+    full[:] = fft.irfft(spectrum, block, axis=1)[:, reach:]
+    return full.reshape(-1)[:size]
+
+
+@lru_cache(maxsize=4096)
+def _blocks(size: int, reach: int) -> tuple[int, int]:
+    """Return the block length and the number of blocks that cost least for a result of ``size`` samples."""
+    options = []
+    for exponent in range(max(11, reach.bit_length() + 1), max(12, (size + reach).bit_length() + 2)):
+        block = 1 << exponent
+        count = 4 * -(-size // (4 * (block - reach)))
+        options.append((count * block * (exponent + 4), block, count))
+    _, block, count = min(options)
+    return block, count
 
 
 def convolve_centred(samples: Array, taps: Array) -> Array:
@@ -30,8 +67,7 @@ def convolve_centred(samples: Array, taps: Array) -> Array:
     if samples.size == 0:
         return samples.copy()
     half = taps.size // 2
-    full: Array = oaconvolve(samples, taps, mode="full")
-    return full[half : half + samples.size].copy()
+    return convolve(samples, taps)[half : half + samples.size]
 
 
 def from_magnitude(magnitude: Callable[[Array], Array], sample_rate_hz: int, *, duration_s: float = 0.064) -> Array:

@@ -16,7 +16,7 @@ level itself. Three choices are ours, each measured in docs/conditions.md:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,17 +46,44 @@ class ActiveLevel:
         level_dbfs: Active speech level: RMS over the active time, in dB relative to full scale (a full-scale square
             wave is 0 dBFS, a full-scale sine −3.01).
         threshold: Amplitude of the envelope above which speech is active.
-        mask: Which samples are active, shape (samples,).
+        active: Which blocks of the clip are active, shape (blocks,).
+        block: Samples a block.
+        size: Samples of the clip.
     """
 
     level_dbfs: float
     threshold: float
-    mask: npt.NDArray[np.bool_]
+    active: npt.NDArray[np.bool_]
+    block: int
+    size: int
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Which samples are active, shape (samples,)."""
+        return np.repeat(self.active, self.block)[: self.size]
 
     @property
     def fraction(self) -> float:
         """Share of the clip in which speech is active."""
-        return float(np.count_nonzero(self.mask)) / self.mask.size
+        last = self.size - (self.active.size - 1) * self.block
+        samples = int(np.count_nonzero(self.active[:-1])) * self.block + int(self.active[-1]) * last
+        return samples / self.size
+
+    def power(self, samples: npt.NDArray[np.float64]) -> float:
+        """Return the mean square of other samples of the same clip, shape (samples,), over the active ones."""
+        whole = samples.size // self.block
+        blocks = samples[: whole * self.block].reshape(whole, self.block)
+        sums = np.einsum("ij,ij->i", blocks, blocks)
+        total = float(np.einsum("i->", sums[self.active[:whole]]))
+        if self.active.size > whole and self.active[-1]:
+            rest = samples[whole * self.block :]
+            total += float(np.einsum("i,i->", rest, rest))
+        active = self.fraction * self.size
+        return total / active if active else 0.0
+
+    def louder(self, gain_db: float) -> ActiveLevel:
+        """Return what would be measured on the same clip with a gain: the measure is scale-invariant."""
+        return replace(self, level_dbfs=self.level_dbfs + gain_db, threshold=self.threshold * amplitude(gain_db))
 
 
 def decibels(power: float) -> float:
@@ -99,15 +126,15 @@ def active_level(samples: npt.NDArray[Any], sample_rate_hz: int) -> ActiveLevel 
     block = max(1, round(sample_rate_hz / 1000))
     rate = sample_rate_hz / block
     envelope = _envelope(samples, block, rate)
-    hang = 2 * math.ceil(HANGOVER_S * rate / 2)
+    hang = math.ceil(HANGOVER_S * rate)
     # Active above c: the envelope reached c now or in the last `hang` values.
     held = _trailing(envelope, hang)
     peak = float(held.max())
     if peak <= 0:
         return None
-    depth = 20 * np.log10(np.maximum(held, peak * 10 ** (-_DEPTH_DB / 20)) / peak)
     steps = round(_DEPTH_DB / _GRID_DB)
-    bins = np.clip(np.floor((depth + _DEPTH_DB) / _GRID_DB).astype(np.int64), 0, steps)
+    depth = np.log10(np.maximum(held / peak, 1e-9))
+    bins = np.maximum(np.floor(depth * (20 / _GRID_DB) + steps), 0).astype(np.int64)
     # active[k]: how many values reach the threshold of grid point k, `_DEPTH_DB - k * _GRID_DB` below the peak.
     active = np.cumsum(np.bincount(bins, minlength=steps + 1)[::-1])[::-1].astype(np.float64) * block
     thresholds = 20 * math.log10(peak) - _DEPTH_DB + _GRID_DB * np.arange(steps + 1)
@@ -125,31 +152,35 @@ def active_level(samples: npt.NDArray[Any], sample_rate_hz: int) -> ActiveLevel 
         threshold = float(thresholds[k - 1] + share * _GRID_DB)
     if level < SILENCE_DBFS:
         return None
-    mask = np.repeat(held >= amplitude(threshold), block)[:size]
-    return ActiveLevel(level_dbfs=level, threshold=amplitude(threshold), mask=mask)
+    mask: npt.NDArray[np.bool_] = np.greater_equal(held[: -(-size // block)], amplitude(threshold))
+    return ActiveLevel(level_dbfs=level, threshold=amplitude(threshold), active=mask, block=block, size=size)
 
 
 def _envelope(samples: npt.NDArray[Any], block: int, rate: float) -> npt.NDArray[np.float64]:
     blocks = -(-samples.size // block) + math.ceil(_TAIL_S * rate)
     rectified = np.zeros(blocks * block)
     np.abs(samples, out=rectified[: samples.size])
-    means = rectified.reshape(blocks, block).mean(axis=1)
+    means = np.einsum("ij->i", rectified.reshape(blocks, block)) / block
     g = math.exp(-1 / (rate * TIME_CONSTANT_S))
     from scipy.signal import lfilter
 
-    once = lfilter([1 - g], [1, -g], means)
-    twice: npt.NDArray[np.float64] = lfilter([1 - g], [1, -g], once)
-    return twice
+    # P.56 averages twice with the same constant: one recursion of the second order.
+    envelope: npt.NDArray[np.float64] = lfilter([(1 - g) ** 2], [1, -2 * g, g * g], means)
+    # Its rounding may fall below zero after the sound has died away.
+    positive: npt.NDArray[np.float64] = np.maximum(envelope, 0.0)
+    return positive
 
 
 def _trailing(envelope: npt.NDArray[np.float64], hang: int) -> npt.NDArray[np.float64]:
-    """Return the maximum over each value and the ``hang`` (even) values before it."""
-    padded = np.concatenate([np.zeros(hang), envelope])
-    # A centred window of odd length, read half a window late, looks back only.
-    from scipy.ndimage import maximum_filter1d
-
-    centred: npt.NDArray[np.float64] = maximum_filter1d(padded, size=hang + 1, mode="constant", cval=0.0)
-    return centred[hang // 2 : hang // 2 + envelope.size]
+    """Return the maximum over each value and the ``hang`` values before it, by windows that double."""
+    held = envelope.copy()
+    reach = 1
+    while reach < hang + 1:
+        # `held` looks back over `reach` values; combined with itself further back, over more.
+        shift = min(reach, hang + 1 - reach)
+        held[shift:] = np.maximum(held[shift:], held[:-shift])
+        reach += shift
+    return held
 
 
 def fit_length(samples: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from asrfair.conditions.corpus import Corpus, RenderContext
 from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, Samples, draw, effect_of
-from asrfair.conditions.level import ActiveLevel, active_level, amplitude, decibels, mean_power
+from asrfair.conditions.level import ActiveLevel, active_level, amplitude, decibels
 from asrfair.conditions.profiles import Condition, Profile, Step
 from asrfair.conditions.seeding import generator
 from asrfair.errors import InputError
@@ -110,18 +110,21 @@ class _Chain:
             speaker_id=self.speaker_id,
             folder=self.profile.path.parent,
             speech=self.speech,
+            level=self.level,
             corpus=self.corpus,
             facts=step.inspection.facts,
             generator=seeded,
         )
 
+        rng = seeded("effect")
+        start = rng.bit_generator.state
+
         def apply(samples: Samples) -> tuple[Samples, Achieved]:
             scale = 1.0
             if traits.full_scale:
-                scale = max(1.0, float(np.max(np.abs(samples), initial=0.0)))
-            out, achieved = effect.apply(
-                samples / scale if scale > 1 else samples, rate, params, seeded("effect"), context
-            )
+                scale = max(1.0, _peak(samples))
+            rng.bit_generator.state = start
+            out, achieved = effect.apply(samples / scale if scale > 1 else samples, rate, params, rng, context)
             self._check(step.label, samples, out, changes_length=traits.changes_length)
             return (out * scale if scale > 1 else out), achieved
 
@@ -134,19 +137,17 @@ class _Chain:
             if not alone:
                 self.linear_since_noise = self.linear_since_noise and traits.linear
             restore = params.restore_level if params.restore_level is not None else traits.level == "restored"
-            before, after = self.level, self.level if traits.level == "keeps" else active_level(speech, rate)
-            if traits.changes_length:
-                after = active_level(speech, rate)
-            if restore and before is not None and after is not None:
-                gain = amplitude(before.level_dbfs - after.level_dbfs)
-                speech = speech * gain
-                heard = speech if alone else heard * gain
-                achieved["restoring_gain_db"] = before.level_dbfs - after.level_dbfs
-            elif before is not None and after is not None and traits.level != "keeps":
-                achieved["level_change_db"] = after.level_dbfs - before.level_dbfs
-            self.samples, self.speech = heard, speech
-            if traits.level != "keeps" or traits.changes_length:
-                self.level = active_level(speech, rate)
+            before, after = self.level, active_level(speech, rate)
+            if before is not None and after is not None:
+                gain_db = before.level_dbfs - after.level_dbfs
+                if restore:
+                    speech = _scaled(speech, amplitude(gain_db), self.speech)
+                    heard = speech if alone else _scaled(heard, amplitude(gain_db), self.samples)
+                    after = after.louder(gain_db)
+                    achieved["restoring_gain_db"] = gain_db
+                elif traits.level != "keeps":
+                    achieved["level_change_db"] = -gain_db
+            self.samples, self.speech, self.level = heard, speech, after
         self.achieved.update({f"{step.label}.{key}": value for key, value in achieved.items()})
 
     def _check(self, label: str, before: Samples, after: Samples, *, changes_length: bool) -> None:
@@ -165,21 +166,19 @@ class _Chain:
             )
 
     def finish(self) -> tuple[npt.NDArray[np.float32], dict[str, float | str]]:
-        rate = self.clip.sample_rate_hz
-        peak = float(np.max(np.abs(self.samples), initial=0.0))
+        peak = _peak(self.samples)
         headroom = min(1.0, PEAK / peak) if peak > 0 else 1.0
-        achieved = self.achieved
-        level = active_level(self.speech, rate)
+        achieved, level = self.achieved, self.level
         if level is not None:
             achieved["active_level_dbfs"] = level.level_dbfs + 20 * float(np.log10(headroom))
             achieved["active_fraction"] = level.fraction
             noisy = self.speech is not self.samples and self.speech.size == self.samples.size
             if noisy and self.linear_since_noise:
-                noise = mean_power((self.samples - self.speech)[level.mask])
+                noise = level.power(self.samples - self.speech)
                 if noise > 0:
                     achieved["snr_end_db"] = level.level_dbfs - decibels(noise)
         achieved["headroom_gain_db"] = 20 * float(np.log10(headroom))
-        samples = (self.samples * headroom).astype(np.float32)
+        samples = (self.samples * headroom if headroom < 1 else self.samples).astype(np.float32)
         achieved["clipped_fraction"] = _clipped_fraction(samples)
         return samples, achieved
 
@@ -210,9 +209,21 @@ def input_acoustics(clip: Clip) -> dict[str, float | str]:
     return achieved
 
 
+def _scaled(samples: Samples, gain: float, kept: Samples) -> Samples:
+    """Multiply in place, unless the samples are those that the effect was given."""
+    if samples.flags.writeable and not np.may_share_memory(samples, kept):
+        samples *= gain
+        return samples
+    return samples * gain
+
+
+def _peak(samples: npt.NDArray[Any]) -> float:
+    return max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
+
+
 def _clipped_fraction(samples: npt.NDArray[np.float32]) -> float:
     """Return the share of samples that stand in a run of two or more at the clip's own, near-full-scale peak."""
-    peak = float(np.max(np.abs(samples), initial=0.0))
+    peak = _peak(samples)
     if peak < 0.5:
         return 0.0
     high = np.abs(samples) >= peak * CLIPPED

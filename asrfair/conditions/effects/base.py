@@ -25,6 +25,7 @@ from asrfair.tomlfile import TomlFile, did_you_mean
 
 if TYPE_CHECKING:
     from asrfair.conditions.corpus import Corpus
+    from asrfair.conditions.level import ActiveLevel
 
 Samples: TypeAlias = npt.NDArray[np.float64]
 """Mono audio, shape (samples,), full scale 1.0. Effects compute in float64 and may exceed full scale."""
@@ -209,6 +210,7 @@ class EffectContext:
         folder: Folder of the profile file; relative paths start here.
         speech: The speech alone at this place of the chain (equal to the samples where no noise came before).
             Treat as read-only.
+        level: The active level of that speech; ``None`` where there is none.
         corpus: The other utterances of the manifest.
         facts: The ``facts`` of this effect's own ``Inspection``.
         generator: Gives an independent generator for a purpose; ``generator("offset")`` is the same at each call.
@@ -218,6 +220,7 @@ class EffectContext:
     speaker_id: str
     folder: Path
     speech: Samples
+    level: ActiveLevel | None
     corpus: Corpus
     facts: Mapping[str, Any]
     generator: Callable[..., np.random.Generator]

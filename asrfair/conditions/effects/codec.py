@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -71,6 +72,13 @@ CODECS: dict[str, _Codec] = {
     "vorbis": _Codec(container="OGG", subtype="VORBIS", default_rate_hz=16000, quality=3.0),
 }
 """Name → container, encoder and the settings that it understands."""
+
+
+COMPANDED = {"mulaw": 0x7FFF / 4, "alaw": 0x7FFF / 16}
+"""Logarithmic codecs, sample by sample, and the steps of magnitude that libsndfile's coder tells apart."""
+
+COMPANDED_FROM = 10_000
+"""A table is worth while from so many samples on; it is itself made by libsndfile's coder, with fewer."""
 
 
 class CodecParams(EffectParams):
@@ -138,6 +146,23 @@ def _settings(name: str, rate_hz: int, bitrate_kbps: float | None, quality: floa
     return {"compression_level": level}
 
 
+def _compand(samples: Samples, name: str) -> tuple[Samples, int]:
+    """Do what libsndfile's coder and decoder do to each sample, from a table of their results: the same, faster."""
+    table, header = _companding(name)
+    steps = np.rint(samples * COMPANDED[name]).astype(np.int32)
+    # Zero stands twice in the table: A-law has none, and what rounds to nothing keeps its sign.
+    steps += table.size // 2
+    steps -= samples < 0
+    return table.take(steps, mode="clip"), samples.size + header
+
+
+@lru_cache(maxsize=2)
+def _companding(name: str) -> tuple[Samples, int]:
+    values = np.arange(round(COMPANDED[name]) + 1) / COMPANDED[name]
+    decoded, size = transcode(values, CODECS[name].default_rate_hz, name)
+    return np.concatenate([-decoded[::-1], decoded]), size - values.size
+
+
 def transcode(
     samples: Samples,
     sample_rate_hz: int,
@@ -158,6 +183,8 @@ def transcode(
     Returns:
         The decoded samples, same length and alignment, and the number of encoded bytes (container included).
     """
+    if name in COMPANDED and samples.size > COMPANDED_FROM:
+        return _compand(samples, name)
     codec = CODECS[name]
     with io.BytesIO() as buffer:
         soundfile.write(

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import soundfile
 import soxr
-from scipy.signal import oaconvolve
 
 from asrfair.conditions.effects.base import (
     Achieved,
@@ -29,6 +28,7 @@ from asrfair.conditions.effects.base import (
     within,
 )
 from asrfair.conditions.effects.bounds import bounds
+from asrfair.conditions.filters import convolve
 from asrfair.conditions.impulse import (
     WEAK_DIRECT_DB,
     NoDirectPathError,
@@ -124,8 +124,7 @@ def reverberate(samples: Samples, response: Samples, direct: int) -> Samples:
     """
     if samples.size == 0:
         return samples.copy()
-    full: Samples = oaconvolve(samples, response, mode="full")
-    return full[direct : direct + samples.size].copy()
+    return convolve(samples, response)[direct : direct + samples.size]
 
 
 @lru_cache(maxsize=32)

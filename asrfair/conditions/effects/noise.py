@@ -25,7 +25,7 @@ from asrfair.conditions.effects.base import (
     number,
     within,
 )
-from asrfair.conditions.level import NOMINAL_LEVEL_DBFS, active_level, amplitude, decibels, mean_power
+from asrfair.conditions.level import NOMINAL_LEVEL_DBFS, amplitude, decibels, mean_power
 from asrfair.conditions.sources.base import SOURCES, Request, SourceParams, source_of
 from asrfair.tomlfile import TomlFile, did_you_mean
 
@@ -120,40 +120,40 @@ class NoiseEffect(Effect):
     ) -> tuple[Samples, Achieved]:
         """Add the noise. Achieved: ``snr_db`` and ``noise_level_dbfs`` over active speech, and what the sources say."""
         asked = number(params.snr_db)
-        speech = active_level(context.speech, sample_rate_hz)
-        mask = speech.mask if speech is not None else np.ones(samples.size, dtype=bool)
+        speech = context.level
         level = speech.level_dbfs if speech is not None else NOMINAL_LEVEL_DBFS
         expected = sum(amplitude(number(layer.level_db)) ** 2 for layer in params.layer)
         floor = expected * 10 ** (-MISSES_DB / 10)
         achieved: Achieved = {}
         for attempt in range(ATTEMPTS):
             noise, achieved = mix_layers(samples.size, sample_rate_hz, params, context, attempt)
-            power = mean_power(noise[mask])
+            power = wanted = mean_power(noise) if speech is None else speech.power(noise)
             if power >= floor:
                 break
         else:
             # It never met the speech: set its level by what it has on average and let the achieved SNR say so.
-            power = floor
+            wanted = floor
             achieved["missed_speech"] = 1.0
-        gain = amplitude(level - asked) / np.sqrt(power)
-        noise = noise * gain
+        gain = amplitude(level - asked) / np.sqrt(wanted)
         if attempt:
             achieved["redrawn"] = float(attempt)
-        noise_level = decibels(mean_power(noise[mask]))
-        achieved["noise_level_dbfs"] = noise_level
         achieved["snr_db_asked"] = asked
         if speech is None:
             achieved["no_active_speech"] = 1.0
-        else:
-            achieved["snr_db"] = level - noise_level
-        return samples + noise, achieved
+        if power > 0:
+            achieved["noise_level_dbfs"] = decibels(power * gain**2)
+            if speech is not None:
+                achieved["snr_db"] = level - decibels(power * gain**2)
+        noise = noise * gain
+        noise += samples
+        return noise, achieved
 
 
 def mix_layers(
     size: int, sample_rate_hz: int, params: NoiseParams, context: EffectContext, attempt: int
 ) -> tuple[Samples, Achieved]:
     """Sum the layers, each at its level."""
-    total = np.zeros(size)
+    total: Samples | None = None
     achieved: Achieved = {}
     for i, layer in enumerate(params.layer):
         request = Request(
@@ -164,7 +164,9 @@ def mix_layers(
             generator=partial(context.generator, "layer", str(i), layer.source, str(attempt)),
         )
         noise, found = source_of(layer.source).make(request, layer)
-        total += amplitude(number(layer.level_db)) * noise
+        noise = noise if number(layer.level_db) == 0 else amplitude(number(layer.level_db)) * noise
+        total = noise if total is None else total + noise
         prefix = f"{layer.source}_" if len(params.layer) == 1 else f"{layer.source}{i + 1}_"
         achieved.update({prefix + key: value for key, value in found.items()})
+    assert total is not None
     return total, achieved

@@ -14,13 +14,13 @@ import soundfile
 import soxr
 
 from asrfair.conditions.effects.base import Achieved, Choice, Inspection, Samples, Text, text
-from asrfair.conditions.level import SILENCE_DBFS, decibels, mean_power
+from asrfair.conditions.level import SILENCE_DBFS, decibels, fit_length, mean_power
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.conditions.voices import speech_share
 from asrfair.errors import AsrfairError, InputError
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    pass
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64", ".caf"})
 CROSSFADE_S = 0.05
@@ -128,11 +128,8 @@ class Recorded(Source):
         achieved["offset_s"] = offset / found.sample_rate_hz
         if found.sample_rate_hz != request.sample_rate_hz:
             window = soxr.resample(window, found.sample_rate_hz, request.sample_rate_hz, quality="HQ")
-        noise = np.zeros(request.size)
-        size = min(window.size, request.size)
-        noise[:size] = window[:size]
         power = found.powers[channel] if isinstance(channel, int) else found.powers[-1]
-        return noise / np.sqrt(power), achieved
+        return fit_length(window, request.size) / np.sqrt(power), achieved
 
 
 def _audio_files(folder: Path, name: str) -> list[Path]:
@@ -258,10 +255,13 @@ def _read(found: NoiseFile, start: int, frames: int, channel: int | str) -> Samp
     try:
         with soundfile.SoundFile(found.path) as audio:
             audio.seek(start)
-            block: npt.NDArray[np.float64] = audio.read(frames, dtype="float64", always_2d=True)
+            block = audio.read(frames, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise AsrfairError(f"the noise recording cannot be read any more: {error}", file=found.path) from error
-    return block[:, channel] if isinstance(channel, int) else block.mean(axis=1)
+    if block.shape[1] == 1:
+        channel = 0
+    one = block[:, channel] if isinstance(channel, int) else block.mean(axis=1, dtype=np.float64)
+    return np.asarray(one, dtype=np.float64)
 
 
 def _loop(whole: Samples, offset: int, wanted: int, fade: int) -> tuple[Samples, int]:
