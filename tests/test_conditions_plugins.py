@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import soundfile
 from conditions_helpers import RATE, condition, real_speech, renderer, synthetic_speech
 
 from asrfair.conditions.global_random import seeded_globals
-from asrfair.errors import AsrfairError, InputError, MissingExtraError
+from asrfair.errors import AsrfairError, EnvironmentFailedError, InputError, MissingExtraError
 
 TRANSFORMS = [
     'transform = "AddGaussianSNR"',
@@ -225,6 +226,15 @@ def test_without_the_extra_the_command_is_named(tmp_path: Path) -> None:
     found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert "pip install 'asrfair[augment]'" in found.stdout
     assert issubclass(MissingExtraError, AsrfairError)
+
+
+def test_what_a_transform_itself_needs_is_named(tmp_path: Path) -> None:
+    """Mp3Compression wants a package that audiomentations does not bring along."""
+    pytest.importorskip("audiomentations")
+    if importlib.util.find_spec("fast_mp3_augment") is not None:
+        pytest.skip("fast_mp3_augment is installed")
+    with pytest.raises(EnvironmentFailedError, match="fast_mp3_augment"):
+        condition(tmp_path, '[[effect]]\nuse = "audiomentations"\ntransform = "Mp3Compression"')
 
 
 def test_a_callable_is_called_and_its_facts_are_recorded(tmp_path: Path, module: str) -> None:

@@ -30,7 +30,7 @@ from asrfair.conditions.effects.base import (
 )
 from asrfair.conditions.global_random import seeded_globals
 from asrfair.conditions.level import fit_length
-from asrfair.errors import InputError, MissingExtraError
+from asrfair.errors import EnvironmentFailedError, InputError, MissingExtraError
 from asrfair.tomlfile import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,14 +75,23 @@ class AudiomentationsEffect(Effect):
         """Build the transform once, and listen to the files that it will use.
 
         Raises:
-            MissingExtraError: audiomentations, or what the transform itself needs, is not installed.
+            MissingExtraError: audiomentations is not installed.
+            EnvironmentFailedError: What the transform itself needs is not installed.
             InputError: There is no such transform, its parameters are wrong, or a file is missing or silent.
         """
         assert isinstance(params, AudiomentationsParams)
         files = {"audiomentations": _version()}
         for path in _files(params.parameters, folder):
             files[str(path)] = _checked(path)
-        _transform(params.transform, _resolved(params.parameters, folder))
+        transform = _transform(params.transform, _resolved(params.parameters, folder))
+        try:
+            # Some import what they need only when they are called. What else goes wrong is said for real speech.
+            with seeded_globals(0):
+                transform(np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32), 16_000)
+        except ImportError as error:
+            raise _lacking(params.transform, error) from error
+        except Exception:  # noqa: BLE001, S110 -- see above
+            pass
         return Inspection(files=files)
 
     def apply(
@@ -137,6 +146,13 @@ def _version() -> str:
         raise MissingExtraError(
             extra="augment", package="audiomentations", needed_for="The effect 'audiomentations'"
         ) from error
+
+
+def _lacking(transform: str, error: ImportError) -> EnvironmentFailedError:
+    return EnvironmentFailedError(
+        f"the transform {transform} needs the Python package {error.name!r}, which is not installed",
+        remedy="Run: pip install 'audiomentations[extras]'",
+    )
 
 
 def _is_path(name: str) -> bool:
@@ -224,9 +240,7 @@ def _transform(name: str, parameters: str) -> Any:
         with seeded_globals(0):
             return kind(**given)
     except ImportError as error:
-        raise MissingExtraError(
-            extra="augment", package=error.name or "audiomentations[extras]", needed_for=f"The transform {name}"
-        ) from error
+        raise _lacking(name, error) from error
     except Exception as error:
         raise InputError(
             f"the transform {name} does not take these parameters: {type(error).__name__}: {error}",
