@@ -72,6 +72,8 @@ class _Statistics(_Table):
     subgroups: bool = False
     normalizers: list[str] = []
     metrics: list[str] = []
+    detect: float = pydantic.Field(default=0.05, gt=0, lt=1)
+    faas: bool = False
 
 
 class _Report(_Table):
@@ -158,6 +160,8 @@ def read_suite(path: Path) -> Suite:
             subgroups=content.statistics.subgroups,
             normalizers=tuple(content.statistics.normalizers),
             metrics=tuple(content.statistics.metrics),
+            detect=content.statistics.detect,
+            faas=content.statistics.faas,
         ),
         title=content.report.title,
         audio=content.report.audio,

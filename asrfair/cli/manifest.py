@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from asrfair.cli.plan import plan
 from asrfair.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON 
 @click.group()
 def manifest() -> None:
     """Import, validate, describe a manifest: who spoke, what was said, where the audio is."""
+
+
+manifest.add_command(plan)
 
 
 # --- validate -----------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option("--adjust", multiple=True, metavar="COVARIATE", help="Covariate of the adjusted comparison; may be given several times."),
     click.option("--compare-normalizer", "normalizers", multiple=True, metavar="NAME", help="Recompute every gap under this normalizer too; all takes every one there is."),
     click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A further measure: latency, or your own module:callable of counts."),
+    click.option("--detect", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Difference in WER that speakers_needed is for (default 0.05)."),
+    click.option("--faas", is_flag=True, default=None, help="Tabulate the FAAS score, for comparability, with its flaws."),
     click.option("--subgroups", is_flag=True, default=None, help="Search combinations of attributes that nobody named."),
 ]  # fmt: skip
 
@@ -62,7 +64,7 @@ def merge_settings(
     for stage, names in (
         ("groups", ("min_speakers", "min_words", "allow_inferred")),
         ("scoring", ("normalizer", "errors_as", "empty_references")),
-        ("statistics", ("interval", "confidence", "draws", "seed", "subgroups")),
+        ("statistics", ("interval", "confidence", "draws", "seed", "subgroups", "detect", "faas")),
     ):
         for name in names:
             if options[name] is not None:
