@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
 import re
 import sys
 import time
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from asrfair.errors import InputError
+from asrfair.errors import EnvironmentFailedError, InputError
 from asrfair.normalize import NORMALIZERS, NormalizerFailedError, get_normalizer
 from asrfair.normalize.whisper import MAX_NUMBER_WORDS, WhisperEnglish
 
@@ -201,3 +202,10 @@ def test_every_named_normalizer_loads_and_says_what_it_does() -> None:
         assert line.endswith(".")
         assert ["two", "cats"] == get_normalizer(name).words("two cats") or name == "whisper-english"
     assert ["2", "cats"] == get_normalizer("whisper-english").words("two cats")
+
+
+def test_another_release_of_the_rules_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With another release of whisper-normalizer installed, whisper-english says which one to install."""
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1.2")
+    with pytest.raises(EnvironmentFailedError, match=r"pip install whisper-normalizer==0\.1\.1"):
+        get_normalizer("whisper-english")
