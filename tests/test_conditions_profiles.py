@@ -292,3 +292,43 @@ def test_severities_of_shipped_profiles_rise(path: Path) -> None:
         values.append(row)
     keys = set(values[0]) & set(values[2])
     assert any(values[0][k] < values[1][k] < values[2][k] for k in keys)
+
+
+# --- the documentation --------------------------------------------------------------------------------------------
+
+
+def test_the_profile_in_the_documentation_is_one(repository: Path, tmp_path: Path) -> None:
+    """docs/profiles.md's example parses at every severity and by every name that the page gives."""
+    import re
+
+    page = (repository / "docs" / "profiles.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "lobby.toml").write_text(example, encoding="utf-8")
+    for suffix in ("", "@mild", "@severe", "@snr=5", "@severe,room.rt60_s=0.9"):
+        assert f"lobby{suffix}" == parse_condition(f"lobby{suffix}", profiles=tmp_path).name
+
+
+def test_the_documentation_names_every_source_and_parameter(repository: Path) -> None:
+    """docs/conditions.md lists what the code takes, no more and no less."""
+    import re
+
+    from asrfair.conditions.sources.base import SOURCES, source_of
+
+    page = (repository / "docs" / "conditions.md").read_text(encoding="utf-8")
+    table = page.split("## Sources of noise")[1].split("Every source has unit power")[0]
+    rows = {}
+    for line in table.splitlines():
+        cells = line.split("|")
+        if line.startswith("| `"):
+            for name in re.findall(r"`(\w+)`", cells[1]):
+                rows[name] = set(re.findall(r"`(\w+)`", cells[2]))
+    expected = {name: set(source_of(name).params.model_fields) - {"source", "level_db"} for name in SOURCES}
+    assert expected == rows
+
+
+def test_the_documentation_names_every_shipped_profile(repository: Path) -> None:
+    """The table of the library is complete."""
+    page = (repository / "docs" / "profiles.md").read_text(encoding="utf-8")
+    missing = [path.stem for path in list_profiles() if f"`{path.stem}`" not in page]
+    assert [] == missing
+    assert f"{len(list_profiles())} ship with asrfair" in page
