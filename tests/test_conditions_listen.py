@@ -285,6 +285,18 @@ def test_several_recordings_become_one_profile(tmp_path: Path) -> None:
     assert [b["centre_hz"] for b in described["third_octaves"]][-1] > 8000
 
 
+def test_a_hum_in_one_of_several_recordings_is_not_lost() -> None:
+    """Twelve seconds with hum and knock beside a minute without: both are still reported."""
+    ear = Ear(72)
+    ear.hear(_room(12).astype(np.float32), RATE, 0)
+    for _ in range(2):
+        ear.hear(_scaled(_floor(30)).astype(np.float32), RATE, 1)
+    found = ear.result()
+    assert 118.0 == pytest.approx(found.tones[0].frequency_hz, rel=0.02)
+    assert found.beat is not None
+    assert 1.4 == pytest.approx(found.beat.rate_hz, rel=0.02)
+
+
 def test_the_command_makes_a_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Asrfair profile make: text for people, JSON for programs, exit code 2 for what is wrong."""
     noise = str(_write(tmp_path / "noise.wav", _room(20)))

@@ -46,7 +46,7 @@ class Tone:
 
     Args:
         frequency_hz: Interpolated between the bins of a two-second window.
-        level_db: Its power relative to the whole noise.
+        level_db: Its power relative to the whole noise of its recording.
         above_db: How far it stands out of its neighbourhood in a quarter-second window.
         harmonic_of_hz: The lower tone of which it is a multiple, if any.
     """
@@ -101,51 +101,19 @@ class Measured:
     correlation: Array
 
 
-class Ear:
-    """Hears windows of noise one after another, then says what they have in common.
+class _Part:
+    """What was heard of one recording: frames, a mean spectrum, products of the envelope with itself."""
 
-    Args:
-        duration_s: How much will be heard in all; only then are frames spread evenly over it.
-    """
-
-    def __init__(self, duration_s: float) -> None:
-        self._every = max(1, math.ceil(duration_s * RATE_HZ / (_SHORT // 4) / _SHORT_FRAMES))
+    def __init__(self, every: int) -> None:
+        self._every = every
         self._short: list[npt.NDArray[np.float32]] = []
         self._frame = 0
-        self._long = np.zeros(_LONG // 2 + 1)
-        self._long_count = 0
-        self._energy, self._samples = 0.0, 0
-        self._seconds: list[float] = []
-        self._bands = 1000 * 2 ** (np.arange(-15, 14) / 3)
-        self._band_energy, self._band_time = np.zeros(self._bands.size), np.zeros(self._bands.size)
+        self.long = np.zeros(_LONG // 2 + 1)
+        self.long_count = 0
         lags = round(_LONGEST_LAG_S * _BEAT_RATE_HZ)
         self._products, self._pairs = np.zeros(lags + 1), np.zeros(lags + 1)
 
-    def hear(self, samples: npt.NDArray[np.float32], sample_rate_hz: int) -> None:
-        """Take in one window of noise without a gap, mono, shape (samples,), at any rate."""
-        wide = samples.astype(np.float64)
-        power = wide**2
-        self._energy += float(power.sum())
-        self._samples += wide.size
-        whole = wide.size // sample_rate_hz
-        self._seconds += power[: whole * sample_rate_hz].reshape(whole, sample_rate_hz).mean(axis=1).tolist()
-        self._hear_bands(wide, sample_rate_hz)
-        narrow = wide if sample_rate_hz == RATE_HZ else soxr.resample(wide, sample_rate_hz, RATE_HZ, quality="HQ")
-        self._hear_tones(narrow)
-        self._hear_beat(narrow)
-
-    def _hear_bands(self, samples: Array, sample_rate_hz: int) -> None:
-        spectrum = np.abs(fft.rfft(samples)) ** 2 * 2 / samples.size
-        frequencies = np.arange(spectrum.size) * (sample_rate_hz / samples.size)
-        cumulative = np.concatenate([[0.0], np.cumsum(spectrum)])
-        low, high = (np.searchsorted(frequencies, self._bands * 2**side) for side in (-1 / 6, 1 / 6))
-        inside = self._bands * 2 ** (1 / 6) <= sample_rate_hz / 2
-        seconds = samples.size / sample_rate_hz
-        energy = (cumulative[high] - cumulative[low]) / sample_rate_hz
-        self._band_energy += np.where(inside, energy, 0.0)
-        self._band_time += np.where(inside, seconds, 0.0)
-
-    def _hear_tones(self, narrow: Array) -> None:
+    def hear_tones(self, narrow: Array) -> None:
         if narrow.size < _SHORT:
             return
         frames = np.lib.stride_tricks.sliding_window_view(narrow, _SHORT)[:: _SHORT // 4]
@@ -161,10 +129,10 @@ class Ear:
         taper = np.hanning(size)
         for start in range(0, narrow.size - size + 1, size // 2):
             part = narrow[start : start + size] * taper
-            self._long += np.abs(fft.rfft(part)) ** 2 * 2 / (size * float((taper**2).sum()))
-            self._long_count += 1
+            self.long += np.abs(fft.rfft(part)) ** 2 * 2 / (size * float((taper**2).sum()))
+            self.long_count += 1
 
-    def _hear_beat(self, narrow: Array) -> None:
+    def hear_beat(self, narrow: Array) -> None:
         if narrow.size < 2 * RATE_HZ:
             return
         frames = np.lib.stride_tricks.sliding_window_view(narrow, _BEAT_WINDOW)[::_BEAT_HOP]
@@ -180,37 +148,102 @@ class Ear:
         self._products[:count] += correlation[:count]
         self._pairs[:count] += envelope.size - np.arange(count)
 
+    def tones(self) -> tuple[Tone, ...]:
+        if not self._short or not self.long_count:
+            return ()
+        always = np.percentile(np.concatenate(self._short).astype(np.float64), _ALWAYS_PERCENT, axis=0)
+        return find_tones(always, self.long / self.long_count)
+
+    def beat(self) -> tuple[Beat | None, Array]:
+        """Return the beat, and the envelope's autocorrelation, shape (lags,)."""
+        heard = self._pairs > 0
+        if not heard.any() or self._products[0] <= 0:
+            return None, np.ones(2)
+        correlation = self._products[heard] / self._pairs[heard]
+        correlation /= correlation[0]
+        return find_beat(correlation, _BEAT_RATE_HZ, frames=float(self._pairs[0])), correlation
+
+
+class Ear:
+    """Hears windows of noise one after another, then says what they have in common.
+
+    Tones and beat are looked for in each recording by itself, so that a hum that only one of them holds is not lost;
+    level and spectrum are those of all together.
+
+    Args:
+        duration_s: How much will be heard in all; frames are spread evenly over it.
+    """
+
+    def __init__(self, duration_s: float) -> None:
+        self._every = max(1, math.ceil(duration_s * RATE_HZ / (_SHORT // 4) / _SHORT_FRAMES))
+        self._parts: dict[int, _Part] = {}
+        self._energy, self._samples = 0.0, 0.0
+        self._seconds: list[float] = []
+        self._bands = 1000 * 2 ** (np.arange(-15, 14) / 3)
+        self._band_energy, self._band_time = np.zeros(self._bands.size), np.zeros(self._bands.size)
+
+    def hear(self, samples: npt.NDArray[np.float32], sample_rate_hz: int, recording: int = 0) -> None:
+        """Take in one window of noise without a gap, mono, shape (samples,), at any rate, of one recording."""
+        wide = samples.astype(np.float64)
+        power = wide**2
+        self._energy += float(power.sum()) / sample_rate_hz
+        self._samples += wide.size / sample_rate_hz
+        whole = wide.size // sample_rate_hz
+        self._seconds += power[: whole * sample_rate_hz].reshape(whole, sample_rate_hz).mean(axis=1).tolist()
+        self._hear_bands(wide, sample_rate_hz)
+        narrow = wide if sample_rate_hz == RATE_HZ else soxr.resample(wide, sample_rate_hz, RATE_HZ, quality="HQ")
+        part = self._parts.setdefault(recording, _Part(self._every))
+        part.hear_tones(narrow)
+        part.hear_beat(narrow)
+
+    def _hear_bands(self, samples: Array, sample_rate_hz: int) -> None:
+        spectrum = np.abs(fft.rfft(samples)) ** 2 * 2 / samples.size
+        frequencies = np.arange(spectrum.size) * (sample_rate_hz / samples.size)
+        cumulative = np.concatenate([[0.0], np.cumsum(spectrum)])
+        low, high = (np.searchsorted(frequencies, self._bands * 2**side) for side in (-1 / 6, 1 / 6))
+        inside = self._bands * 2 ** (1 / 6) <= sample_rate_hz / 2
+        seconds = samples.size / sample_rate_hz
+        energy = (cumulative[high] - cumulative[low]) / sample_rate_hz
+        self._band_energy += np.where(inside, energy, 0.0)
+        self._band_time += np.where(inside, seconds, 0.0)
+
     def result(self) -> Measured:
         """Say what was heard.
 
         Raises:
             ValueError: Nothing was.
         """
-        if not self._samples or not self._long_count:
+        count = sum(part.long_count for part in self._parts.values())
+        if not self._samples or not count:
             raise ValueError("nothing was heard")
-        fine = self._long / self._long_count
-        frequencies = np.arange(fine.size, dtype=np.float64) * (RATE_HZ / _LONG)
-        pairs = np.maximum(self._pairs, 1.0)
-        correlation = self._products / pairs
-        heard = self._pairs > 0
-        correlation = correlation[heard] / max(float(correlation[0]), 1e-30)
+        fine = np.sum([part.long for part in self._parts.values()], axis=0) / count
+        beats = [part.beat() for part in self._parts.values()]
+        beat, correlation = max(beats, key=lambda found: found[0].strength if found[0] else -1.0)
         seconds = np.array(self._seconds or [self._energy / self._samples])
         quiet, loud = np.percentile(seconds, [10, 90])
         bands = np.where(self._band_time > 0, self._band_energy / np.maximum(self._band_time, 1e-9), np.nan)
-        smooth = uniform_filter1d(fine, 8)
         return Measured(
             level_dbfs=_db(self._energy / self._samples),
             quiet_dbfs=_db(float(quiet)),
             loud_dbfs=_db(float(loud)),
             band_hz=self._bands,
             band_dbfs=10 * np.log10(np.maximum(bands, 1e-20)),
-            frequency_hz=np.asarray(frequencies, dtype=np.float64),
-            spectrum_db=10 * np.log10(np.maximum(smooth * 8, 1e-20)),
-            tones=find_tones(np.percentile(np.concatenate(self._short), _ALWAYS_PERCENT, axis=0), fine),
-            beat=find_beat(correlation, _BEAT_RATE_HZ, frames=float(self._pairs[0])),
+            frequency_hz=np.arange(fine.size, dtype=np.float64) * (RATE_HZ / _LONG),
+            spectrum_db=10 * np.log10(np.maximum(uniform_filter1d(fine, 8) * 8, 1e-20)),
+            tones=_together([part.tones() for part in self._parts.values()]),
+            beat=beat,
             lag_s=np.arange(correlation.size) / _BEAT_RATE_HZ,
             correlation=correlation,
         )
+
+
+def _together(recordings: Sequence[tuple[Tone, ...]]) -> tuple[Tone, ...]:
+    """Return the tones of all recordings, the strongest first; of those within 1 % only the strongest."""
+    kept: list[Tone] = []
+    for tone in sorted((t for tones in recordings for t in tones), key=lambda t: -t.level_db):
+        if all(abs(tone.frequency_hz / other.frequency_hz - 1) > 0.01 for other in kept):
+            kept.append(tone)
+    return tuple(kept[:_MOST_TONES])
 
 
 def find_tones(short_db: Array, fine: Array) -> tuple[Tone, ...]:

@@ -131,7 +131,7 @@ def listen(paths: Sequence[Path]) -> Heard:
     ear = Ear(total)
     for stretch in usable:
         for samples in read(recordings[stretch.recording], stretch.start_s, stretch.end_s):
-            ear.hear(samples, recordings[stretch.recording].sample_rate_hz)
+            ear.hear(samples, recordings[stretch.recording].sample_rate_hz, stretch.recording)
     return Heard(
         recordings=tuple(recordings), stretches=tuple(stretches), levels_dbfs=tuple(levels), noise=ear.result()
     )

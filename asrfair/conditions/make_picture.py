@@ -93,6 +93,8 @@ def _levels(axes: Any, heard: Heard) -> None:
         if index:
             axes.axvline(starts[index], color=_MUTED, linewidth=0.8, linestyle=":")
     axes.set_xlim(0, starts[-1])
+    lowest = min(float(levels.min()) for levels in heard.levels_dbfs)
+    axes.set_ylim(bottom=max(lowest, heard.noise.quiet_dbfs - 25) - 3)
     axes.set_title("When: level every tenth of a second" + (" (recordings in a row)" if len(starts) > 2 else ""))
     axes.set_xlabel("time (s)")
     axes.set_ylabel("dB re full scale")
