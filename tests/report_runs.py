@@ -29,6 +29,7 @@ def make_run(
     hypothesis: str = "the patient and room nine",
     name: str = "simulated",
     seed: int = 7,
+    texts: bool = False,
 ) -> Path:
     """Write a run folder with every table that a report can show.
 
@@ -44,6 +45,8 @@ def make_run(
         hypothesis: Text of every hypothesis.
         name: Name of the suite.
         seed: Seed of the counts.
+        texts: Whether ``scores.parquet`` holds the counts of the texts (one substitution of five words) instead of the
+            drawn ones, so that utterances can be aligned.
     """
     run.mkdir(parents=True, exist_ok=True)
     groups = groups or {"accent": ("us", "scottish", "indian", "nigerian"), "gender": ("female", "male")}
@@ -63,9 +66,10 @@ def make_run(
         for noise, condition in enumerate(conditions)
     ]
     score = pd.concat(scores, ignore_index=True)
-    write_parquet(score, run / "scores.parquet")
-    texts = score[["engine", "condition", "utterance_id"]].assign(status="ok", hypothesis=hypothesis, error="", words="[]")
-    write_parquet(texts, run / "hypotheses.parquet")
+    aligned = score.assign(hits=4, substitutions=1, deletions=0, insertions=0)
+    write_parquet(aligned if texts else score, run / "scores.parquet")
+    hypotheses = score[["engine", "condition", "utterance_id"]].assign(status="ok", hypothesis=hypothesis, error="", words="[]")
+    write_parquet(hypotheses, run / "hypotheses.parquet")
     ledger = pd.DataFrame(
         {
             "engine": engines[0],
@@ -168,7 +172,7 @@ def _gaps(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (engine, condition, attribute), part in _comparable(table):
         worst, best = part.loc[part["wer"].idxmax()], part.loc[part["wer"].idxmin()]
-        gap, ratio = worst["wer"] - best["wer"], worst["wer"] / best["wer"]
+        gap, ratio = worst["wer"] - best["wer"], worst["wer"] / max(best["wer"], 1e-3)
         rows.append(
             {
                 "engine": engine,
@@ -221,9 +225,9 @@ def _differences(table: pd.DataFrame) -> pd.DataFrame:
                         "ci_high": difference + 0.06,
                         "sim_low": difference - 0.08,
                         "sim_high": difference + 0.1,
-                        "ratio": row["wer"] / best["wer"],
-                        "ratio_ci_low": 0.7 * row["wer"] / best["wer"],
-                        "ratio_ci_high": 1.5 * row["wer"] / best["wer"],
+                        "ratio": row["wer"] / max(best["wer"], 1e-3),
+                        "ratio_ci_low": 0.7 * row["wer"] / max(best["wer"], 1e-3),
+                        "ratio_ci_high": 1.5 * row["wer"] / max(best["wer"], 1e-3),
                         "p_permutation": p / 3,
                         "p_holm": p,
                         "q_bh": p / 2,

@@ -48,7 +48,7 @@ class Scale:
         if words.missing(value) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return Markup("")
         middle = HEIGHT // 2
-        parts = []
+        parts = [f'<path class="a" d="M{_MARGIN} {middle}H{WIDTH - _MARGIN}"/>']
         if self.zero is not None:
             parts.append(f'<path class="z" d="M{self.position(self.zero):.1f} 0V{HEIGHT}"/>')
         x = self.position(value)
@@ -89,8 +89,8 @@ def scale_of(column: Column, rows: Iterable[Mapping[str, Any]]) -> Scale:
     if column.kind == "points":
         top, bottom = max(*values, 0.0), min(*values, 0.0)
         span = max(top - bottom, 0.01)
-        high = min(max([*values, *highs, 0.0]), top + 0.6 * span)
-        low = max(min([*values, *lows, 0.0]), bottom - 0.6 * span)
+        high = min(max([*values, *highs, 0.0]), top + 1.2 * span)
+        low = max(min([*values, *lows, 0.0]), bottom - 1.2 * span)
         return Scale(low=low, high=max(high, low + 0.01), zero=0.0)
     top = max(values)
     high = min(max([*values, *highs]), 1.6 * top) if top > 0 else 1.0

@@ -78,8 +78,14 @@ def html_page(run: RunData, drawings: Mapping[str, bytes], *, audio: AudioSource
     environment = _environment()
     style, script = (_source(environment, name) for name in ("style.css", "script.js"))
     summary = summarise(run)
-    sections = list(_sections(run, drawings, audio))
+    worst, why_not = worst_of_run(run, audio=audio)
+    sections = list(_sections(run, drawings, worst))
     present = {section.anchor for section in sections}
+    absent = [
+        (section.title, f"not shown: {why_not}." if section.anchor == "worst" else missing_words(section))
+        for section in SECTIONS
+        if section.anchor not in present
+    ]
     return environment.get_template("page.html.j2").render(
         name=run.name,
         lead=summary.lead,
@@ -88,7 +94,7 @@ def html_page(run: RunData, drawings: Mapping[str, bytes], *, audio: AudioSource
         headline_attribute=words.attribute_words(summary.headlines[0].attribute) if summary.headlines else "",
         headline_condition=words.condition_words(run.main_condition),
         sections=sections,
-        absent=[(section.title, missing_words(section)) for section in SECTIONS if section.anchor not in present],
+        absent=absent,
         provenance=provenance_rows(run),
         confidence=f"{run.confidence * 100:g}",
         version=__version__,
@@ -137,16 +143,15 @@ def _headlines(lines: tuple[Headline, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _sections(run: RunData, drawings: Mapping[str, bytes], audio: AudioSource | None) -> Iterator[HtmlSection]:
+def _sections(run: RunData, drawings: Mapping[str, bytes], worst: list[WorstOfEngine]) -> Iterator[HtmlSection]:
     tables = all_tables(run)
     figures = _embedded(planned_figures(run), drawings)
     budget = MAX_TABLE_BYTES
     for section in SECTIONS:
         mine = [figure for name, figure in figures if name == section.anchor]
         if section.anchor == "worst":
-            blocks, _ = worst_of_run(run, audio=audio)
-            if blocks:
-                yield HtmlSection(anchor=section.anchor, title=section.title, worst=blocks)
+            if worst:
+                yield HtmlSection(anchor=section.anchor, title=section.title, worst=worst)
         elif section.table in tables:
             shown = []
             for table in _section_tables(run, section, tables[section.table]):

@@ -178,6 +178,11 @@ def reason_words(reason: str) -> str:
     return ", ".join(REASONS.get(part, part.replace("_", " ")) for part in parts if part)
 
 
+def covariate_words(covariates: str) -> str:
+    """Return the words for what an adjusted comparison holds fixed: ``length+speech_rate`` → "length, speech rate"."""
+    return ", ".join(part.replace("_", " ") for part in covariates.split("+"))
+
+
 def group_words(group: object) -> str:
     """Return a group's name for people: ``not_stated`` becomes "not stated", everything else stays as it is."""
     return str(group).replace(NOT_STATED, "not stated")

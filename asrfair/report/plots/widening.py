@@ -99,9 +99,8 @@ def _ends(rows: pd.DataFrame) -> tuple[float, float]:
     bounds = [100 * rows[name].to_numpy(float) for name in ("ci_low", "ci_high") if name in rows]
     every = np.concatenate([values, *bounds]) if bounds else values
     every = every[np.isfinite(every)]
-    return max(every.min(), low - 0.6 * span, low - span) - 0.05 * span, min(
-        every.max(), high + 0.6 * span
-    ) + 0.05 * span
+    reach = 2.0 * span
+    return max(every.min(), low - reach) - 0.05 * span, min(every.max(), high + reach) + 0.05 * span
 
 
 def _row(axes: Axes, row: Any, y: float, ends: tuple[float, float]) -> None:
