@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from asrfair.conditions import parse_condition
 from asrfair.disparity import Analysis, analyse_run
 from asrfair.errors import InputError
 from asrfair.intake import HypothesisFile, write_hypotheses
-from asrfair.manifest import Manifest, check_groupable, read_manifest
+from asrfair.manifest import AttributeCard, Manifest, check_groupable, read_manifest
 from asrfair.provenance import collect, sha256_file
 from asrfair.report import write_report
 from asrfair.runfile import read_run_file, settings_from_json, settings_to_json, write_run_file
@@ -161,7 +161,7 @@ def rescore(
     content = read_run_file(run)
     old_groups, old_scoring, old_statistics = settings_from_json(content)
     groups, scoring, statistics = groups or old_groups, scoring or old_scoring, statistics or old_statistics
-    check_groupable(content["manifest"]["attributes"], groups.by, groups.allow_inferred)
+    check_groupable(_attributes(content), groups.by, groups.allow_inferred)
     content.update(settings_to_json(groups, scoring, statistics))
     content.setdefault("volatile", {})["rescored"] = _now()
     return _finish(run, content, groups, scoring, statistics, workers, html=html)
@@ -187,6 +187,17 @@ def _finish(
     write_run_file(run, content)
     written = write_report(run, html=html)
     return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
+
+
+def _attributes(content: Mapping[str, Any]) -> dict[str, AttributeCard]:
+    """Read the attributes' descriptions back out of ``run.json``."""
+    try:
+        return {
+            name: AttributeCard(description=item["description"], provenance=item["provenance"])
+            for name, item in content["manifest"]["attributes"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"run.json lacks the attributes: {error}", remedy="Run the suite again") from error
 
 
 def _check_groups(manifest: Manifest, groups: GroupSettings) -> None:

@@ -103,6 +103,15 @@ def run(arguments: list[str] | None = None) -> int:
             f"asrfair: {printable(str(error), limit=500)}. Check the path, its permissions and the disk", err=True
         )
         return 3
+    except Exception as error:
+        if os.environ.get("ASRFAIR_TRACEBACK"):
+            raise
+        click.echo(
+            f"asrfair: unexpected {type(error).__name__}: {printable(str(error), limit=500)}. This is a defect of asrfair: "
+            "please report it, with the output of the same command under ASRFAIR_TRACEBACK=1",
+            err=True,
+        )
+        return 3
     return result if isinstance(result, int) else 0
 
 
