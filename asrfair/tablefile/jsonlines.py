@@ -45,9 +45,8 @@ def read_jsonl(path: Path) -> pa.Table:
         try:
             text = line.decode("utf-8")
             record = decoder.decode(text)
-            if isinstance(record, dict) and any(isinstance(value, dict | list) for value in record.values()):
-                whole = json.loads(text)
-                record = {key: whole[key] if isinstance(value, dict | list) else value for key, value in record.items()}
+            if isinstance(record, dict) and ("[" in text or text.count("{") > 1):
+                record = _with_nested_numbers(record, text)
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"the line is not JSON: {printable(str(error), limit=120)}",
@@ -57,9 +56,10 @@ def read_jsonl(path: Path) -> pa.Table:
             ) from error
         if not isinstance(record, dict):
             raise InputError("the line is not a JSON object", file=path, line=number, remedy=_REMEDY)
-        names.update(dict.fromkeys(record))
-        if len(names) > MAX_COLUMNS:
-            raise InputError(f"more than {MAX_COLUMNS} different keys", file=path, line=number)
+        if not record.keys() <= names.keys():
+            names.update(dict.fromkeys(record))
+            if len(names) > MAX_COLUMNS:
+                raise InputError(f"more than {MAX_COLUMNS} different keys", file=path, line=number)
         batch.append((number, record))
         if len(batch) == _JSON_BATCH:
             parts.append(_json_part(path, batch, list(names)))
@@ -74,7 +74,7 @@ def read_jsonl(path: Path) -> pa.Table:
 
 def _json_part(path: Path, batch: list[tuple[int, dict[str, Any]]], names: list[str]) -> pa.Table:
     try:
-        return pa.table({n: pa.array([_json_text(r.get(n)) for _, r in batch], TEXT) for n in names})
+        return pa.table({name: _column([record.get(name) for _, record in batch]) for name in names})
     except UnicodeEncodeError:
         for number, record in batch:
             for name, value in record.items():
@@ -88,6 +88,21 @@ def _json_part(path: Path, batch: list[tuple[int, dict[str, Any]]], names: list[
                         remedy="Write the whole character, in UTF-8",
                     ) from error
         raise
+
+
+def _column(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, TEXT)
+    except pa.ArrowException:
+        return pa.array([_json_text(value) for value in values], TEXT)
+
+
+def _with_nested_numbers(record: dict[str, Any], text: str) -> dict[str, Any]:
+    """Give lists and objects their numbers back, which the decoder keeps as text so that ``1.50`` stays ``1.50``."""
+    if not any(isinstance(value, dict | list) for value in record.values()):
+        return record
+    whole = json.loads(text)
+    return {key: whole[key] if isinstance(value, dict | list) else value for key, value in record.items()}
 
 
 def _json_text(value: object) -> str:
