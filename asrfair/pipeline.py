@@ -15,7 +15,8 @@ from asrfair.errors import InputError
 from asrfair.intake import HypothesisFile, write_hypotheses
 from asrfair.manifest import AttributeCard, Manifest, check_groupable, read_manifest
 from asrfair.provenance import collect, sha256_file
-from asrfair.report import write_report
+from asrfair.report import AudioSource, write_report
+from asrfair.report.recordings import recordings
 from asrfair.runfile import read_run_file, settings_from_json, settings_to_json, write_run_file
 from asrfair.score import ScoreSummary, score_run
 from asrfair.suite import Suite
@@ -94,7 +95,10 @@ def run_suite(
     ]
     content["conditions"] = [{"name": item.name, "fingerprint": item.fingerprint} for item in conditions]
     content["volatile"].update({"started": started, "transcribe": summary.volatile()})
-    return _finish(run, content, suite.groups, suite.scoring, suite.statistics, workers, html=html, summary=summary)
+    audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
+    return _finish(
+        run, content, suite.groups, suite.scoring, suite.statistics, workers, html=html, summary=summary, audio=audio
+    )
 
 
 def score_files(
@@ -177,6 +181,7 @@ def _finish(
     *,
     html: bool,
     summary: TranscribeSummary | None = None,
+    audio: AudioSource | None = None,
 ) -> RunResult:
     write_run_file(run, content)
     score = score_run(run, scoring, workers=workers)
@@ -185,7 +190,7 @@ def _finish(
     analysis = analyse_run(run, groups, statistics, full=True)
     content["volatile"]["finished"] = _now()
     write_run_file(run, content)
-    written = write_report(run, html=html)
+    written = write_report(run, html=html, audio=audio)
     return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
 
 

@@ -21,18 +21,45 @@ import click
     multiple=True,
     help="Also write every table as csv, markdown, latex, json or parquet into tables/ (may be given several times).",
 )
+@click.option(
+    "--audio",
+    "manifest",
+    type=click.Path(path_type=Path),
+    help="Manifest of the run: put recordings of the worst utterances into the page, if its suite allows that.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the files written as JSON instead of the answer.")
 def report(
-    run: Path, out: Path | None, *, no_html: bool, no_plots: bool, formats: tuple[str, ...], as_json: bool
+    run: Path,
+    out: Path | None,
+    manifest: Path | None,
+    *,
+    no_html: bool,
+    no_plots: bool,
+    formats: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Write report.md, report.html and plots/ of RUN, and print the answer.
 
-    Only the files of the run folder are read: no audio, no engine.
+    Only the files of the run folder are read (and, with --audio, the recordings of a few utterances): no engine.
     """
+    from asrfair.errors import InputError
     from asrfair.report import all_tables, load_run, print_run, write_report, write_table
+    from asrfair.report.loading import section
 
     data = load_run(run)
-    written = write_report(run, html=not no_html, plots=not no_plots, out=out)
+    audio = None
+    if manifest is not None:
+        if not section(data.about, "suite").get("audio"):
+            raise InputError(
+                "the run's suite does not allow recordings in the report: they are personal data",
+                file=run / "run.json",
+                remedy="If the speakers agreed to it, set audio = true under [report] of the suite, and run it",
+            )
+        from asrfair.manifest import read_manifest
+        from asrfair.report.recordings import recordings
+
+        audio = recordings(read_manifest(manifest, allow_outside=True))
+    written = write_report(run, html=not no_html, plots=not no_plots, out=out, audio=audio)
     for table in all_tables(data).values() if formats else ():
         written += write_table(table, (out or run) / "tables", formats)
     if as_json:

@@ -82,11 +82,11 @@
       } catch (error) {
         this.status.textContent = "This browser cannot unpack the other rows; they are in the run folder.";
       }
-      const words = this.find.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const sought = this.find.value.trim().toLowerCase();
       const wanted = this.menus.filter((menu) => menu.value !== "");
       let rows = this.rows.filter((row) =>
         wanted.every((menu) => row.cells[Number(menu.dataset.column)].textContent === menu.value) &&
-        words.every((word) => row.textContent.toLowerCase().includes(word)));
+        row.textContent.toLowerCase().includes(sought));
       if (this.sorted) rows = [...rows].sort(this.sorted);
       this.body.replaceChildren(...rows.slice(0, this.limit));
       this.say(rows.length);
