@@ -46,7 +46,7 @@ def test_groups_are_counted(tmp_path: Path) -> None:
     ]
     shown = found.groups[columns].astype(object)
     assert expected == shown.where(shown.notna(), None).to_numpy().tolist()
-    assert "Hours count the 75% of the utterances whose duration the table gives." in found.notes
+    assert "Hours count the 75% of the utterances whose duration is known." in found.notes
 
 
 def test_holes_are_what_is_too_small_or_not_there(tmp_path: Path) -> None:
@@ -139,3 +139,14 @@ def test_attributes_with_many_values_are_described_only_on_request(tmp_path: Pat
     found = _describe(tmp_path, HEADER + ",height", *rows)
     assert ["overall"] == found.groups["attribute"].unique().tolist()
     assert "Not shown: 'height' has 70 values (ask with --by height)." in found.notes
+
+
+@pytest.mark.shared
+def test_lengths_are_measured_on_request(shared_data: Path, tmp_path: Path) -> None:
+    """Without durations hours are unknown, and with --measure they are those of the recordings."""
+    table = read_manifest(shared_data / "fsdd" / "manifest.csv").table
+    table[["utterance_id", "speaker_id", "reference", "audio"]].to_csv(tmp_path / "t.csv", index=False)
+    manifest = read_manifest(tmp_path / "t.csv", allow_outside=True)
+    assert np.isnan(describe(manifest).groups["hours"][0])
+    measured = describe(manifest, measure=True).groups["hours"][0]
+    assert float(table["duration_s"].sum() / 3600) == pytest.approx(measured, abs=1e-4)

@@ -115,10 +115,17 @@ def _problem_json(problem: Problem) -> dict[str, Any]:
 )
 @click.option("--min-speakers", type=click.IntRange(1), default=5, show_default=True, help="Fewer are a hole.")
 @click.option("--min-words", type=click.IntRange(0), default=100, show_default=True, help="Fewer are a hole.")
+@click.option("--measure", is_flag=True, help="Open audio files for the lengths that the table does not state.")
 @_allow_outside
 @_as_json
 def describe(
-    path: Path, by: tuple[str, ...], min_speakers: int, min_words: int, allow_outside: bool, as_json: bool
+    path: Path,
+    by: tuple[str, ...],
+    min_speakers: int,
+    min_words: int,
+    measure: bool,
+    allow_outside: bool,
+    as_json: bool,
 ) -> None:
     """Show who speaks in the manifest at PATH: hours, speakers, utterances and words of every group.
 
@@ -130,7 +137,8 @@ def describe(
     read = read_manifest(path, allow_outside=allow_outside)
     asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
     check_groupable(read, asked, allow_inferred=True)
-    found = describe_manifest(read, asked or None, min_speakers=min_speakers, min_words=min_words)
+    limits = {"min_speakers": min_speakers, "min_words": min_words}
+    found = describe_manifest(read, asked or None, **limits, measure=measure)
     if as_json:
         card = {"name": read.card.name, "version": read.card.version, "licence": read.card.licence}
         summary = {"manifest": card, "fingerprint": read.fingerprint, "rows": len(read)}

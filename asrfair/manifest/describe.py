@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from asrfair.manifest.attributecheck import MANY_GROUPS
+from asrfair.manifest.audiocheck import probe_all
 from asrfair.manifest.confounds import confounds
 from asrfair.types import INTERSECTION, NOT_STATED, OVERALL_ATTRIBUTE, OVERALL_GROUP
 
@@ -50,6 +51,7 @@ def describe(
     *,
     min_speakers: int = 5,
     min_words: int = 100,
+    measure: bool = False,
 ) -> Description:
     """Describe who speaks in a manifest.
 
@@ -58,8 +60,9 @@ def describe(
         by: Attributes and intersections; by default every attribute and every pair of them that is not too large.
         min_speakers: A group with fewer is flagged.
         min_words: Likewise for words.
+        measure: Whether audio files are opened for the lengths that the table does not state.
     """
-    rows = _rows(manifest)
+    rows = _rows(manifest, measure=measure)
     notes: list[str] = []
     if by is None:
         by, left_out = _everything(manifest)
@@ -74,7 +77,7 @@ def describe(
         notes.append(
             "No utterance has a duration: hours are unknown."
             if known == 0
-            else f"Hours count the {known:.0%} of the utterances whose duration the table gives."
+            else f"Hours count the {known:.0%} of the utterances whose duration is known."
         )
     return Description(
         groups=groups,
@@ -92,10 +95,12 @@ class _Rows:
     hours: npt.NDArray[np.float64]
 
 
-def _rows(manifest: Manifest) -> _Rows:
+def _rows(manifest: Manifest, *, measure: bool) -> _Rows:
     table = manifest.table
     start, end, duration = (table[name].to_numpy(float) for name in ("start_s", "end_s", "duration_s"))
     length = np.where(np.isnan(duration), end - np.where(np.isnan(start), 0.0, start), duration)
+    if measure:
+        length = np.where(np.isnan(length), _measured(manifest, np.isnan(length)) - np.nan_to_num(start), length)
     return _Rows(
         labels=table[list(manifest.attributes)],
         speakers=table["speaker_id"],
@@ -103,6 +108,14 @@ def _rows(manifest: Manifest) -> _Rows:
         words=np.asarray(table["reference"].str.count(r"\S+"), dtype=np.int64),
         hours=length / 3600,
     )
+
+
+def _measured(manifest: Manifest, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the length of each wanted row's whole file, in seconds; NaN where there is none that can be read."""
+    paths: list[str] = manifest.table["audio"].where(wanted, "").tolist()
+    facts = probe_all(sorted(set(paths) - {""}))
+    lengths = {path: fact.duration_s for path, fact in facts.items() if not fact.problem}
+    return np.array([lengths.get(path, np.nan) for path in paths], dtype=np.float64)
 
 
 def _everything(manifest: Manifest) -> tuple[list[tuple[str, ...]], list[str]]:
