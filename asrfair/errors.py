@@ -60,7 +60,7 @@ class AsrfairError(Exception):
         return _rebuild, (type(self), self.message, self.remedy, self.file, self.line, self.column, self.value)
 
 
-def _rebuild(  # noqa: PLR0913, PLR0917 -- the fields of the error, in order, for pickling between processes
+def _rebuild(
     kind: type[AsrfairError],
     message: str,
     remedy: str,

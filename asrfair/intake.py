@@ -16,6 +16,7 @@ from asrfair.manifest import Manifest
 from asrfair.transcribe.finalise import HYPOTHESES
 from asrfair.types import CLEAN
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HypothesisFile:
     """One file of transcripts: of which engine, under which condition."""

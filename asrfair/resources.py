@@ -19,5 +19,6 @@ def shipped(name: str) -> Path:
         if candidate.is_dir():
             return candidate
     raise EnvironmentFailedError(
-        f"this installation of asrfair lacks its folder {name!r}", remedy="Reinstall it: pip install --force-reinstall asrfair"
+        f"this installation of asrfair lacks its folder {name!r}",
+        remedy="Reinstall it: pip install --force-reinstall asrfair",
     )

@@ -1,4 +1,7 @@
-"""``run.json``: what a run was made of, enough to make it again; what may differ between equal runs is under ``volatile``."""
+"""``run.json``: what a run was made of, enough to make it again.
+
+What may differ between equal runs is under ``volatile``.
+"""
 
 from __future__ import annotations
 

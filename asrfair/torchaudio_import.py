@@ -1,6 +1,6 @@
 """Imports torchaudio, also where its compiled extension does not fit the installed torch.
 
-torchaudio's wheels on the package index are linked to CUDA, so beside a CPU build of torch ``import torchaudio`` raises
+torchaudio's wheels on the package index are linked to CUDA, so beside a CPU build of torch the import raises
 ``OSError``. Most of it is plain torch: with its ``_extension`` module replaced before the import, resampling, filters,
 features and the pipeline bundles work. What does need the extension (forced alignment, the RNN-T loss, fast ``lfilter``)
 then raises an error that says so. The native import is always tried first.
@@ -57,7 +57,9 @@ def _extension_stand_in() -> types.ModuleType:
     module = types.ModuleType("torchaudio._extension")
 
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise EnvironmentFailedError(NEEDS_EXTENSION, remedy="Install torch and torchaudio of the same release and build")
+        raise EnvironmentFailedError(
+            NEEDS_EXTENSION, remedy="Install torch and torchaudio of the same release and build"
+        )
 
     attributes: dict[str, object] = {
         "_IS_TORCHAUDIO_EXT_AVAILABLE": False,

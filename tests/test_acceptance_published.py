@@ -103,7 +103,8 @@ def test_edacc_summary_figures_equal_the_published_ones(edacc: Path, published: 
     metrics = published[system]["metrics"]
     assert row["worst_group"] == metrics["worst_group"]
     for ours, theirs in (
-        ("micro_wer", "micro_wer"), ("macro_wer", "macro_wer"), ("worst_wer", "worst_group_wer"), ("gap", "gap_max_minus_min"),
+        ("micro_wer", "micro_wer"), ("macro_wer", "macro_wer"),
+        ("worst_wer", "worst_group_wer"), ("gap", "gap_max_minus_min"),
     ):  # fmt: skip
         assert math.isclose(float(row[ours]), metrics[theirs], abs_tol=1e-9), ours
 

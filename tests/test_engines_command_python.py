@@ -107,7 +107,8 @@ def test_missing_program_is_bad_input(tmp_path: Path) -> None:
 def test_python_callable_single_and_batched(tmp_path: Path) -> None:
     """A function is called for each clip, or for a batch, and its mapping's extras are kept."""
     (tmp_path / "mine_asr.py").write_text(
-        "def one(samples, rate):\n    return {'text': f'{len(samples)} at {rate}', 'confidence': 0.5, 'language': 'en'}\n"
+        "def one(samples, rate):\n"
+        "    return {'text': f'{len(samples)} at {rate}', 'confidence': 0.5, 'language': 'en'}\n"
         "def many(arrays, rate):\n    return [str(len(a)) for a in arrays]\n"
         "def wrong(samples, rate):\n    return None\n"
     )

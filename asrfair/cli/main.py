@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("asrfair.cli.run:run", "A suite: from audio to tables and a report."),
     "score": ("asrfair.cli.score:score", "Transcripts to tables; score a run again. No audio needed."),
     "compare": ("asrfair.cli.compare:compare", "Two runs on the same speakers: who makes fewer errors, and for whom."),
+    "nightly": ("asrfair.cli.nightly:nightly", "A suite every night: gates, what changed, a history, a verdict."),
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "profile": ("asrfair.cli.profile:profile", "List, show, check, render the places that speech is put into."),
@@ -107,8 +108,8 @@ def run(arguments: list[str] | None = None) -> int:
         if os.environ.get("ASRFAIR_TRACEBACK"):
             raise
         click.echo(
-            f"asrfair: unexpected {type(error).__name__}: {printable(str(error), limit=500)}. This is a defect of asrfair: "
-            "please report it, with the output of the same command under ASRFAIR_TRACEBACK=1",
+            f"asrfair: unexpected {type(error).__name__}: {printable(str(error), limit=500)}. "
+            "This is a defect of asrfair: please report it, with the output of the same command under ASRFAIR_TRACEBACK=1",
             err=True,
         )
         return 3

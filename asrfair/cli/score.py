@@ -59,7 +59,7 @@ def score(
         if manifest is None or not hypotheses or out is None:
             raise InputError(
                 "scoring transcripts needs --manifest, --hypotheses and --out",
-                remedy="For example: asrfair score --manifest m.toml --hypotheses whisper=out.csv --by accent --out RUN",
+                remedy="Such as: asrfair score --manifest m.toml --hypotheses whisper=out.csv --by accent --out RUN",
             )
         groups, scoring, statistics = merge_settings(options, GroupSettings(), ScoringSettings(), StatisticsSettings())
         result = pipeline.score_files(
