@@ -1,0 +1,74 @@
+"""The report of a real run: EdAcc's four systems, scored and analysed by asrfair itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from asrfair.cli.main import run as command
+from asrfair.report import all_tables, load_run
+from asrfair.report.sections import SECTIONS
+
+pytestmark = pytest.mark.shared
+
+CARD = """\
+[manifest]
+name = "edacc"
+version = "1"
+table = {table}
+licence = "CC-BY-SA-4.0"
+[columns]
+utterance_id = "utt_id"
+exclude = "exclusion"
+[reference]
+remove = ['<[A-Z_]+>']
+[attributes.accent]
+description = "accent as the speaker described it"
+provenance = "self-reported"
+"""
+SYSTEMS = ("distil-large-v3.5", "parakeet-tdt-0.6b-v3")
+
+
+@pytest.fixture(scope="module")
+def scored(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of two of EdAcc's systems, with its report."""
+    folder = tmp_path_factory.mktemp("edacc")
+    card = folder / "edacc.toml"
+    card.write_text(CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
+    files = [f"{name}={shared_data / 'edacc' / 'hypotheses' / (name + '.csv')}" for name in SYSTEMS]
+    arguments = ["score", "--manifest", str(card), "--where", "audited_group=1", "--by", "accent", "--draws", "200"]
+    arguments += ["--min-speakers", "3", "--out", str(folder / "run"), *(a for f in files for a in ("--hypotheses", f))]
+    assert 0 == command(arguments)
+    return folder / "run"
+
+
+def test_real_tables_are_all_read(scored: Path) -> None:
+    """Every table that the analysis writes and the report knows has a section, with all its rows."""
+    tables = all_tables(load_run(scored))
+    assert {"groups", "gaps", "differences", "comparisons", "influence", "metrics", "coverage", "ledger"} <= set(tables)
+    for name, table in tables.items():
+        lines = (scored / table.source).read_text(encoding="utf-8").count("\n") - 1
+        assert lines == len(table.frame), name
+        assert len(table.shown) >= 3, name
+
+
+def test_real_findings_and_worst_utterances_stand_in_the_page(scored: Path) -> None:
+    """The page has the sentences of findings.json and utterances of the compared speakers, word by word."""
+    page = (scored / "report.html").read_text(encoding="utf-8")
+    first = json.loads((scored / "findings.json").read_text(encoding="utf-8"))[0]
+    assert first["text"] in page
+    assert re.search(r"<del>[^<]+</del>", page)
+    present = set(re.findall(r'<section id="([^"]+)"', page))
+    assert {"groups", "gaps", "worst", "speakers", "ledger", "provenance"} <= present
+    assert present <= {section.anchor for section in SECTIONS} | {"answer", "conditions", "absent", "provenance"}
+
+
+def test_flags_of_the_analysis_have_words(scored: Path) -> None:
+    """No flag reaches a reader with an underscore in it."""
+    for table in all_tables(load_run(scored)).values():
+        for column in table.shown:
+            if column.kind == "flag":
+                assert not any("_" in column.show(row) for row in table.rows()), (table.name, column.name)
