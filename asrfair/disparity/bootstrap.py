@@ -24,8 +24,8 @@ _PACKED_RUNS = 2
 class Draws:
     """Bootstrap replicates of sums: errors and words of every draw (B), run (R) and group (G)."""
 
-    errors: Ints
-    words: Ints
+    errors: npt.NDArray[np.signedinteger]
+    words: npt.NDArray[np.signedinteger]
 
     @property
     def rate(self) -> Floats:
@@ -47,8 +47,11 @@ def speaker_draws(rates: Rates, draws: int, rng: np.random.Generator) -> Draws:
     """
     grouping = rates.grouping
     runs, groups = rates.errors.shape
-    errors = np.zeros((draws, runs, groups), dtype=np.int64)
-    words = np.zeros((draws, runs, groups), dtype=np.int64)
+    most = int(np.diff(np.append(grouping.starts, len(grouping.cell_group))).max())
+    largest = max(int(rates.cell_errors.max()), int(rates.cell_words.max())) * most * len(grouping.names)
+    small = np.int32 if largest < 1 << 31 else np.int64
+    errors = np.zeros((draws, runs, groups), dtype=small)
+    words = np.zeros((draws, runs, groups), dtype=small)
     speakers, cell_of = np.unique(grouping.cell_speaker, return_inverse=True)
     home = grouping.home(rates.cell_words.max(axis=0))
     if not grouping.spans:
