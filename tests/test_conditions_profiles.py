@@ -10,8 +10,8 @@ import soundfile
 from conditions_helpers import HEADER, condition, write_profile
 
 from asrfair.conditions import CLEAN_CONDITION, find_profile, list_profiles, parse_condition
-from asrfair.conditions.effects.base import Choice, Range, bounds, draw, number, text
 from asrfair.conditions.effects.noise import NoiseParams
+from asrfair.conditions.effects.parameters import Choice, Range, bounds, draw, number, text
 from asrfair.conditions.profiles import ProfileFile
 from asrfair.conditions.seeding import generator
 from asrfair.errors import InputError

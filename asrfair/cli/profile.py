@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ import click
 from asrfair.errors import AsrfairError, InputError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asrfair.conditions import Condition, RenderContext
     from asrfair.types import Clip, Utterance
 
@@ -260,7 +261,7 @@ def _parse(text: str, profiles: Path | None) -> Condition:
 
 
 def _describe(parsed: Condition) -> dict[str, Any]:
-    from asrfair.conditions.effects.base import plain
+    from asrfair.conditions.effects.parameters import plain
 
     p = parsed.profile
     assert p is not None

@@ -17,7 +17,8 @@ from typing import Annotated, Any
 import pydantic
 
 from asrfair import resources
-from asrfair.conditions.effects.base import EffectParams, Inspection, effect_names, effect_of, plain
+from asrfair.conditions.effects.base import EffectParams, Inspection, effect_names, effect_of
+from asrfair.conditions.effects.parameters import plain
 from asrfair.errors import InputError
 from asrfair.tomlfile import TomlFile, did_you_mean
 from asrfair.types import CLEAN

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from asrfair.conditions.corpus import Corpus, RenderContext
-from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, Samples, draw, effect_of
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, Samples, effect_of
+from asrfair.conditions.effects.parameters import draw
 from asrfair.conditions.level import ActiveLevel, active_level, amplitude, decibels
-from asrfair.conditions.profiles import Condition, Profile, Step
 from asrfair.conditions.seeding import generator
 from asrfair.errors import InputError
-from asrfair.types import Clip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asrfair.conditions.profiles import Condition, Profile, Step
+    from asrfair.types import Clip
 
 PEAK = 0.999
 """What is louder than this at the end of a chain is turned down as a whole, never clipped; the gain is recorded."""

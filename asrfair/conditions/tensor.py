@@ -13,31 +13,35 @@ A run renders with ``Renderer``, since its bytes must not depend on the machine;
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import soxr
 from scipy import fft
 
 from asrfair.conditions.corpus import Corpus, RenderContext
-from asrfair.conditions.effects.base import Achieved, EffectContext, Samples, draw, effect_of, number, text
+from asrfair.conditions.effects.base import Achieved, EffectContext, Samples, effect_of
 from asrfair.conditions.effects.codec import CODECS, transcode
 from asrfair.conditions.effects.distance import distance_taps
 from asrfair.conditions.effects.impulse_response import file_hash, prepared_response
 from asrfair.conditions.effects.noise import ATTEMPTS, MISSES_DB, mix_layers
+from asrfair.conditions.effects.parameters import draw, number, text
 from asrfair.conditions.effects.room import drawn_response
 from asrfair.conditions.filters import band_taps
 from asrfair.conditions.level import NOMINAL_LEVEL_DBFS, amplitude
-from asrfair.conditions.profiles import Condition, Step
 from asrfair.conditions.render import PEAK, Rendered
 from asrfair.conditions.seeding import generator
 from asrfair.conditions.tensor_level import BatchLevel, batch_active_level, valid_mask
 from asrfair.errors import InputError
 from asrfair.torchaudio_import import import_torchaudio
-from asrfair.types import Clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from asrfair.conditions.profiles import Condition, Step
+    from asrfair.types import Clip
 
 TOLERANCE: Final = 1e-6
 """Of full scale. A float32 sample near full scale has steps of 6e-8."""

@@ -12,7 +12,6 @@ import importlib.metadata
 import inspect
 import json
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -35,6 +34,7 @@ from asrfair.tomlfile import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 NOISE = frozenset({"AddBackgroundNoise", "AddColorNoise", "AddGaussianNoise", "AddGaussianSNR", "AddShortNoises"})
 """Transforms that add something which is not speech: around them, level and SNR stay those of the speech alone."""

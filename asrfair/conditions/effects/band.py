@@ -6,18 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import pydantic
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Samples,
-    number,
-    within,
-)
-from asrfair.conditions.effects.bounds import bounds
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Number, bounds, number, within
 from asrfair.conditions.filters import band_taps, convolve_centred
 from asrfair.errors import InputError
 

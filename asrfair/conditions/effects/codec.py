@@ -16,23 +16,8 @@ import pydantic
 import soundfile
 import soxr
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Choice,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Range,
-    Samples,
-    Text,
-    number,
-    one_of,
-    text,
-    within,
-)
-from asrfair.conditions.effects.bounds import bounds
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Choice, Number, Range, Text, bounds, number, one_of, text, within
 from asrfair.conditions.level import fit_length
 
 if TYPE_CHECKING:

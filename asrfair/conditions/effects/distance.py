@@ -11,17 +11,8 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Samples,
-    number,
-    within,
-)
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.filters import convolve_centred, from_magnitude
 
 

@@ -8,20 +8,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pydantic
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Samples,
-    Text,
-    number,
-    one_of,
-    text,
-    within,
-)
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Number, Text, number, one_of, text, within
 from asrfair.conditions.level import SILENCE_DBFS, active_level, amplitude, decibels, mean_power
 
 BLOCK_S = 0.005

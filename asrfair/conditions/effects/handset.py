@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import numpy as np
 import pydantic
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Samples,
-    number,
-    within,
-)
-from asrfair.conditions.effects.bounds import bounds
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Number, bounds, number, within
 from asrfair.conditions.filters import convolve_centred, from_magnitude
 from asrfair.conditions.level import NOMINAL_LEVEL_DBFS, active_level, amplitude, decibels, mean_power
 

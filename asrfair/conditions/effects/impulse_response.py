@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import soundfile
@@ -14,20 +13,14 @@ import soxr
 
 from asrfair.conditions.effects.base import (
     Achieved,
-    Choice,
     Effect,
     EffectContext,
     EffectParams,
     EffectTraits,
     Inspection,
-    Number,
     Samples,
-    Text,
-    number,
-    text,
-    within,
 )
-from asrfair.conditions.effects.bounds import bounds
+from asrfair.conditions.effects.parameters import Choice, Number, Text, bounds, number, text, within
 from asrfair.conditions.filters import convolve
 from asrfair.conditions.impulse import (
     WEAK_DIRECT_DB,
@@ -37,6 +30,9 @@ from asrfair.conditions.impulse import (
     with_drr,
 )
 from asrfair.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_SECONDS = 30.0
 MAX_CHANNELS = 64

@@ -20,11 +20,9 @@ from asrfair.conditions.effects.base import (
     EffectParams,
     EffectTraits,
     Inspection,
-    Number,
     Samples,
-    number,
-    within,
 )
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.level import NOMINAL_LEVEL_DBFS, amplitude, decibels, mean_power
 from asrfair.conditions.sources.base import SOURCES, Request, SourceParams, source_of
 from asrfair.tomlfile import TomlFile, did_you_mean

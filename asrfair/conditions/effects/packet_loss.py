@@ -15,21 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Samples,
-    Text,
-    number,
-    one_of,
-    text,
-    within,
-)
-from asrfair.conditions.effects.bounds import bounds
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Number, Text, bounds, number, one_of, text, within
 
 HISTORY_S = 0.05
 PITCH_S = (0.0025, 0.015)

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
-from asrfair.conditions.effects.base import (
-    Achieved,
-    Effect,
-    EffectContext,
-    EffectParams,
-    EffectTraits,
-    Number,
-    Samples,
-    number,
-    within,
-)
+from asrfair.conditions.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.level import amplitude
 
 if TYPE_CHECKING:

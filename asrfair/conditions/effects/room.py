@@ -22,13 +22,10 @@ from asrfair.conditions.effects.base import (
     EffectParams,
     EffectTraits,
     Inspection,
-    Number,
     Samples,
-    number,
-    within,
 )
-from asrfair.conditions.effects.bounds import bounds
 from asrfair.conditions.effects.impulse_response import facts_of, reverberate, trim
+from asrfair.conditions.effects.parameters import Number, bounds, number, within
 from asrfair.conditions.impulse import analyse
 from asrfair.conditions.seeding import generator
 from asrfair.errors import EnvironmentFailedError, InputError

@@ -9,17 +9,18 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import pydantic
 
-from asrfair.conditions.effects.base import Achieved, EffectContext, Inspection, Number, Samples, within
+from asrfair.conditions.effects.base import Achieved, EffectContext, Inspection, Samples
+from asrfair.conditions.effects.parameters import Number, within
 from asrfair.errors import InputError
 from asrfair.tomlfile import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import numpy as np
 

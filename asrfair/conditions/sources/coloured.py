@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import pydantic
 
-from asrfair.conditions.effects.base import Achieved, Number, Samples, number, within
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.conditions.sources.spectrum import LOWEST_HZ, Density, fluctuation, power_law, shaped_noise, table
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
     from asrfair.conditions.corpus import Corpus
+    from asrfair.conditions.effects.base import Achieved, Samples
 
 INTERNATIONAL_LTASS: tuple[tuple[float, float], ...] = (
     (63, 38.6), (80, 43.5), (100, 54.4), (125, 57.7), (160, 56.8), (200, 60.2), (250, 60.3), (315, 59.0), (400, 62.1),

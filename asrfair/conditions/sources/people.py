@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pydantic
 
-from asrfair.conditions.effects.base import Achieved, Samples
 from asrfair.conditions.level import active_level, amplitude, mean_power
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
     from asrfair.conditions.corpus import Corpus
+    from asrfair.conditions.effects.base import Achieved, Samples
 
 _FADE_S = 0.02
 _ENOUGH = 200

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pydantic
 
-from asrfair.conditions.effects.base import Achieved, Number, Samples, number, within
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.conditions.sources.tonal import Frequency, Slope, harmonic_tone, slope_levels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from asrfair.conditions.effects.base import Achieved, Samples
 
 
 def place(

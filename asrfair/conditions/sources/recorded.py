@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +12,16 @@ import pydantic
 import soundfile
 import soxr
 
-from asrfair.conditions.effects.base import Achieved, Choice, Inspection, Samples, Text, text
+from asrfair.conditions.effects.base import Achieved, Inspection, Samples
+from asrfair.conditions.effects.parameters import Choice, Text, text
 from asrfair.conditions.level import SILENCE_DBFS, decibels, fit_length, mean_power
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.conditions.voices import speech_share
 from asrfair.errors import AsrfairError, InputError
 
 if TYPE_CHECKING:
-    pass
+    from pathlib import Path
+
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64", ".caf"})
 CROSSFADE_S = 0.05

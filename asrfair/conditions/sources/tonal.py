@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pydantic
 
-from asrfair.conditions.effects.base import Achieved, Number, Samples, number, within
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.conditions.sources.spectrum import LOWEST_HZ, fluctuation, shaped_noise
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from asrfair.conditions.effects.base import Achieved, Samples
 
 Frequency = Annotated[Number, within(10, 20000)]
 Slope = Annotated[Number, within(-48, 12)]

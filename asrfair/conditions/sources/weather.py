@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from asrfair.conditions.effects.base import Achieved, Number, Samples, number, within
+from asrfair.conditions.effects.parameters import Number, number, within
 from asrfair.conditions.sources.base import Request, Source, SourceParams
 from asrfair.conditions.sources.spectrum import LOWEST_HZ, fluctuation, shaped_noise
+
+if TYPE_CHECKING:
+    from asrfair.conditions.effects.base import Achieved, Samples
 
 
 class WindParams(SourceParams):
