@@ -1,8 +1,8 @@
 """``amazon-transcribe``: Amazon Transcribe's batch jobs, through boto3.
 
-Each clip is uploaded to your bucket, a job is started, polled and fetched, and what was left in the bucket and the job list is removed.
-A job's name is a hash of the audio and of every setting that can change its text: when a run is cut off and resumed, the same utterance
-finds its own job instead of paying for another.
+Each clip is uploaded to your bucket, a job is started, polled and fetched, and what was left in the bucket and the
+job list is removed. A job's name is a hash of the audio and of every setting that can change its text: when a run is
+cut off and resumed, the same utterance finds its own job instead of paying for another.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import contextlib
 import hashlib
 import io
 import json
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pydantic
@@ -23,14 +24,16 @@ from asrfair.errors import EngineError, MissingExtraError
 from asrfair.types import Clip, EngineSpec, Hypothesis, WordTime
 
 FATAL = frozenset(
-    {"AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredTokenException", "SignatureDoesNotMatch",
-     "AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"}
+    {"AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId", "ExpiredTokenException",
+     "SignatureDoesNotMatch", "AccessDenied", "NoSuchBucket", "InvalidAccessKeyId"}
 )  # fmt: skip
-BUSY = frozenset({"LimitExceededException", "ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown"})
+BUSY = frozenset(
+    {"LimitExceededException", "ThrottlingException", "Throttling", "TooManyRequestsException", "SlowDown"}
+)
 
 
 class AmazonTranscribeOptions(pydantic.BaseModel):
-    """Options of the ``amazon-transcribe`` engine. Credentials come from where boto3 finds them, never from a file of asrfair's.
+    """Options of the ``amazon-transcribe`` engine. Credentials come from where boto3 finds them.
 
     Args:
         bucket: Your S3 bucket for audio and answers.
@@ -73,16 +76,27 @@ class AmazonTranscribe(EngineBase):
             import botocore.config
             import botocore.exceptions
         except ImportError as error:
-            raise MissingExtraError(extra="aws", package="boto3", needed_for="the engine 'amazon-transcribe'") from error
+            raise MissingExtraError(
+                extra="aws", package="boto3", needed_for="the engine 'amazon-transcribe'"
+            ) from error
         self._client_error = botocore.exceptions.ClientError
         self._core_error = botocore.exceptions.BotoCoreError
-        config = botocore.config.Config(
-            retries={"mode": "standard", "max_attempts": 8}, max_pool_connections=max(self.options.concurrency, 10)
-        )
+        self._running: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+        def config(tries: int) -> Any:
+            return botocore.config.Config(
+                retries={"mode": "standard", "max_attempts": tries},
+                max_pool_connections=max(self.options.concurrency, 10),
+            )
+
         try:
             session = boto3.session.Session(region_name=self.options.region)
-            self._s3: Any = session.client("s3", endpoint_url=self.options.endpoint_url, config=config)
-            self._transcribe: Any = session.client("transcribe", endpoint_url=self.options.endpoint_url, config=config)
+            self._s3: Any = session.client("s3", endpoint_url=self.options.endpoint_url, config=config(8))
+            # Fewer tries: a busy service is waited for by this engine, up to timeout_s.
+            self._transcribe: Any = session.client(
+                "transcribe", endpoint_url=self.options.endpoint_url, config=config(3)
+            )
         except (self._core_error, ValueError) as error:
             raise EngineError(f"boto3 cannot start: {error}", remedy="Set a region and credentials") from error
 
@@ -115,24 +129,55 @@ class AmazonTranscribe(EngineBase):
         soundfile.write(stream, clip.samples, clip.sample_rate_hz, format="FLAC", subtype="PCM_16")
         body = stream.getvalue()
         name = self._job_name(body)
-        media_key, answer_key = f"{self.options.prefix}{name}.flac", f"{self.options.prefix}{name}.json"
         started = time.perf_counter()
-        if self._status(name) in {None, "FAILED"}:
-            self._forget(name)
-            self._s3.put_object(Bucket=self.options.bucket, Key=media_key, Body=body)
-            self._start(name, media_key, answer_key, clip.sample_rate_hz)
-        reason = self._wait(name)
-        if reason:
-            if not self.options.keep:
-                self._clean_up(name, media_key, answer_key)
-            return _error(clip, f"the job failed: {reason}")
-        answer = json.loads(self._s3.get_object(Bucket=self.options.bucket, Key=answer_key)["Body"].read())
-        if not self.options.keep:
-            self._clean_up(name, media_key, answer_key)
+        with self._alone(name):
+            answer = self._answer(name, body, clip.sample_rate_hz)
+        if isinstance(answer, str):
+            return _error(clip, f"the job failed: {answer}")
         return _read_answer(clip, answer, time.perf_counter() - started)
 
+    @contextlib.contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Keep equal recordings apart: their jobs have one name, and one must not clean up what another waits for."""
+        with self._guard:
+            lock = self._running.setdefault(name, threading.Lock())
+        with lock:
+            yield
+
+    def _answer(self, name: str, body: bytes, rate_hz: int) -> dict[str, Any] | str:
+        """Return the service's answer, or why the job failed."""
+        keys = (f"{self.options.prefix}{name}.flac", f"{self.options.prefix}{name}.json")
+        if self._status(name) not in {"QUEUED", "IN_PROGRESS"} and not self._finished(name, keys[1]):
+            self._forget(name)
+            self._s3.put_object(Bucket=self.options.bucket, Key=keys[0], Body=body)
+            try:
+                self._start(name, *keys, rate_hz)
+            except self._client_error:
+                self._clean_up(name, *keys)
+                raise
+        reason = self._wait(name)
+        if not reason:
+            found = self._s3.get_object(Bucket=self.options.bucket, Key=keys[1])["Body"].read()
+        if not self.options.keep:
+            self._clean_up(name, *keys)
+        return reason or dict(json.loads(found))
+
+    def _finished(self, name: str, answer_key: str) -> bool:
+        """Whether an earlier process has left a finished job with its answer."""
+        if self._status(name) != "COMPLETED":
+            return False
+        try:
+            self._s3.get_object(Bucket=self.options.bucket, Key=answer_key)["Body"].close()
+        except self._client_error as error:
+            if error.response.get("Error", {}).get("Code") != "NoSuchKey":
+                raise
+            return False
+        return True
+
     def _job_name(self, body: bytes) -> str:
-        settings = self.options.model_dump(include={"language_code", "vocabulary", "language_model", "version", "bucket", "prefix"})
+        settings = self.options.model_dump(
+            include={"language_code", "vocabulary", "language_model", "version", "bucket", "prefix"}
+        )
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + b"\0" + body)
         return f"asrfair-{digest.hexdigest()[:48]}"
 
@@ -197,10 +242,10 @@ class AmazonTranscribe(EngineBase):
             self._transcribe.delete_transcription_job(TranscriptionJobName=name)
 
     def _clean_up(self, name: str, *keys: str) -> None:
+        self._forget(name)
         for key in keys:
             with contextlib.suppress(self._client_error):
                 self._s3.delete_object(Bucket=self.options.bucket, Key=key)
-        self._forget(name)
 
     def fingerprint(self) -> dict[str, str]:
         """Return the library's version and the settings that can change a text; no credentials."""

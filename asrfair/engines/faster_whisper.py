@@ -100,7 +100,8 @@ class FasterWhisper(EngineBase):
         if not (folder / "model.bin").is_file() or not (folder / "tokenizer.json").is_file():
             raise InputError(
                 "the folder lacks model.bin or tokenizer.json", file=folder, column="model",
-                remedy="Convert a checkpoint: ct2-transformers-converter --model IN --output_dir OUT --copy_files tokenizer.json",
+                remedy="Convert a checkpoint: "
+                "ct2-transformers-converter --model IN --output_dir OUT --copy_files tokenizer.json",
             )  # fmt: skip
         return folder
 

@@ -1,7 +1,8 @@
 """``nemo``: NVIDIA NeMo's recognisers from a ``.nemo`` file.
 
-A ``.nemo`` file is an archive with weights that Python unpickles: whoever made it can run code on your machine when it is loaded.
-asrfair loads no pickled data by itself, so this engine starts only with ``accept_pickle = true``, as a decision of yours.
+A ``.nemo`` file is an archive with weights that Python unpickles: whoever made it can run code on your machine when
+it is loaded. asrfair loads no pickled data by itself, so this engine starts only with ``accept_pickle = true``, as a
+decision of yours.
 """
 
 from __future__ import annotations

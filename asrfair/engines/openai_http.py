@@ -1,13 +1,14 @@
 """``openai-http``: any service or server that speaks OpenAI's ``POST /v1/audio/transcriptions``.
 
-Retried, with exponentially growing waits and full jitter (Brooker, "Exponential backoff and jitter", AWS 2015), or as long as
-``Retry-After`` asks: 408, 409, 425, 429, 5xx, time-outs, broken connections, bodies that are cut off or no JSON. A refused key or an
-unknown address ends the run, which can be resumed; any other refusal is an error of that utterance.
+Retried, with exponentially growing waits and full jitter (Brooker, "Exponential backoff and jitter", AWS 2015), or as
+long as ``Retry-After`` asks: 408, 409, 425, 429, 5xx, time-outs, broken connections, bodies that are cut off or no
+JSON. A refused key or an unknown address ends the run, which can be resumed; any other refusal is an error of that
+utterance.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import email.utils
 import io
 import ipaddress
@@ -28,7 +29,12 @@ from asrfair.errors import EngineError, InputError, MissingExtraError
 from asrfair.types import Clip, EngineSpec, Hypothesis, WordTime
 
 RETRIED = frozenset({408, 409, 425, 429})
-FATAL = {401: "the key was refused", 403: "access was refused", 404: "there is no such address or model", 405: "wrong address"}
+FATAL = {
+    401: "the key was refused",
+    403: "access was refused",
+    404: "there is no such address or model",
+    405: "wrong address",
+}
 MAX_WAIT_S = 120.0
 MAX_BODY_BYTES = 20_000_000
 
@@ -41,7 +47,8 @@ class OpenAiHttpOptions(pydantic.BaseModel):
         model: The service's name for the model.
         api_key_env: The environment variable that holds the key; the key itself never stands in a file. Empty: no key.
         language, prompt, temperature: Sent as they are.
-        response_format: ``json``, ``verbose_json`` (word times and confidence, where the service gives them) or ``text``.
+        response_format: ``json``, ``verbose_json`` (word times and confidence, where
+            the service gives them) or ``text``.
         concurrency: Requests at once.
         requests_per_minute: Limit over all requests; ``None`` is none.
         timeout_s: Longest wait for one answer.
@@ -95,7 +102,9 @@ class OpenAiHttp(EngineBase):
         self._client = httpx.Client(
             timeout=self.options.timeout_s,
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            limits=httpx.Limits(max_connections=self.options.concurrency, max_keepalive_connections=self.options.concurrency),
+            limits=httpx.Limits(
+                max_connections=self.options.concurrency, max_keepalive_connections=self.options.concurrency
+            ),
             follow_redirects=False,
         )
         self._counted = threading.Lock()
@@ -115,7 +124,7 @@ class OpenAiHttp(EngineBase):
         if not key:
             raise EngineError(
                 f"the environment variable {name} holds no key for the engine {self.spec.label!r}",
-                remedy=f"Run: export {name}=…  (or set api_key_env = \"\" for a server that wants none)",
+                remedy=f'Run: export {name}=…  (or set api_key_env = "" for a server that wants none)',
             )
         if not key.isascii() or not key.isprintable():
             raise EngineError(f"the key in {name} has characters that no HTTP header can carry")
@@ -144,12 +153,14 @@ class OpenAiHttp(EngineBase):
                 return Hypothesis(utterance_id=clip.utterance_id, status="error", error=self._clean(answer))
             return self._hypothesis(clip, answer, time.perf_counter() - started)
         return Hypothesis(
-            utterance_id=clip.utterance_id, status="error", error=f"gave up after {self.options.max_retries + 1} tries: {last}"
+            utterance_id=clip.utterance_id,
+            status="error",
+            error=f"gave up after {self.options.max_retries + 1} tries: {last}",
         )
 
     def _wait_s(self, attempt: int, asked_s: float | None) -> float:
         if asked_s is not None:
-            return min(max(asked_s, 0.0), MAX_WAIT_S)
+            return min(max(asked_s, 0.0), MAX_WAIT_S) + self._random.uniform(0, self.options.first_wait_s)
         return self._random.uniform(0, min(self.options.first_wait_s * 2.0**attempt, MAX_WAIT_S))
 
     def _send(self, clip: Clip, body: bytes) -> dict[str, Any] | str:
@@ -162,6 +173,7 @@ class OpenAiHttp(EngineBase):
         if "language" not in data and clip.language:
             data["language"] = clip.language
         url = self.options.base_url.rstrip("/") + "/audio/transcriptions"
+        deadline = time.monotonic() + self.options.timeout_s
         files = {"file": (f"audio.{self.options.audio_format}", body, f"audio/{self.options.audio_format}")}
         try:
             with self._client.stream("POST", url, data=data, files=files) as response:
@@ -170,6 +182,8 @@ class OpenAiHttp(EngineBase):
                     content += part
                     if len(content) > MAX_BODY_BYTES:
                         raise _TryAgainError(f"the answer is longer than {MAX_BODY_BYTES} bytes")
+                    if time.monotonic() > deadline:  # httpx's own limit starts anew with every byte
+                        raise _TryAgainError(f"no answer within {self.options.timeout_s:g} s")
                 status, headers = response.status_code, response.headers
         except self._httpx.TimeoutException:
             raise _TryAgainError(f"no answer within {self.options.timeout_s:g} s") from None
@@ -177,10 +191,10 @@ class OpenAiHttp(EngineBase):
             raise _TryAgainError(f"the connection failed: {type(error).__name__}: {error}") from None
         except self._httpx.DecodingError as error:
             raise _TryAgainError(f"the answer cannot be decoded: {error}") from None
-        text = bytes(content).decode("utf-8", "replace")
+        text = self._clean(bytes(content).decode("utf-8", "replace"))  # before it is cut: half a key is no better
         if status in FATAL:
             raise EngineError(
-                f"{self.spec.label}: {FATAL[status]} (HTTP {status}): {self._clean(text)[:300]}",
+                f"{self.spec.label}: {FATAL[status]} (HTTP {status}): {text[:300]}",
                 remedy="Mend base_url, model or the key, and start the same command again to resume",
             )
         if status in RETRIED or status >= 500:
@@ -297,8 +311,8 @@ def _retry_after_s(value: str | None) -> float | None:
         except (TypeError, ValueError):
             return None
         if when.tzinfo is None:
-            when = when.replace(tzinfo=datetime.UTC)
-        return (when - datetime.datetime.now(datetime.UTC)).total_seconds()
+            when = when.replace(tzinfo=dt.UTC)
+        return (when - dt.datetime.now(dt.UTC)).total_seconds()
     return seconds if math.isfinite(seconds) else None
 
 

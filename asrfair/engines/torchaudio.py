@@ -1,8 +1,9 @@
 """``torchaudio``: the CTC pipeline bundles of torchaudio (Wav2Vec2, HuBERT, MMS …), decoded greedily.
 
-Weights come from a safetensors file of the bundle's state dict, or from torchaudio's own download, which is then read with torch's
-restricted loader (``weights_only``), that runs no code. Models that normalise over time in their first layer
-(``extractor_mode = "group_norm"``) would see padding whatever lengths they are given: they get one clip at a time.
+Weights come from a safetensors file of the bundle's state dict, or from torchaudio's own download, which is then read
+with torch's restricted loader (``weights_only``), that runs no code. Models that normalise over time in their first
+layer (``extractor_mode = "group_norm"``) would see padding whatever lengths they are given: they get one clip at a
+time.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ class Torchaudio(EngineBase):
             )  # fmt: skip
         bundle = getattr(pipelines, self.options.bundle)
         if bundle.sample_rate != self.traits.sample_rate_hz:
-            raise EngineError(f"the bundle wants audio at {bundle.sample_rate} Hz, not 16000 Hz", remedy="Use another one")
+            raise EngineError(
+                f"the bundle wants audio at {bundle.sample_rate} Hz, not 16000 Hz", remedy="Use another one"
+            )
         return bundle
 
     def _load(self) -> Any:

@@ -1,4 +1,4 @@
-"""``transformers``: any CTC or sequence-to-sequence speech model of Hugging Face transformers, through its Auto classes.
+"""``transformers``: CTC and sequence-to-sequence models of Hugging Face transformers, through its Auto classes.
 
 Which class a checkpoint needs is read from its configuration, never from its name. How a batch is padded is tried out
 when the model is loaded, and recorded in the fingerprint as ``padding``:
