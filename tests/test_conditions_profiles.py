@@ -64,6 +64,14 @@ def test_own_folder_comes_before_the_shipped_one(tmp_path: Path) -> None:
     assert "a test" == (found.profile.description if found.profile else "")
 
 
+def test_a_file_and_its_profile_have_the_same_name(tmp_path: Path) -> None:
+    """Found by name, a profile is the one that tables will show; by path it may be called anything."""
+    write_profile(tmp_path, NOISE, name="other").rename(tmp_path / "lobby.toml")
+    with pytest.raises(InputError, match="calls itself 'other'"):
+        parse_condition("lobby", profiles=tmp_path)
+    assert "other" == parse_condition(str(tmp_path / "lobby.toml")).name
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

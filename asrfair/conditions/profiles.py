@@ -222,6 +222,13 @@ def parse_condition(text: str, *, profiles: Path | None = None) -> Condition:
     name, suffix = _split(text)
     file = ProfileFile(find_profile(name, profiles))
     profile = file.profile
+    if not name.endswith(".toml") and profile.name != name:
+        raise InputError(
+            f"the profile in {name}.toml calls itself {profile.name!r}",
+            file=profile.path,
+            column="profile.name",
+            remedy="Give the file and the profile the same name",
+        )
     severity, changes = _read_suffix(suffix, file, text)
     steps = _inspected(file.steps(severity, changes), profile.path.parent)
     warnings = tuple(f"{step.label}: {w}" for step in steps for w in step.inspection.warnings)
