@@ -6,7 +6,7 @@ OUT ?= demo-run
 WORKERS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check lint types contracts format docs-check notebooks test-engines clean
+.PHONY: help demo test check lint types contracts format notebooks test-engines clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -35,6 +35,12 @@ contracts: $(DEV_VENV)/.ready
 format: $(DEV_VENV)/.ready ## Format and mend what ruff can mend
 	$(DEV_VENV)/bin/ruff check --fix .
 	$(DEV_VENV)/bin/ruff format .
+
+notebooks: $(DEV_VENV)/.ready $(OUT)/report.html ## Execute the notebooks on the demo run
+	ASRFAIR_RUN=$(abspath $(OUT)) $(DEV_VENV)/bin/jupyter execute notebooks/*.ipynb
+
+$(OUT)/report.html:
+	$(MAKE) demo
 
 clean: ## Remove the virtual environments and the demo's output
 	rm -rf $(VENV) $(DEV_VENV) $(OUT)
