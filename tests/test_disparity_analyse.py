@@ -12,6 +12,7 @@ from disparity_runs import write_scored_run
 
 from asrfair.disparity import analyse_run
 from asrfair.disparity.analyse import Analysis
+from asrfair.errors import InputError
 from asrfair.types import GroupSettings, StatisticsSettings
 
 SETTINGS = GroupSettings(by=(("accent",), ("gender",), ("accent", "gender")), reference={"accent": "us"})
@@ -225,3 +226,43 @@ def test_a_run_without_groups_has_everybody_and_no_gap(run: Path) -> None:
     assert set(tables["disparity"]["attribute"]) == {"overall"}
     assert tables["gaps"].empty
     assert list(tables["gaps"].columns) == FIXED["gaps"].split(",")
+
+
+def test_a_reference_that_compares_nothing_is_refused(run: Path) -> None:
+    """An attribute that is not grouped by, and a group that does not exist, are errors with the nearest name."""
+    with pytest.raises(InputError, match="Did you mean 'accent'"):
+        analyse_run(run, GroupSettings(by=(("accent",),), reference={"acent": "us"}), StatisticsSettings())
+    with pytest.raises(InputError, match="Did you mean 'welsh'"):
+        analyse_run(run, GroupSettings(by=(("accent",),), reference={"accent": "welch"}), StatisticsSettings())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_run_gives_tables(tmp_path: Path, seed: int) -> None:
+    """Few speakers, no words, no errors, failed engines, odd names: every table is made and bounds hold the figures."""
+    rng = np.random.default_rng(seed)
+    size, speakers = int(rng.integers(1, 100)), int(rng.integers(1, 25))
+    speaker = rng.integers(0, speakers, size)
+    accents = np.array(["us", "indian", "not_stated", "a,b", "=x", "NA"])[rng.integers(0, rng.integers(1, 7), speakers)]
+    utterances = pd.DataFrame(
+        {
+            "utterance_id": [f"u{i}" for i in range(size)],
+            "speaker_id": [f"s{i}" for i in speaker],
+            "accent": accents[speaker],
+            "gender": np.array(["p", "q", "r"])[rng.integers(0, rng.integers(1, 4), size)],
+        }
+    )
+    words = rng.integers(0, 30, size) * int(rng.random() < 0.9)
+    places = [(engine, place) for engine in ("a", "b")[: rng.integers(1, 3)] for place in ("clean", "ward")]
+    errors = {place: (rng.integers(0, 12, size) * int(rng.random() < 0.8)).tolist() for place in places}
+    statuses = ["scored", "error", "excluded", "no_reference", "missing"]
+    chances = rng.dirichlet([5, 0.3, 0.3, 0.3, 0.3]) if rng.random() < 0.9 else [0, 1, 0, 0, 0]
+    status = {place: rng.choice(statuses, size, p=chances).tolist() for place in places}
+    folder = write_scored_run(tmp_path, utterances, errors, words.tolist(), status=status)
+    settings = GroupSettings(by=SETTINGS.by, min_speakers=int(rng.integers(1, 6)), min_words=int(rng.integers(0, 50)))
+    tables = analyse_run(folder, settings, StatisticsSettings(draws=100, faas=True), full=True).tables
+    rates, gaps = tables["disparity"], tables["gaps"]
+    for table, low, value, high in (
+        (rates, "ci_low", "wer", "ci_high"), (gaps, "gap_ci_low", "gap", "gap_ci_high"),
+    ):  # fmt: skip
+        known = table[table[low].notna()]
+        assert ((known[low] <= known[value] + 1e-12) & (known[value] <= known[high] + 1e-12)).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from asrfair.disparity.core_tables import (
     read_ledger,
 )
 from asrfair.disparity.frame import Frame, load_frame
-from asrfair.disparity.groups import make_grouping
+from asrfair.disparity.groups import Grouping, make_grouping
 from asrfair.disparity.parts import generator, make_part
+from asrfair.errors import InputError
 from asrfair.tablefile import write_csv
+from asrfair.tomlfile import did_you_mean
 from asrfair.types import GroupSettings, StatisticsSettings
 
 
@@ -44,10 +46,11 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
         full: Whether to make all tables; otherwise only disparity, gaps, coverage and the ledger by group.
 
     Raises:
-        InputError: A table is missing or damaged, or an attribute unknown.
+        InputError: A table is missing or damaged, or an attribute or reference group unknown.
     """
     frame = load_frame(run, groups)
     groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
+    _check_reference(groupings, groups)
     ledger = read_ledger(run)
     parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
     overall = parts[0]
@@ -90,3 +93,23 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
         text = json.dumps(findings, ensure_ascii=False, indent=2) + "\n"
         (run / "findings.json").write_text(text, encoding="utf-8", newline="\n")
     return Analysis(run=run, frame=frame, tables=tables, findings=findings)
+
+
+def _check_reference(groupings: Sequence[Grouping], groups: GroupSettings) -> None:
+    """Refuse a reference group that nothing would be compared with."""
+    names = {grouping.attribute: grouping.names for grouping in groupings[1:]}
+    for attribute, group in groups.reference.items():
+        if attribute not in names:
+            raise InputError(
+                "a reference group is named for an attribute that is not grouped by",
+                column="reference",
+                value=attribute,
+                remedy=did_you_mean(attribute, names),
+            )
+        if group not in names[attribute]:
+            raise InputError(
+                f"the reference group of {attribute} is not in the data",
+                column="reference",
+                value=group,
+                remedy=did_you_mean(group, names[attribute]),
+            )
