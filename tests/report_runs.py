@@ -68,7 +68,9 @@ def make_run(
     score = pd.concat(scores, ignore_index=True)
     aligned = score.assign(hits=4, substitutions=1, deletions=0, insertions=0)
     write_parquet(aligned if texts else score, run / "scores.parquet")
-    hypotheses = score[["engine", "condition", "utterance_id"]].assign(status="ok", hypothesis=hypothesis, error="", words="[]")
+    hypotheses = score[["engine", "condition", "utterance_id"]].assign(
+        status="ok", hypothesis=hypothesis, error="", words="[]"
+    )
     write_parquet(hypotheses, run / "hypotheses.parquet")
     ledger = pd.DataFrame(
         {
@@ -82,7 +84,9 @@ def make_run(
     )
     write_csv(ledger, run / "ledger.csv")
     _tables(run, score, rows, list(groups), list(engines), list(conditions))
-    (run / "run.json").write_text(json.dumps(_about(groups, engines, conditions, len(rows), name, seed)), encoding="utf-8")
+    (run / "run.json").write_text(
+        json.dumps(_about(groups, engines, conditions, len(rows), name, seed)), encoding="utf-8"
+    )
     if findings:
         (run / "findings.json").write_text(json.dumps(list(findings)), encoding="utf-8")
     return run
@@ -133,7 +137,9 @@ def _tables(
     for attribute in columns:
         keys = ["engine", "condition", attribute]
         counts = joined.groupby(keys, sort=False)[["hits", "substitutions", "deletions", "insertions"]].sum()
-        found = joined.groupby(keys, sort=False).agg(utterances=("utterance_id", "size"), speakers=("speaker_id", "nunique"))
+        found = joined.groupby(keys, sort=False).agg(
+            utterances=("utterance_id", "size"), speakers=("speaker_id", "nunique")
+        )
         table = found.join(counts).reset_index().rename(columns={attribute: "group"})
         table.insert(2, "attribute", attribute)
         parts.append(table)
@@ -144,7 +150,10 @@ def _tables(
     half = np.exp(2.0 / np.sqrt(table["ref_words"] * table["wer"].clip(lower=1e-3)) + 0.15)
     known = table["speakers"] >= 5
     table["ci_low"], table["ci_high"] = (table["wer"] / half).where(known), (table["wer"] * half).where(known)
-    table["sim_low"], table["sim_high"] = (table["wer"] / half**1.5).where(known), (table["wer"] * half**1.5).where(known)
+    table["sim_low"], table["sim_high"] = (
+        (table["wer"] / half**1.5).where(known),
+        (table["wer"] * half**1.5).where(known),
+    )
     table["failed"] = 0
     table["flag"] = np.where(known, "", "few_speakers")
     rank = {name: number for number, name in enumerate(engines)}
@@ -303,8 +312,12 @@ def _interactions(table: pd.DataFrame) -> pd.DataFrame:
 
 def _small_tables(run: Path, table: pd.DataFrame, joined: pd.DataFrame) -> None:
     groups = table[table["attribute"] != "overall"]
-    first = groups[(groups["engine"] == groups["engine"].iloc[0]) & (groups["condition"] == groups["condition"].iloc[0])]
-    coverage = first[["attribute", "group", "speakers", "utterances", "ref_words"]].assign(hours=first["utterances"] * 3.5 / 3600)
+    first = groups[
+        (groups["engine"] == groups["engine"].iloc[0]) & (groups["condition"] == groups["condition"].iloc[0])
+    ]
+    coverage = first[["attribute", "group", "speakers", "utterances", "ref_words"]].assign(
+        hours=first["utterances"] * 3.5 / 3600
+    )
     write_csv(coverage, run / "coverage.csv")
     keys = first[["engine", "condition", "attribute", "group"]]
     write_csv(
@@ -329,7 +342,9 @@ def _small_tables(run: Path, table: pd.DataFrame, joined: pd.DataFrame) -> None:
         run / "adjusted.csv",
     )
     parts = [
-        keys.assign(normalizer=normalizer, wer=first["wer"] + shift, rank=range(1, len(first) + 1), rank_flip=flip, gap=0.12)
+        keys.assign(
+            normalizer=normalizer, wer=first["wer"] + shift, rank=range(1, len(first) + 1), rank_flip=flip, gap=0.12
+        )
         for normalizer, shift, flip in (("whisper-english", 0.0, False), ("basic", 0.01, True))
     ]
     write_csv(pd.concat(parts, ignore_index=True), run / "normalizers.csv")

@@ -64,7 +64,8 @@ def snr_curves(
     ratios = sorted(set(levels["snr_db"]))
     clean_at = ratios[-1] + 1.2 * max(np.median(np.diff(ratios)), 1.0)
     clean = mine[mine["condition"] == CLEAN].assign(snr_db=clean_at)
-    lines = [_line(str(group), part, clean) for group, part in rows.groupby("group", sort=False)]
+    both = pd.concat([rows, clean], ignore_index=True)
+    lines = [_line(str(group), both.loc[places]) for group, places in both.groupby("group", sort=False).groups.items()]
     lines.sort(key=lambda line: -np.nan_to_num(line.y[0], nan=-1.0))
     ticks = [(ratio, f"{ratio:g}") for ratio in ratios] + ([(clean_at, "clean")] if len(clean) else [])
     return draw_lines(
@@ -78,16 +79,15 @@ def snr_curves(
     )
 
 
-def _line(group: str, part: pd.DataFrame, clean: pd.DataFrame) -> Line:
-    both = pd.concat([part, clean[clean["group"] == group]])
-    nothing = pd.Series(np.nan, index=both.index)
+def _line(group: str, both: pd.DataFrame) -> Line:
+    low, high = (100 * both[name].to_numpy(float) if name in both else None for name in ("ci_low", "ci_high"))
     return Line(
         name=words.group_words(group),
         speakers=int(both["speakers"].max()),
         x=both["snr_db"].to_numpy(float),
         y=100 * both["wer"].to_numpy(float),
-        low=np.asarray(100 * both.get("ci_low", nothing), dtype=np.float64),
-        high=np.asarray(100 * both.get("ci_high", nothing), dtype=np.float64),
+        low=low,
+        high=high,
     )
 
 
