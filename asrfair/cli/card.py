@@ -1,0 +1,60 @@
+"""``asrfair card RUN…``: a service card from one or several runs and an author's prose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--template",
+    type=click.Choice(["aws", "model-card", "hf", "json"]),
+    default="aws",
+    show_default=True,
+    help="aws: service card; model-card: after Mitchell et al.; hf: README with model-index; json: data.",
+)
+@click.option("--prose", type=click.Path(path_type=Path), help="What the author writes: TOML or Markdown.")
+@click.option(
+    "--format", "form", type=click.Choice(["html", "md", "pdf", "json"]), help="What --out ends with if not given."
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option(
+    "--smallest-cell",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Groups with fewer speakers are suppressed, and further ones from which they could be computed.",
+)
+@click.option("--init", is_flag=True, help="Write a prose file to fill into --out, instead of a card.")
+def card(
+    runs: tuple[Path, ...],
+    template: str,
+    prose: Path | None,
+    form: str | None,
+    out: Path,
+    smallest_cell: int,
+    *,
+    init: bool,
+) -> None:
+    """Write a card about a service from RUNS: the author's prose, every number from the runs.
+
+    Start with --init, fill the file, then give it as --prose. Prose that claims a number which the runs do not support
+    builds no card.
+    """
+    from asrfair.report.card import OUTLINES, blank_prose, gather, write_card
+
+    if init:
+        if out.exists():
+            raise click.UsageError(f"{click.format_filename(out)} is there already; it will not be overwritten")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        engines = gather(runs, smallest=smallest_cell).engines
+        out.write_text(blank_prose(OUTLINES[template], engines), encoding="utf-8", newline="\n")
+        click.echo(f"Wrote {click.format_filename(out)}: fill it, then: asrfair card RUN --prose FILE --out FILE")
+        return
+    if prose is None:
+        raise click.UsageError("a card needs the author's prose: --prose FILE (make one to fill with --init)")
+    written = write_card(runs, prose, out, template=template, form=form or "", smallest=smallest_cell)
+    click.echo(f"Wrote {click.format_filename(written)}")
