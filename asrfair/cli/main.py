@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("asrfair.cli.compare:compare", "Two runs on the same speakers: who makes fewer errors, and for whom."),
     "nightly": ("asrfair.cli.nightly:nightly", "A suite every night: gates, what changed, a history, a verdict."),
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
+    "card": ("asrfair.cli.card:card", "A service card from runs: prose checked against them, small cells suppressed."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "profile": ("asrfair.cli.profile:profile", "List, show, check, render the places that speech is put into."),
     "manifest": ("asrfair.cli.manifest:manifest", "Import, validate, describe a manifest; plan a collection."),
