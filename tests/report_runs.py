@@ -1,4 +1,4 @@
-"""Makes run folders for the tests of the report: counts drawn from a seeded generator, tables in the shape of the formats."""
+"""Makes run folders for the tests of the report: seeded counts, and tables in the shape of the file formats."""
 
 from __future__ import annotations
 

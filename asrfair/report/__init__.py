@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asrfair.report.definitions import all_tables, table
+from asrfair.report.definitions import all_tables, side_by_side, table
 from asrfair.report.loading import RunData, load_run
 from asrfair.report.markdown import write_markdown
 from asrfair.report.tables import Column, Table, print_table, write_table
@@ -23,6 +23,7 @@ __all__ = [
     "load_run",
     "print_run",
     "print_table",
+    "side_by_side",
     "table",
     "write_report",
     "write_table",
