@@ -10,18 +10,22 @@ level itself. Three choices are ours, each measured in docs/conditions.md:
   scale that the ITU's tool interpolates on. Level is then exactly scale-invariant: twice as loud measures 6.02 dB more.
 - The clip is taken to be followed by silence, so that the 200 ms hangover always runs out. A level then does not
   depend on how tightly a clip was cut, and appended silence changes nothing.
-- The envelope is computed from means over 1 ms: P.56 allows any rate above 600 Hz.
+- Active time is counted in steps of 1 ms; the envelope itself, and where each stretch of speech begins and ends, are
+  those of the full sampling rate.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 TIME_CONSTANT_S = 0.03
@@ -38,52 +42,52 @@ _DEPTH_DB = 90.0
 _TAIL_S = 1.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ActiveLevel:
     """What P.56 says about one clip.
 
     Args:
         level_dbfs: Active speech level: RMS over the active time, in dB relative to full scale (a full-scale square
             wave is 0 dBFS, a full-scale sine −3.01).
-        threshold: Amplitude of the envelope above which speech is active.
-        active: Which blocks of the clip are active, shape (blocks,).
-        block: Samples a block.
         size: Samples of the clip.
+        find_spans: Gives ``spans``, which not everybody needs.
     """
 
     level_dbfs: float
-    threshold: float
-    active: npt.NDArray[np.bool_]
-    block: int
     size: int
+    find_spans: Callable[[], tuple[tuple[int, int], ...]]
+
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where speech is active: first sample and the one after the last, in order, apart."""
+        return self.find_spans()
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """Which samples are active, shape (samples,)."""
-        return np.repeat(self.active, self.block)[: self.size]
+        mask = np.zeros(self.size, dtype=bool)
+        for start, stop in self.spans:
+            mask[start:stop] = True
+        return mask
+
+    @property
+    def samples(self) -> int:
+        """How many samples are active."""
+        return sum(stop - start for start, stop in self.spans)
 
     @property
     def fraction(self) -> float:
         """Share of the clip in which speech is active."""
-        last = self.size - (self.active.size - 1) * self.block
-        samples = int(np.count_nonzero(self.active[:-1])) * self.block + int(self.active[-1]) * last
-        return samples / self.size
+        return self.samples / self.size
 
     def power(self, samples: npt.NDArray[np.float64]) -> float:
         """Return the mean square of other samples of the same clip, shape (samples,), over the active ones."""
-        whole = samples.size // self.block
-        blocks = samples[: whole * self.block].reshape(whole, self.block)
-        sums = np.einsum("ij,ij->i", blocks, blocks)
-        total = float(np.einsum("i->", sums[self.active[:whole]]))
-        if self.active.size > whole and self.active[-1]:
-            rest = samples[whole * self.block :]
-            total += float(np.einsum("i,i->", rest, rest))
-        active = self.fraction * self.size
-        return total / active if active else 0.0
+        total = sum(float(np.einsum("i,i->", part, part)) for part in (samples[a:b] for a, b in self.spans))
+        return total / self.samples if self.samples else 0.0
 
     def louder(self, gain_db: float) -> ActiveLevel:
         """Return what would be measured on the same clip with a gain: the measure is scale-invariant."""
-        return replace(self, level_dbfs=self.level_dbfs + gain_db, threshold=self.threshold * amplitude(gain_db))
+        return replace(self, level_dbfs=self.level_dbfs + gain_db, find_spans=lambda: self.spans)
 
 
 def decibels(power: float) -> float:
@@ -124,11 +128,9 @@ def active_level(samples: npt.NDArray[Any], sample_rate_hz: int) -> ActiveLevel 
     if not math.isfinite(energy) or energy <= 0:
         return None
     block = max(1, round(sample_rate_hz / 1000))
-    rate = sample_rate_hz / block
-    envelope = _envelope(samples, block, rate)
-    hang = math.ceil(HANGOVER_S * rate)
-    # Active above c: the envelope reached c now or in the last `hang` values.
-    held = _trailing(envelope, hang)
+    envelope = _Envelope(samples, sample_rate_hz, block)
+    # Active above c: the envelope reached c now or in the last 200 ms.
+    held = _trailing(envelope.ends, round(HANGOVER_S * sample_rate_hz / block))
     peak = float(held.max())
     if peak <= 0:
         return None
@@ -152,23 +154,64 @@ def active_level(samples: npt.NDArray[Any], sample_rate_hz: int) -> ActiveLevel 
         threshold = float(thresholds[k - 1] + share * _GRID_DB)
     if level < SILENCE_DBFS:
         return None
-    mask: npt.NDArray[np.bool_] = np.greater_equal(held[: -(-size // block)], amplitude(threshold))
-    return ActiveLevel(level_dbfs=level, threshold=amplitude(threshold), active=mask, block=block, size=size)
+    return ActiveLevel(level_dbfs=level, size=size, find_spans=partial(envelope.spans, amplitude(threshold)))
 
 
-def _envelope(samples: npt.NDArray[Any], block: int, rate: float) -> npt.NDArray[np.float64]:
-    blocks = -(-samples.size // block) + math.ceil(_TAIL_S * rate)
-    rectified = np.zeros(blocks * block)
-    np.abs(samples, out=rectified[: samples.size])
-    means = np.einsum("ij->i", rectified.reshape(blocks, block)) / block
-    g = math.exp(-1 / (rate * TIME_CONSTANT_S))
-    from scipy.signal import lfilter
+class _Envelope:
+    """The envelope of P.56, q of p of the rectified signal, exact at the end of every block of samples.
 
-    # P.56 averages twice with the same constant: one recursion of the second order.
-    envelope: npt.NDArray[np.float64] = lfilter([(1 - g) ** 2], [1, -2 * g, g * g], means)
-    # Its rounding may fall below zero after the sound has died away.
-    positive: npt.NDArray[np.float64] = np.maximum(envelope, 0.0)
-    return positive
+    With g the averages' constant, p_n = g p_{n−1} + (1 − g)|x_n| and q_n = g q_{n−1} + (1 − g) p_n. Over a block of B
+    samples both are linear in their values before it and in the block's samples: the recursion runs once a block.
+    """
+
+    def __init__(self, samples: npt.NDArray[Any], sample_rate_hz: int, block: int) -> None:
+        from scipy.signal import lfilter
+
+        self._rate, self._block, self._size = sample_rate_hz, block, samples.size
+        count = -(-samples.size // block) + math.ceil(_TAIL_S * sample_rate_hz / block)
+        rectified = np.zeros(count * block)
+        np.abs(samples, out=rectified[: samples.size])
+        self._blocks = rectified.reshape(count, block)
+        self._g = g = math.exp(-1 / (sample_rate_hz * TIME_CONSTANT_S))
+        age = np.arange(block)[::-1]
+        self._p = lfilter([1], [1, -(g**block)], np.einsum("ij,j->i", self._blocks, (1 - g) * g**age))
+        into = np.einsum("ij,j->i", self._blocks, (1 - g) ** 2 * (age + 1) * g**age)
+        into[1:] += (1 - g) * block * g**block * self._p[:-1]
+        self.ends: npt.NDArray[np.float64] = np.maximum(lfilter([1], [1, -(g**block)], into), 0.0)
+
+    def spans(self, threshold: float) -> tuple[tuple[int, int], ...]:
+        """Return where the envelope is above a threshold, or was within 200 ms, to the sample."""
+        above = self.ends >= threshold
+        turns = np.flatnonzero(above[1:] != above[:-1]) + 1
+        if above[0]:
+            turns = np.concatenate([[0], turns])
+        found: list[tuple[int, int]] = []
+        hang = round(HANGOVER_S * self._rate)
+        for rise, fall in zip(turns[::2], [*turns[1::2], above.size][: turns[::2].size], strict=True):
+            inside = np.flatnonzero(self._within(int(rise)) >= threshold)
+            start = int(rise) * self._block + (int(inside[0]) if inside.size else 0)
+            last = int(fall) * self._block - 1
+            if fall < above.size:
+                last += int(np.count_nonzero(np.cumprod(self._within(int(fall)) >= threshold)))
+            stop = min(last + hang + 1, self._size)
+            if start >= stop:
+                continue
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(stop, found[-1][1]))
+            else:
+                found.append((start, stop))
+        return tuple(found)
+
+    def _within(self, k: int) -> npt.NDArray[np.float64]:
+        """Return the envelope at every sample of a block."""
+        g, block = self._g, self._block
+        p, q = (float(self._p[k - 1]), float(self.ends[k - 1])) if k else (0.0, 0.0)
+        values = np.empty(block)
+        for i in range(block):
+            p = g * p + (1 - g) * float(self._blocks[k, i])
+            q = g * q + (1 - g) * p
+            values[i] = q
+        return values
 
 
 def _trailing(envelope: npt.NDArray[np.float64], hang: int) -> npt.NDArray[np.float64]:

@@ -49,15 +49,16 @@ def batch_active_level(torch: Any, convolve: Any, samples: Any, lengths: Any, sa
     tail = math.ceil(_TAIL_S * rate)
     blocks = -(-size // block) + tail
     rectified = torch.nn.functional.pad(samples.abs(), (0, blocks * block - size))
-    means = rectified.reshape(clips, blocks, block).mean(dim=2)
-    g = math.exp(-1 / (rate * TIME_CONSTANT_S))
-    steps = torch.arange(tail, dtype=samples.dtype, device=samples.device)
+    g = math.exp(-1 / (sample_rate_hz * TIME_CONSTANT_S))
+    reach = tail * block
+    steps = torch.arange(reach, dtype=samples.dtype, device=samples.device)
     # Two equal one-pole averages after another: (1 − g)² (n + 1) gⁿ.
     kernel = (1 - g) ** 2 * (steps + 1) * g**steps
-    fast = fft.next_fast_len(blocks + tail - 1, real=True)
-    kernel = torch.nn.functional.pad(kernel, (0, fast - blocks + 1 - tail))
-    envelope = convolve(means, kernel.expand(clips, -1))[:, :blocks].clamp_min(0.0)
-    hang = 2 * math.ceil(HANGOVER_S * rate / 2)
+    fast = fft.next_fast_len(blocks * block + reach - 1, real=True)
+    kernel = torch.nn.functional.pad(kernel, (0, fast - blocks * block + 1 - reach))
+    full = convolve(rectified, kernel.expand(clips, -1))[:, : blocks * block].clamp_min(0.0)
+    envelope = full[:, block - 1 :: block]
+    hang = round(HANGOVER_S * rate)
     held = torch.nn.functional.max_pool1d(torch.nn.functional.pad(envelope, (hang, 0))[:, None], hang + 1, stride=1)[
         :, 0
     ]
@@ -86,6 +87,9 @@ def batch_active_level(torch: Any, convolve: Any, samples: Any, lengths: Any, sa
     threshold = (thresholds.gather(1, before) + share * _GRID_DB)[:, 0]
     there = there & below.any(dim=1) & (level >= SILENCE_DBFS)
     level = torch.where(there, level, torch.full_like(level, math.nan))
-    active_blocks = held >= (10 ** (threshold / 20))[:, None]
-    mask = active_blocks.repeat_interleave(block, dim=1)[:, :size] | ~there[:, None]
+    # Active to the sample: the last sample above the threshold lies at most 200 ms back.
+    place = torch.arange(size, device=samples.device)[None, :]
+    reached = torch.where(full[:, :size] >= (10 ** (threshold / 20))[:, None], place, torch.full_like(place, -size * 2))
+    since = place - torch.cummax(reached, dim=1).values
+    mask = (since <= round(HANGOVER_S * sample_rate_hz)) | ~there[:, None]
     return BatchLevel(level_dbfs=level, mask=mask & valid_mask(torch, lengths, size))
