@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pydantic
 
 from asrfair.errors import InputError
+from asrfair.gatesettings import GateSettings, GatesTable
 from asrfair.tomlfile import TomlFile
 from asrfair.types import CLEAN, EngineSpec, GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -89,6 +90,7 @@ class _File(_Table):
     scoring: _Scoring = _Scoring()
     statistics: _Statistics = _Statistics()
     report: _Report = _Report()
+    gates: GatesTable = GatesTable()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +112,7 @@ class Suite:
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
     title: str = ""
     audio: bool = False
+    gates: GateSettings = field(default_factory=GateSettings)
 
 
 def read_suite(path: Path) -> Suite:
@@ -165,7 +168,21 @@ def read_suite(path: Path) -> Suite:
         ),
         title=content.report.title,
         audio=content.report.audio,
+        gates=_gates(content.gates, conditions, toml),
     )
+
+
+def _gates(table: GatesTable, conditions: tuple[str, ...], toml: TomlFile) -> GateSettings:
+    for name in table.condition:
+        if name not in conditions:
+            raise toml.error(
+                "these gates are for a condition that the suite does not have",
+                "gates",
+                "condition",
+                name,
+                remedy=f"The suite has: {', '.join(conditions)}",
+            )
+    return table.settings()
 
 
 def _check_label(label: str, toml: TomlFile, *keys: str | int) -> None:

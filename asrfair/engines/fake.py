@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pydantic
 from rapidfuzz.distance import Levenshtein
@@ -192,6 +192,9 @@ def rates_for(utterance: Utterance, options: FakeOptions, *, seed: int, conditio
 
 class Fake(EngineBase):
     """Answers with :func:`inject`."""
+
+    knows_references: ClassVar[bool] = True
+    """What it answers depends on more of an utterance than its audio: a cache of transcripts must know."""
 
     def __init__(self, spec: EngineSpec, context: EngineContext) -> None:
         super().__init__(spec, context)

@@ -1,0 +1,140 @@
+"""``asrfair nightly``: a suite as the next night of a history; exit code 1 if a gate failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from asrfair.nightly import NightResult
+
+
+@click.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The folder of all nights; made if need be. A night that was cut off there is resumed.",
+)
+@click.option(
+    "--baseline",
+    default="accepted",
+    show_default=True,
+    metavar="accepted|NIGHT|window:N|RUN",
+    help="Compare with the last accepted night, a night by its number, the N nights before, or a run folder.",
+)
+@click.option("--accept", type=click.IntRange(1), metavar="NIGHT", help="Make NIGHT the baseline, and do nothing else.")
+@click.option("--reason", default="", help="Why it is accepted; kept in the history.")
+@click.option("--keep", type=click.IntRange(1), metavar="N", help="Keep only the newest N nights, and accepted ones.")
+@click.option("--no-cache", is_flag=True, help="Transcribe everything, even what an earlier night transcribed.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write verdict.json, junit.xml and verdict.md into this folder.",
+)
+@click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
+def nightly(
+    suite: Path,
+    history: Path,
+    baseline: str,
+    accept: int | None,
+    reason: str,
+    keep: int | None,
+    no_cache: bool,
+    out: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> int:
+    """Run SUITE as the next night of a history, and judge it by the suite's [gates] (docs/nightly.md).
+
+    \b
+    asrfair nightly suite.toml --history nights
+    asrfair nightly suite.toml --history nights --accept 12 --reason "new model, checked by hand"
+
+    Exit codes: 0 all gates hold, 1 a gate failed, 2 bad input, 3 an engine or the machine failed.
+    """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
+    from asrfair.nightly import run_night
+    from asrfair.suite import read_suite
+
+    read = read_suite(suite)
+    if accept is not None:
+        _accept(read.name, history, accept, reason, as_json=as_json)
+        return 0
+    result = run_night(
+        read,
+        history,
+        baseline=baseline,
+        keep_nights=keep,
+        cache=not no_cache,
+        workers=workers,
+        progress=not as_json,
+    )
+    if out is not None:
+        _copy(result, out)
+    if as_json:
+        click.echo(json.dumps(result.verdict.to_json(), ensure_ascii=True, indent=2))
+    else:
+        _print(result)
+    return 1 if result.verdict.failed else 0
+
+
+def _accept(name: str, history: Path, number: int, reason: str, *, as_json: bool) -> None:
+    import datetime as dt
+
+    from asrfair.errors import InputError
+    from asrfair.nightly import History
+
+    kept = History(history)
+    night = kept.night(number)
+    if night.suite != name:
+        raise InputError("that night is of another suite", value=night.suite, remedy=f"Name a night of {name}")
+    kept.accept(number, reason, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    if as_json:
+        click.echo(json.dumps({"accepted": number, "suite": name}, ensure_ascii=True))
+    else:
+        click.echo(f"Night {number} is the baseline from now on.")
+
+
+def _copy(result: NightResult, out: Path) -> None:
+    import shutil
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("verdict.json", "verdict.md", "junit.xml"):
+        shutil.copyfile(result.night.path / name, out / name)
+
+
+def _print(result: NightResult) -> None:
+    from asrfair.nightly.verdict import power_lines, sentence
+    from asrfair.report.tables import say, terminal
+
+    console = terminal()
+    verdict = result.verdict
+    word = "failed" if verdict.failed else "passed"
+    say(console, f"Night {verdict.night} of {verdict.suite}: {word}", style="bold red" if verdict.failed else "bold")
+    tested = sum(gate.status != "not_tested" for gate in verdict.gates)
+    against = f", against {verdict.baseline}" if verdict.baseline else ""
+    say(console, f"{len(verdict.failed)} of {tested} gates failed, {len(verdict.gates) - tested} not tested{against}.")
+    for gate in verdict.failed:
+        say(console, f"  FAILED {sentence(gate)}", style="red")
+    for change in verdict.changes:
+        say(console, f"  changed: {change.text}")
+    if verdict.baseline and not verdict.changes:
+        say(console, "  No input changed since the baseline.")
+    for warning in verdict.warnings:
+        say(console, f"  {warning}.")
+    for line in power_lines(verdict.gates):
+        say(console, f"  power: an increase is {line}")
+    counts = verdict.counts
+    say(
+        console,
+        f"{counts['transcribed']:,} transcribed, {counts['cached']:,} from the cache, {counts['resumed']:,} resumed.",
+    )
+    if result.removed:
+        say(console, f"Removed by --keep: {len(result.removed):,} nights.")
+    say(console, f"Night:  {result.night.path}")
+    say(console, f"Trend:  {result.trend[0]}")

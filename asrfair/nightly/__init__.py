@@ -1,0 +1,7 @@
+"""The same suite every night: a history, gates, what changed, a verdict."""
+
+from asrfair.nightly.history import History, Night
+from asrfair.nightly.night import NightResult, run_night
+from asrfair.nightly.verdict import Verdict
+
+__all__ = ["History", "Night", "NightResult", "Verdict", "run_night"]

@@ -1,0 +1,172 @@
+"""Which nights tonight is held against, read back by tonight's rules."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from asrfair.errors import InputError
+from asrfair.nightly.history import History, Night
+from asrfair.nightly.looks import Scored
+from asrfair.nightly.relative import Band
+from asrfair.runfile import read_run_file, settings_from_json
+from asrfair.score import score_run
+from asrfair.types import ScoringSettings
+
+_MARKS = ("night", "suite", "recording")
+MIN_NIGHTS = 3
+"""Nights without a change that a band needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What tonight is held against.
+
+    Args:
+        name: As people read it.
+        nights: The nights; empty for a run folder, or where there is none yet.
+        run: A run folder instead.
+    """
+
+    name: str
+    nights: tuple[Night, ...] = ()
+    run: Path | None = None
+
+    @property
+    def inputs(self) -> Mapping[str, Any] | None:
+        """What the newest of the nights was made of; ``None`` for a run folder."""
+        return self.nights[-1].content.get("inputs") if self.nights else None
+
+
+def find_baseline(history: History, suite: str, wanted: str) -> Baseline | None:
+    """Find the baseline.
+
+    Args:
+        history: The history.
+        suite: The suite's name.
+        wanted: ``accepted``, the number of a night, ``window:N`` (the newest N nights), or a run folder.
+
+    Returns:
+        ``None`` where the history has no night of this suite yet.
+
+    Raises:
+        InputError: There is no such night or folder, or it is of another suite.
+    """
+    if wanted == "accepted":
+        number = history.accepted(suite)
+        return None if number is None else Baseline(name=f"accepted night {number}", nights=(history.night(number),))
+    if wanted.isdecimal():
+        night = history.night(int(wanted))
+        if night.suite != suite:
+            raise InputError("that night is of another suite", value=night.suite, remedy="Name a night of this one")
+        return Baseline(name=f"night {night.number}", nights=(night,))
+    if wanted.startswith("window:") and wanted[7:].isdecimal() and int(wanted[7:]):
+        nights = history.nights(suite)[-int(wanted[7:]) :]
+        if not nights:
+            return None
+        return Baseline(name=f"the {len(nights)} nights before", nights=tuple(nights))
+    if not (Path(wanted) / "run.json").is_file():
+        raise InputError(
+            "this is no baseline",
+            column="--baseline",
+            value=wanted,
+            remedy="Give 'accepted', the number of a night, 'window:N', or a run folder",
+        )
+    return Baseline(name=f"run {Path(wanted).resolve().name}", run=Path(wanted))
+
+
+def scored(
+    folder: Path, rules: Mapping[str, Any], own_rules: Mapping[str, Any] | None, scoring: ScoringSettings
+) -> Scored:
+    """Read a night or a run; score its transcripts again if it was scored by other rules. No audio is needed.
+
+    Args:
+        folder: A night's folder, or a run folder.
+        rules: Tonight's rules, as :func:`asrfair.nightly.changes.inputs_of` lists them.
+        own_rules: The folder's, likewise; ``None`` to read them from its ``run.json``.
+        scoring: Tonight's settings.
+    """
+    utterances = _plain(folder / "utterances.parquet")
+    if own_rules is None:
+        _, settings, _ = settings_from_json(read_run_file(folder))
+        same = settings == scoring
+    else:
+        same = dict(own_rules) == dict(rules)
+    if same:
+        return Scored(utterances=utterances, scores=_plain(folder / "scores.parquet"))
+    with tempfile.TemporaryDirectory(prefix="asrfair-rescore-") as name:
+        again = Path(name)
+        utterances.to_parquet(again / "utterances.parquet", index=False)
+        _plain(folder / "hypotheses.parquet").to_parquet(again / "hypotheses.parquet", index=False)
+        if (folder / "run.json").is_file():
+            shutil.copyfile(folder / "run.json", again / "run.json")
+        score_run(again, scoring, workers=1)
+        return Scored(utterances=utterances, scores=_plain(again / "scores.parquet"))
+
+
+def _plain(path: Path) -> pd.DataFrame:
+    try:
+        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"the table cannot be read: {error}", file=path, remedy="Name another baseline with --baseline"
+        ) from error
+    return frame.drop(columns=[name for name in _MARKS if name in frame])
+
+
+def same_inputs(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two nights were made of the same things; the wording of the suite file does not count."""
+    if one is None or other is None:
+        return False
+    return _deciding(one) == _deciding(other)
+
+
+def _deciding(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in inputs.items() if key != "suite"}
+    found["seed"] = inputs.get("suite", {}).get("seed")
+    return found
+
+
+def alike_before(nights: Sequence[Night], inputs: Mapping[str, Any], after: int, most: int) -> list[Night]:
+    """Return the nights right before tonight that had the same inputs, newest first, none up to ``after``."""
+    found: list[Night] = []
+    for night in reversed(nights):
+        if night.number <= after or len(found) >= most or not same_inputs(night.content.get("inputs"), inputs):
+            break
+        found.append(night)
+    return found
+
+
+def measured_band(nights: Sequence[Night], inputs: Mapping[str, Any], most: int = 60) -> Band:
+    """Measure how much each group's WER moved over nights on which nothing changed.
+
+    Only engines that gave different text for the same input move at all; the others have a band of 0.
+
+    Args:
+        nights: All nights of the suite.
+        inputs: Tonight's inputs.
+        most: How many of the newest nights are used.
+    """
+    alike = [night for night in nights if same_inputs(night.content.get("inputs"), inputs)][-most:]
+    values: dict[tuple[str, ...], list[float]] = {}
+    for night in alike:
+        table = _plain(night.path / "groups.parquet")
+        columns = [table[name] for name in ("engine", "condition", "attribute", "group", "wer")]
+        for *key, wer in zip(*columns, strict=True):
+            if wer is not None and math.isfinite(wer):
+                values.setdefault(tuple(map(str, key)), []).append(float(wer))
+
+    def band(engine: str, condition: str, attribute: str, group: str) -> float:
+        found = values.get((engine, condition, attribute, group), [])
+        return float(np.std(found, ddof=1)) if len(found) >= MIN_NIGHTS else float("nan")
+
+    return band

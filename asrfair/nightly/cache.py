@@ -1,0 +1,125 @@
+"""What was transcribed once is not transcribed again: hypotheses by the content that they depend on.
+
+A key is a hash over everything that decides a transcript: the engine (name, options, traits, its fingerprint once
+started, the packages that read and render audio), the bytes of the recording and the segment cut out of it, the
+condition (its fingerprint holds noise files) and, where something is drawn or mixed in, the seed, the ids and the
+corpus; for an engine that works in batches, the whole batch. So a night with one changed profile transcribes what that
+profile touches, and nothing else.
+
+Not cached: engines that are not deterministic (a service may change without saying so), engines that look up files
+(``precomputed``), and failures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from asrfair.errors import EnvironmentFailedError
+from asrfair.journal import Achieved, Row
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, night INTEGER NOT NULL) WITHOUT ROWID
+"""
+_CHUNK = 500
+
+
+def key_of(*parts: object) -> str:
+    """Hash anything that JSON can hold, unambiguously."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Cache:
+    """A store of rows by key, one SQLite file; several processes may use it at once.
+
+    Args:
+        path: The file.
+
+    Raises:
+        EnvironmentFailedError: It cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with self._open() as db:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute(_SCHEMA)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _open(self) -> closing[sqlite3.Connection]:
+        return closing(sqlite3.connect(self.path, timeout=60.0, isolation_level=None))
+
+    def get(self, keys: Iterable[str]) -> dict[str, list[object]]:
+        """Return what is held, by key."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, list[object]] = {}
+        try:
+            with self._open() as db:
+                for start in range(0, len(wanted), _CHUNK):
+                    part = wanted[start : start + _CHUNK]
+                    marks = ",".join("?" * len(part))
+                    query = f"SELECT key, content FROM entries WHERE key IN ({marks})"  # noqa: S608 -- question marks only
+                    found.update((key, json.loads(content)) for key, content in db.execute(query, part))
+        except (sqlite3.Error, ValueError) as error:
+            raise self._failed(error) from error
+        return found
+
+    def put(self, kind: str, entries: Mapping[str, list[object]], night: int) -> None:
+        """Hold entries; of those that are there already, only the night of their last use is noted."""
+        rows = [(key, kind, json.dumps(content, ensure_ascii=False), night) for key, content in entries.items()]
+        try:
+            with self._open() as db:
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany(
+                    "INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET "
+                    "night = max(night, excluded.night)",
+                    rows,
+                )
+                db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def forget(self, before: int) -> int:
+        """Drop what no night from ``before`` on has used; return how many entries went."""
+        try:
+            with self._open() as db:
+                gone = db.execute("DELETE FROM entries WHERE night < ?", (before,)).rowcount
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        return gone
+
+    def _failed(self, error: Exception) -> EnvironmentFailedError:
+        return EnvironmentFailedError(
+            f"the cache of transcripts cannot be used: {error}",
+            file=self.path,
+            remedy="Make room on the disk, or remove the file: it costs one night's transcription and nothing else",
+        )
+
+
+def pack_row(row: Row) -> list[object]:
+    """Return a row without its id: the same audio may have another name tomorrow."""
+    return list(row[1:8])
+
+
+def unpack_row(utterance_id: str, content: list[object]) -> Row:
+    """Return the row of an utterance."""
+    return Row(utterance_id, *content)  # type: ignore[arg-type]
+
+
+def pack_achieved(items: Iterable[Achieved]) -> list[object]:
+    """Return measured quantities without the id."""
+    return [list(item[1:]) for item in items]
+
+
+def unpack_achieved(utterance_id: str, content: list[object]) -> list[Achieved]:
+    """Return the measured quantities of an utterance."""
+    return [Achieved(utterance_id, *item) for item in content]  # type: ignore[misc]

@@ -1,0 +1,190 @@
+"""The keys of a suite's transcripts: for every engine, condition and utterance, a hash over what decides the text."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asrfair.conditions import Condition, RenderContext, Renderer
+from asrfair.engines import EngineContext, EngineTraits, create, traits_of
+from asrfair.engines.table import load_class
+from asrfair.errors import EngineError, InputError
+from asrfair.journal import Journal
+from asrfair.manifest import Manifest
+from asrfair.nightly.cache import key_of
+from asrfair.provenance import packages, sha256_file
+from asrfair.transcribe.identity import public_options
+from asrfair.transcribe.plan import make_roster, plan_batches
+from asrfair.types import CLEAN, EngineSpec, Utterance
+
+_RENDERING = ("asrfair", "numpy", "scipy", "soundfile", "soxr", "audiomentations")
+"""Packages whose versions may change samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """What is needed to look a suite's transcripts up.
+
+    Args:
+        rows: (engine, condition, utterance id) → key; engines that may not be cached are absent.
+        achieved: (condition, utterance id) → key of what was measured, for suites that render audio.
+        measured: The engine whose run measures; ``None`` where no audio is read.
+        fingerprints: Engine label → its fingerprint once started.
+        recordings: Utterance id → hash of its audio's bytes, empty where there is none.
+    """
+
+    rows: dict[tuple[str, str, str], str]
+    achieved: dict[tuple[str, str], str]
+    measured: str | None
+    fingerprints: dict[str, dict[str, str]]
+    recordings: dict[str, str]
+
+
+def make_keys(
+    manifest: Manifest,
+    engines: Sequence[EngineSpec],
+    conditions: Sequence[Condition],
+    journal: Journal,
+    *,
+    seed: int,
+    base: Path,
+) -> Keys:
+    """Hash every recording, start every engine that may be cached once, and make the keys.
+
+    Args:
+        manifest: The manifest.
+        engines: The suite's engines.
+        conditions: The suite's conditions.
+        journal: Remembers lengths that had to be looked up.
+        seed: The suite's seed.
+        base: Where relative paths in options start.
+
+    Raises:
+        EngineError: An engine cannot start.
+    """
+    context = EngineContext(seed=seed, conditions=tuple(c.name for c in conditions), base=base)
+    traits = {spec.label: traits_of(spec, context) for spec in engines}
+    listens = [spec.label for spec in engines if traits[spec.label].needs_audio]
+    roster = make_roster(manifest, journal, audio=bool(listens))
+    utterances = list(replace(manifest, table=manifest.table.iloc[roster.rows]).utterances())
+    recordings = _recordings(utterances) if listens else {}
+    versions = packages()
+    rendering = {name: versions.get(name, "") for name in _RENDERING}
+    corpus = key_of(sorted(_audio_part(u, recordings) for u in utterances)) if listens else ""
+    sounds: dict[tuple[str, str], str] = {}
+    for condition in conditions if listens else ():
+        others = corpus if _mixes_in_speech(condition, seed) else ""
+        for u in utterances:
+            sounds[condition.name, u.utterance_id] = key_of(_sound(u, condition, seed, recordings, others), rendering)
+    rows: dict[tuple[str, str, str], str] = {}
+    fingerprints: dict[str, dict[str, str]] = {}
+    for spec in engines:
+        trait = traits[spec.label]
+        engine = load_class(spec.name)
+        if not trait.deterministic or hasattr(engine, "leftovers"):
+            continue
+        knows = bool(getattr(engine, "knows_references", False))
+        fingerprints[spec.label] = started_fingerprint(spec, context, trait)
+        what = [spec.name, public_options(spec, base), _planned(trait), fingerprints[spec.label], rendering]
+        for condition in conditions:
+            own = [
+                (key_of(sounds[condition.name, u.utterance_id], u.language) if trait.needs_audio else "")
+                + (_text_part(u, condition, seed) if knows or not trait.needs_audio else "")
+                for u in utterances
+            ]
+            if trait.max_batch > 1:
+                for batch in plan_batches(
+                    roster.durations_s, max_batch=trait.max_batch, max_padded_s=trait.max_padded_s
+                ):
+                    together = key_of([own[i] for i in batch.tolist()])
+                    for i in batch.tolist():
+                        rows[spec.label, condition.name, utterances[i].utterance_id] = key_of(what, own[i], together)
+            else:
+                for u, part in zip(utterances, own, strict=True):
+                    rows[spec.label, condition.name, u.utterance_id] = key_of(what, part)
+    return Keys(
+        rows=rows,
+        achieved={place: key_of("achieved", sound) for place, sound in sounds.items()},
+        measured=listens[0] if listens else None,
+        fingerprints=fingerprints,
+        recordings=recordings,
+    )
+
+
+def _recordings(utterances: Sequence[Utterance]) -> dict[str, str]:
+    hashes: dict[Path, str] = {}
+    found = {}
+    for u in utterances:
+        if u.audio is not None and u.audio not in hashes:
+            try:
+                hashes[u.audio] = sha256_file(u.audio)
+            except OSError:
+                hashes[u.audio] = "unreadable"
+        found[u.utterance_id] = hashes.get(u.audio, "") if u.audio is not None else ""
+    return found
+
+
+def _audio_part(u: Utterance, recordings: dict[str, str]) -> str:
+    return key_of(recordings.get(u.utterance_id, ""), u.start_s, u.end_s, u.channel, u.speaker_id, u.utterance_id)
+
+
+def _sound(u: Utterance, condition: Condition, seed: int, recordings: dict[str, str], corpus: str) -> list[object]:
+    """What decides the samples that an engine gets."""
+    cut: list[object] = [recordings.get(u.utterance_id, ""), u.start_s, u.end_s, u.channel, condition.fingerprint]
+    if condition.name == CLEAN:
+        return cut
+    drawn: list[object] = [condition.name, seed, u.utterance_id, u.speaker_id]
+    return [*cut, *drawn, corpus]
+
+
+def _mixes_in_speech(condition: Condition, seed: int) -> bool:
+    """Whether what is heard depends on the manifest's other utterances; supposed of effects that are not asrfair's."""
+    if condition.name == CLEAN:
+        return False
+    if any(not type(step.params).__module__.startswith("asrfair.") for step in condition.steps):
+        return True
+    try:
+        Renderer([condition], seed, RenderContext())
+    except InputError:
+        return True
+    return False
+
+
+def _text_part(u: Utterance, condition: Condition, seed: int) -> str:
+    """What decides the answer of an engine that needs no audio: it may know all of the utterance."""
+    return key_of(
+        u.utterance_id, u.speaker_id, u.reference, u.language, dict(u.attributes), condition.name,
+        condition.fingerprint, seed,
+    )  # fmt: skip
+
+
+def _planned(trait: EngineTraits) -> list[object]:
+    return [trait.sample_rate_hz, trait.needs_audio, trait.max_batch, trait.max_padded_s]
+
+
+def started_fingerprint(spec: EngineSpec, context: EngineContext, trait: EngineTraits) -> dict[str, str]:
+    """Start an engine once, in a process of its own unless it is cheap, and return what it says of itself.
+
+    Raises:
+        EngineError: It cannot start.
+    """
+    if trait.parallel == "inline":
+        return _fingerprint(spec, context)
+    context = replace(context, device=trait.devices[0])
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_fingerprint, spec, context).result()
+        except BrokenProcessPool as error:
+            raise EngineError(f"the engine {spec.label!r} died while it started") from error
+
+
+def _fingerprint(spec: EngineSpec, context: EngineContext) -> dict[str, str]:
+    engine = create(spec, context)
+    try:
+        return engine.fingerprint()
+    finally:
+        engine.close()

@@ -1,0 +1,262 @@
+"""One night, from the suite to the verdict: transcribe what is new, score, judge, commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from asrfair import __version__
+from asrfair.conditions import Condition, parse_condition
+from asrfair.disparity import Analysis
+from asrfair.errors import InputError
+from asrfair.manifest import read_manifest
+from asrfair.nightly.absolute import absolute_gates
+from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_band, same_inputs, scored
+from asrfair.nightly.cache import Cache
+from asrfair.nightly.changes import Change, changes_between, inputs_of
+from asrfair.nightly.history import History, Night, write_json
+from asrfair.nightly.looks import Scored
+from asrfair.nightly.prefill import keep, prefill
+from asrfair.nightly.relative import relative_gates
+from asrfair.nightly.trend import write_trend
+from asrfair.nightly.verdict import Verdict, to_junit, to_markdown
+from asrfair.nightly.workfolder import WorkFolder, remove, work_folder
+from asrfair.pipeline import RunResult, run_suite
+from asrfair.runfile import read_run_file
+from asrfair.suite import Suite
+from asrfair.tablefile import write_parquet
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightResult:
+    """A committed night and what came of it."""
+
+    night: Night
+    verdict: Verdict
+    trend: tuple[Path, ...]
+    removed: tuple[int, ...] = ()
+
+
+def run_night(
+    suite: Suite,
+    folder: Path,
+    *,
+    baseline: str = "accepted",
+    keep_nights: int | None = None,
+    cache: bool = True,
+    workers: int | None = None,
+    progress: bool = True,
+) -> NightResult:
+    """Run a suite as the next night of a history.
+
+    A night that was cut off is resumed by the same call. The first night of a suite is accepted as its baseline.
+
+    Args:
+        suite: The suite, with its gates.
+        folder: The history.
+        baseline: What to compare with; see :func:`asrfair.nightly.baseline.find_baseline`.
+        keep_nights: Remove all but the newest of this suite afterwards; accepted nights stay.
+        cache: Whether what an earlier night transcribed may be used.
+        workers: Worker processes.
+        progress: Whether to show progress.
+
+    Raises:
+        InputError: The suite or the baseline is wrong.
+        EnvironmentFailedError: The history cannot be written; it is as it was.
+        EngineError: An engine failed as a whole; the next call goes on where this one stopped.
+    """
+    history = History(folder)
+    find_baseline(history, suite.name, baseline)  # a wrong name is an error now, not after hours of transcribing
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
+    identity = json.dumps(
+        [
+            __version__,
+            suite.seed,
+            manifest.fingerprint,
+            [condition.fingerprint for condition in conditions],
+            [[spec.label, spec.name, dict(spec.options)] for spec in suite.engines],
+        ],
+        default=str,
+    )
+    with work_folder(history, suite.name, identity) as work:
+        store = Cache(folder / "cache.sqlite")
+        keys, counts = prefill(suite, manifest, conditions, work.run, store if cache else _empty(work))
+        result = run_suite(suite, work.run, workers=workers, progress=progress)
+        if result.transcribe is None:
+            raise InputError("the suite transcribed nothing", file=suite.path)
+        counts["transcribed"] = sum(item.results for item in result.transcribe.engines.values())
+        numbers = history.numbers()
+        keep(work.run, keys, store, (numbers[-1] if numbers else 0) + 1)
+        recordings = keys.recordings
+        night, verdict = _commit(history, suite, work, result, conditions, recordings, counts, baseline)
+        remove(work)
+    if history.accepted(suite.name) is None:
+        history.accept(night.number, "the first night", _now())
+    removed: list[int] = []
+    if keep_nights is not None:
+        removed = history.retain(keep_nights, suite.name)
+        remaining = [item.number for item in history.nights()]
+        store.forget(min(remaining[-max(keep_nights, 1) :]))
+    trend = write_trend(history, suite.name)
+    return NightResult(night=night, verdict=verdict, trend=tuple(trend), removed=tuple(removed))
+
+
+def _empty(work: WorkFolder) -> Cache:
+    work.run.mkdir(parents=True, exist_ok=True)
+    return Cache(work.run.parent / "no-cache.sqlite")
+
+
+def noise_files(conditions: Sequence[Condition]) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of every file that a condition mixes in or convolves with, by the file's name."""
+    return {
+        condition.name: {
+            Path(path).name: sha256 for step in condition.steps for path, sha256 in step.inspection.files.items()
+        }
+        for condition in conditions
+    }
+
+
+def _commit(
+    history: History,
+    suite: Suite,
+    work: WorkFolder,
+    result: RunResult,
+    conditions: Sequence[Condition],
+    recordings: Mapping[str, str],
+    counts: dict[str, int],
+    wanted: str,
+) -> tuple[Night, Verdict]:
+    """Judge a finished run against the history, and add it."""
+    run = work.run
+    content = read_run_file(run)
+    inputs = inputs_of(content, noise_files(conditions))
+    utterances = pd.read_parquet(run / "utterances.parquet")
+    if recordings:
+        utterances["recording"] = utterances["utterance_id"].map(recordings).fillna("")
+    tonight = Scored(utterances=utterances, scores=pd.read_parquet(run / "scores.parquet"))
+    found = find_baseline(history, suite.name, wanted)
+    verdict = judge(history, suite, tonight, result.analysis, inputs, found, counts)
+    final: list[Verdict] = []
+
+    def fill(folder: Path, number: int) -> Mapping[str, Any]:
+        numbered = Verdict(**{**vars(verdict), "night": number})
+        final.append(numbered)
+        marks = {"night": number, "suite": suite.name}
+        tables = {
+            "utterances": utterances,
+            "hypotheses": pd.read_parquet(run / "hypotheses.parquet"),
+            "scores": tonight.scores,
+            "groups": result.analysis.tables["disparity"],
+            "gaps": result.analysis.tables["gaps"],
+            "gates": pd.DataFrame([gate.to_json() for gate in numbered.gates]),
+            "changes": pd.DataFrame([vars(change) for change in numbered.since_last], columns=_CHANGE),
+        }
+        for name, table in tables.items():
+            write_parquet(_marked(table, marks), folder / f"{name}.parquet")
+        for name in ("run.json", "report.md", "report.html"):
+            if (run / name).is_file():
+                shutil.copyfile(run / name, folder / name)
+        write_json(folder / "verdict.json", numbered.to_json())
+        (folder / "verdict.md").write_text(to_markdown(numbered), encoding="utf-8")
+        (folder / "junit.xml").write_bytes(to_junit(numbered))
+        return {
+            "suite": suite.name,
+            "verdict": numbered.word,
+            "finished": _now(),
+            "baseline": numbered.baseline,
+            "counts": counts,
+            "inputs": inputs,
+        }
+
+    night = history.commit(work.token, fill)
+    return night, final[0] if final else verdict
+
+
+_CHANGE = ["kind", "name", "before", "after", "text"]
+
+
+def _marked(table: pd.DataFrame, marks: Mapping[str, Any]) -> pd.DataFrame:
+    plain = table.drop(columns=[name for name in marks if name in table])
+    for place, (name, value) in enumerate(marks.items()):
+        plain.insert(place, name, value)
+    return plain
+
+
+def judge(
+    history: History,
+    suite: Suite,
+    tonight: Scored,
+    analysis: Analysis,
+    inputs: Mapping[str, Any],
+    baseline: Baseline | None,
+    counts: dict[str, int],
+) -> Verdict:
+    """Hold a scored night against its limits, the baseline and the nights before."""
+    gates = absolute_gates(
+        analysis.tables["disparity"], analysis.tables["gaps"], tonight.scores, suite.groups, suite.gates
+    )
+    before = history.nights(suite.name)
+    warnings: list[str] = []
+    changes: list[Change] = []
+    wants = any(suite.gates.of(name).max_increase is not None for name in suite.conditions)
+    if baseline is not None:
+        rules = inputs["normalizer"]
+        folders = [(night.path, night.content["inputs"]["normalizer"]) for night in baseline.nights]
+        sides = [scored(path, rules, own, suite.scoring) for path, own in folders]
+        if baseline.run is not None:
+            sides = [scored(baseline.run, rules, None, suite.scoring)]
+        if any(dict(own) != dict(rules) for _, own in folders):
+            warnings.append("The baseline was scored again by tonight's rules, from its transcripts")
+        if baseline.nights:
+            rows = _rows(baseline.nights[-1])
+            changes = changes_between(baseline.inputs or {}, inputs, rows, tonight.utterances)
+        else:
+            old = read_run_file(baseline.run or Path())
+            changes = changes_between({**inputs_of(old, {}), "noise": inputs["noise"]}, inputs, sides[0].utterances,
+                                      tonight.utterances.drop(columns="recording", errors="ignore"))  # fmt: skip
+        after = max((night.number for night in baseline.nights), default=0)
+        earlier = alike_before(before, inputs, after, suite.gates.window_nights - 1)
+        newest = [tonight, *(scored(n.path, rules, n.content["inputs"]["normalizer"], suite.scoring) for n in earlier)]
+        if wants:
+            relative = relative_gates(
+                newest,
+                sides,
+                suite.groups,
+                suite.gates,
+                band=measured_band(before, inputs),
+                same_inputs=same_inputs(baseline.inputs, inputs),
+            )
+            gates += relative
+            if not relative:
+                warnings.append("Nothing could be compared: the baseline shares no scored utterance with tonight")
+    elif wants:
+        warnings.append("There is no baseline yet: relative gates begin with the next night")
+    since = (
+        changes_between(before[-1].content["inputs"], inputs, _rows(before[-1]), tonight.utterances) if before else []
+    )
+    return Verdict(
+        suite=suite.name,
+        night=0,
+        baseline="" if baseline is None else baseline.name,
+        gates=tuple(gates),
+        changes=tuple(changes),
+        since_last=tuple(since),
+        counts=counts,
+        warnings=tuple(warnings),
+    )
+
+
+def _rows(night: Night) -> pd.DataFrame:
+    return pd.read_parquet(night.path / "utterances.parquet")
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,67 @@
+"""What became of one gate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+GateStatus = Literal["pass", "fail", "not_tested"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One gate: one rule for one engine, condition, attribute and group.
+
+    Args:
+        rule: ``max_wer``, ``max_gap``, ``min_accuracy``, ``max_failed`` or ``max_increase``.
+        engine: The engine's label.
+        condition: The condition's name.
+        attribute: The attribute.
+        group: The group; ``worst − best`` for a gap.
+        status: ``not_tested`` where too little is known of the group.
+        limit: What the suite allows, a fraction.
+        value: What was found, a fraction (for ``max_increase`` the difference to the baseline).
+        low: Lower bound of its interval, where there is one.
+        high: Upper bound.
+        baseline: The baseline's WER (``max_increase`` only).
+        nights: Nights pooled in the look that decided (``max_increase`` only).
+        p: P-value of that look, for all looks of the night (``max_increase`` only).
+        p_holm: Corrected for all gates of the night.
+        level: What ``p_holm`` is held against: what tonight may spend.
+        band: How much the figure moves from night to night when nothing changes.
+        power_nights: In how many nights an increase of the suite's ``detect`` is found with probability 0.8; 0 where
+            it is not found within the window.
+        note: A few words for the reader.
+    """
+
+    rule: str
+    engine: str
+    condition: str
+    attribute: str
+    group: str
+    status: GateStatus
+    limit: float
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    baseline: float = math.nan
+    nights: int = 0
+    p: float = math.nan
+    p_holm: float = math.nan
+    level: float = math.nan
+    band: float = math.nan
+    power_nights: int | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The group and the rule, as JUnit and people read them."""
+        return f"{self.rule} · {self.attribute} = {self.group}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields; numbers that are not known are ``None``."""
+        return {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(self).items()
+        }

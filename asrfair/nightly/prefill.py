@@ -1,0 +1,101 @@
+"""Puts what the cache holds into a run's journal before the run, and what the run made into the cache afterwards."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from asrfair.conditions import Condition
+from asrfair.engines import EngineContext, traits_of
+from asrfair.errors import InputError
+from asrfair.journal import Achieved, Journal, begin_anew
+from asrfair.manifest import Manifest
+from asrfair.nightly.cache import Cache, pack_achieved, pack_row, unpack_achieved, unpack_row
+from asrfair.nightly.keys import Keys, make_keys
+from asrfair.suite import Suite
+from asrfair.transcribe.identity import fingerprints
+
+
+def prefill(
+    suite: Suite, manifest: Manifest, conditions: Sequence[Condition], run: Path, cache: Cache
+) -> tuple[Keys, dict[str, int]]:
+    """Begin a run, or go on with it, and fill in what the cache has.
+
+    Returns:
+        The keys, and how many rows were there already (``resumed``) and came from the cache (``cached``).
+    """
+    try:
+        return _prefill(suite, manifest, conditions, run, cache)
+    except InputError as error:
+        if "another process" in error.message:
+            raise
+        begin_anew(run)  # an engine or a rule changed while the run lay there, cut off: it cannot go on as it was
+        return _prefill(suite, manifest, conditions, run, cache)
+
+
+def _prefill(
+    suite: Suite, manifest: Manifest, conditions: Sequence[Condition], run: Path, cache: Cache
+) -> tuple[Keys, dict[str, int]]:
+    base = suite.path.resolve().parent
+    context = EngineContext(seed=suite.seed, conditions=tuple(c.name for c in conditions), base=base)
+    traits = {spec.label: traits_of(spec, context) for spec in suite.engines}
+    with Journal(run) as journal:
+        journal.check(fingerprints(manifest, suite.engines, traits, conditions, context, (0, 1)))
+        resumed = sum(journal.counts().values())
+        keys = make_keys(manifest, suite.engines, conditions, journal, seed=suite.seed, base=base)
+        for label, fingerprint in keys.fingerprints.items():
+            journal.check_engine(label, fingerprint)
+        cached = _fill(journal, keys, cache)
+        journal.flush()
+    return keys, {"resumed": resumed, "cached": cached}
+
+
+def _fill(journal: Journal, keys: Keys, cache: Cache) -> int:
+    done: dict[tuple[str, str], set[str]] = {}
+    wanted: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for (engine, condition, utterance_id), key in keys.rows.items():
+        place = engine, condition
+        if place not in done:
+            done[place] = set(journal.done(engine, condition))
+        if utterance_id not in done[place]:
+            wanted[place].append((utterance_id, key))
+    filled = 0
+    for (engine, condition), items in wanted.items():
+        held = cache.get(key for _, key in items)
+        measured = {}
+        if engine == keys.measured:
+            measured = cache.get(keys.achieved[condition, utterance_id] for utterance_id, _ in items)
+        for utterance_id, key in items:
+            if key not in held:
+                continue
+            achieved: list[Achieved] = []
+            if engine == keys.measured:
+                place_key = keys.achieved[condition, utterance_id]
+                if place_key not in measured:
+                    continue  # it must be rendered to be measured
+                achieved = unpack_achieved(utterance_id, measured[place_key])
+            journal.record(engine, condition, [unpack_row(utterance_id, held[key])], achieved)
+            filled += 1
+    return filled
+
+
+def keep(run: Path, keys: Keys, cache: Cache, night: int) -> int:
+    """Hold what a finished run has made or used; failures are not held. Return how many rows."""
+    rows: dict[str, list[object]] = {}
+    achieved: dict[str, list[object]] = {}
+    with Journal(run) as journal:
+        for engine, condition in dict.fromkeys((e, c) for e, c, _ in keys.rows):
+            for row in journal.results(engine, condition):
+                if row.copy or row.status not in ("ok", "empty"):
+                    continue
+                rows[keys.rows[engine, condition, row.utterance_id]] = pack_row(row)
+        for condition in dict.fromkeys(c for c, _ in keys.achieved):
+            items: dict[str, list[Achieved]] = defaultdict(list)
+            for item in journal.achieved(condition):
+                items[item.utterance_id].append(item)
+            for utterance_id, found in items.items():
+                achieved[keys.achieved[condition, utterance_id]] = pack_achieved(found)
+    cache.put("hypothesis", rows, night)
+    cache.put("achieved", achieved, night)
+    return len(rows)

@@ -1,0 +1,194 @@
+"""A night's verdict for programs (JSON), for CI (JUnit XML) and for people (Markdown)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+from xml.etree import ElementTree as ET
+
+from asrfair.errors import printable
+from asrfair.nightly.changes import Change
+from asrfair.nightly.outcome import Gate
+
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+RULES = {
+    "max_wer": "WER at most",
+    "max_gap": "gap at most",
+    "min_accuracy": "accuracy at least",
+    "max_failed": "failed at most",
+    "max_increase": "increase at most",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a night came to.
+
+    Args:
+        suite: The suite's name.
+        night: Its number in the history; 0 before it has one.
+        baseline: What it was held against, in words; empty where there was nothing yet.
+        gates: All gates.
+        changes: What changed since the baseline.
+        since_last: What changed since the night before.
+        counts: Rows transcribed, taken from the cache, and so on.
+        warnings: Sentences that a reader should see.
+    """
+
+    suite: str
+    night: int
+    baseline: str
+    gates: tuple[Gate, ...]
+    changes: tuple[Change, ...] = ()
+    since_last: tuple[Change, ...] = ()
+    counts: dict[str, int]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that failed."""
+        return tuple(gate for gate in self.gates if gate.status == "fail")
+
+    @property
+    def word(self) -> Literal["pass", "fail"]:
+        """``pass`` or ``fail``."""
+        return "fail" if self.failed else "pass"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``verdict.json``."""
+        return {
+            "suite": self.suite,
+            "night": self.night,
+            "verdict": self.word,
+            "baseline": self.baseline,
+            "failed": [gate.to_json() for gate in self.failed],
+            "gates": [gate.to_json() for gate in self.gates],
+            "changes": [asdict(change) for change in self.changes],
+            "changes_since_last_night": [asdict(change) for change in self.since_last],
+            "counts": self.counts,
+            "warnings": list(self.warnings),
+            "power": power_lines(self.gates),
+        }
+
+
+def sentence(gate: Gate) -> str:
+    """Return one gate in words."""
+    who = f"{gate.engine}, {gate.condition}, {gate.attribute} = {gate.group}"
+    if gate.status == "not_tested":
+        return f"{who}: not tested ({gate.note})"
+    if gate.rule == "max_increase":
+        text = f"{who}: WER {_points(gate.value)} points against the baseline's {_percent(gate.baseline)}"
+        text += f" (limit {_points(gate.limit)}"
+        if math.isfinite(gate.p_holm):
+            text += (
+                f", p = {gate.p_holm:.2g} after Holm, tonight's level {gate.level:.2g}, nights pooled: {gate.nights}"
+            )
+        return text + ")" + (f"; {gate.note}" if gate.note else "")
+    what = {"max_wer": "WER", "max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed"}[gate.rule]
+    text = f"{who}: {what} {_percent(gate.value)} ({RULES[gate.rule]} {_percent(gate.limit)})"
+    return text + (f"; {gate.note}" if gate.note else "")
+
+
+def power_lines(gates: Sequence[Gate]) -> list[str]:
+    """Return what the relative gates can see, one sentence for each number of nights."""
+    found: dict[int, list[str]] = {}
+    for gate in gates:
+        if gate.power_nights is not None:
+            found.setdefault(gate.power_nights, []).append(f"{gate.attribute} = {gate.group} ({gate.condition})")
+    lines = []
+    for nights in sorted(found, key=lambda n: (n == 0, n)):
+        names = list(dict.fromkeys(found[nights]))
+        listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        if nights == 0:
+            lines.append(f"not found within the window, with probability 0.8: {listed}")
+        else:
+            lines.append(f"found within {nights} night{'s' * (nights > 1)}, with probability 0.8: {listed}")
+    return lines
+
+
+def to_junit(verdict: Verdict) -> bytes:
+    """Return JUnit XML: one test case a gate, engine, condition and group."""
+    failures = len(verdict.failed)
+    skipped = sum(gate.status == "not_tested" for gate in verdict.gates)
+    counts = {"tests": str(len(verdict.gates)), "failures": str(failures), "skipped": str(skipped), "errors": "0"}
+    root = ET.Element("testsuites", counts)
+    suite = ET.SubElement(root, "testsuite", {"name": _xml(f"asrfair nightly {verdict.suite}"), **counts})
+    for gate in verdict.gates:
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            {
+                "classname": _xml(f"{verdict.suite}.{gate.engine}.{gate.condition}"),
+                "name": _xml(gate.name),
+                "time": "0",
+            },
+        )
+        if gate.status == "fail":
+            failure = ET.SubElement(case, "failure", {"message": _xml(sentence(gate)), "type": gate.rule})
+            failure.text = _xml("\n".join(change.text for change in verdict.changes) or "No input changed.")
+        elif gate.status == "not_tested":
+            ET.SubElement(case, "skipped", {"message": _xml(gate.note)})
+    ET.indent(root)
+    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written + b"\n"
+
+
+def to_markdown(verdict: Verdict) -> str:
+    """Return a summary fit for a comment on a pull request."""
+    tested = [gate for gate in verdict.gates if gate.status != "not_tested"]
+    skipped = len(verdict.gates) - len(tested)
+    head = "failed" if verdict.failed else "passed"
+    lines = [f"### asrfair nightly: {_md(verdict.suite)}, night {verdict.night}: {head}", ""]
+    against = f", against {_md(verdict.baseline)}" if verdict.baseline else ", with no baseline yet"
+    lines += [f"{len(verdict.failed)} of {len(tested)} gates failed, {skipped} could not be tested{against}.", ""]
+    if verdict.failed:
+        lines += [
+            "| Engine | Condition | Group | Gate | Found | Limit | p (Holm) |",
+            "|---|---|---|---|---:|---:|---:|",
+        ]
+        for gate in verdict.failed:
+            relative = gate.rule == "max_increase"
+            shown = _points(gate.value) if relative else _percent(gate.value)
+            limit = _points(gate.limit) if relative else _percent(gate.limit)
+            p = f"{gate.p_holm:.2g}" if math.isfinite(gate.p_holm) else ""
+            cells = (gate.engine, gate.condition, f"{gate.attribute} = {gate.group}", RULES[gate.rule], shown, limit, p)
+            lines.append("| " + " | ".join(_md(cell) for cell in cells) + " |")
+        lines.append("")
+    lines += _listed("What changed since the baseline", [change.text for change in verdict.changes])
+    if verdict.since_last != verdict.changes:
+        lines += _listed("What changed since the night before", [change.text for change in verdict.since_last])
+    if verdict.baseline and not verdict.changes:
+        lines += ["No input changed since the baseline.", ""]
+    lines += _listed("Warnings", verdict.warnings)
+    lines += _listed("What these gates can see", power_lines(verdict.gates))
+    counts = verdict.counts
+    lines.append(
+        f"{counts.get('transcribed', 0):,} transcribed, {counts.get('cached', 0):,} from the cache, "
+        f"{counts.get('resumed', 0):,} from a run that was cut off."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _listed(title: str, items: Sequence[str]) -> list[str]:
+    return [f"**{title}**", "", *(f"- {_md(item)}" for item in items), ""] if items else []
+
+
+def _md(text: str) -> str:
+    clean = printable(text, limit=600)
+    clean = clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|#@!])", r"\\\1", clean)
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if math.isfinite(value) else "not known"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
