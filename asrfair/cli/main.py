@@ -16,6 +16,7 @@ from asrfair.tomlfile import did_you_mean
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asrfair.cli.demo:demo", "Transcribe the synthetic demo corpus and report it."),
     "run": ("asrfair.cli.run:run", "A suite: from audio to tables and a report."),
+    "merge": ("asrfair.cli.merge:merge", "Join the parts of a run that was made in shards."),
     "score": ("asrfair.cli.score:score", "Transcripts to tables; score a run again. No audio needed."),
     "compare": ("asrfair.cli.compare:compare", "Two runs on the same speakers: who makes fewer errors, and for whom."),
     "nightly": ("asrfair.cli.nightly:nightly", "A suite every night: gates, what changed, a history, a verdict."),
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "card": ("asrfair.cli.card:card", "A service card from runs: prose checked against them, small cells suppressed."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "profile": ("asrfair.cli.profile:profile", "List, show, check, render the places that speech is put into."),
+    "lastmile": ("asrfair.cli.lastmile:lastmile", "Measure a recogniser in your own room; pass on counts only."),
     "manifest": ("asrfair.cli.manifest:manifest", "Import, validate, describe a manifest; plan a collection."),
 }
 """Name → (``module:attribute`` imported on use, help line)."""
