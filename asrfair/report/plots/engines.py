@@ -86,7 +86,7 @@ def _draw(both: pd.DataFrame, engine_a: str, engine_b: str, limit: float, condit
         figure.text(5.0 / width, y / height, name, fontsize=8 if step > 0.17 else 7, color=INK, va="top")
     more = f"{len(both) - numbered} more groups without number · " if len(both) > numbered else ""
     bars = f"bars: {confidence * 100:g} % intervals over speakers · " if len(both) <= MAX_BARS else ""
-    caption = f"{more}sorted by difference · {bars}hollow: too few speakers for an interval"
+    caption = f"{more}sorted by difference · {bars}hollow: too small for an interval"
     figure.text(0.8 / width, 0.14 / height, caption, fontsize=8, color=MUTED, va="center")
     return figure
 

@@ -122,7 +122,7 @@ def _draw(
         _dress(axes, engine if panels > 1 else "", names if index == 0 else [], positions, 100 * limit)
     axis_label = f"Word error rate, % · bar: {confidence * 100:g} % interval over speakers · dashed: everybody together"
     legend = (
-        "hollow: too few speakers for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
+        "hollow: too small for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
     )
     legend = " · ".join(filter(None, (legend, "arrow: interval goes on" if any_cut else "")))
     figure.text(0.12 / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
