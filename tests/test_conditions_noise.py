@@ -248,7 +248,7 @@ def test_a_folder_offers_all_its_recordings(tmp_path: Path) -> None:
         _recording(tmp_path / "many", np.random.default_rng(i).standard_normal(3 * RATE) * 0.1, name=f"{i}.wav")
     place = _file_condition(tmp_path, file="many")
     used = {
-        renderer(place).render(synthetic_speech(1.0, seed=i), place, "s").achieved["noise.file_file"] for i in range(20)
+        renderer(place).render(synthetic_speech(1.0, seed=i), place, "s").achieved["noise.file_name"] for i in range(20)
     }
     assert {"0.wav", "1.wav", "2.wav"} == used
 

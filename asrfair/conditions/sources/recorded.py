@@ -109,14 +109,14 @@ class Recorded(Source):
         return Inspection(files=files, warnings=tuple(warnings), facts={"choices": choices})
 
     def make(self, request: Request, params: Any) -> tuple[Samples, Achieved]:
-        """Return the window. Achieved: ``file``, ``sha256``, ``offset_s``, ``channel``, ``loops``."""
+        """Return the window. Achieved: ``name``, ``sha256``, ``offset_s``, ``channel``, ``loops``."""
         files: list[NoiseFile] = request.facts["choices"][text(params.file)]
         found = files[int(request.generator("file").integers(len(files)))]
         channel: int | str = params.channel
         if channel == "random":
             channel = int(request.generator("channel").integers(found.channels))
         wanted = int(np.ceil(request.size * found.sample_rate_hz / request.sample_rate_hz)) + 1
-        achieved: Achieved = {"file": found.path.name, "sha256": found.sha256, "channel": str(channel)}
+        achieved: Achieved = {"name": found.path.name, "sha256": found.sha256, "channel": str(channel)}
         rng = request.generator("offset")
         if found.frames >= wanted:
             offset = int(rng.integers(found.frames - wanted + 1))
