@@ -20,8 +20,9 @@ def card_markdown(card: Card) -> str:
 def block_markdown(block: Block) -> str:
     """Return one block as Markdown."""
     if isinstance(block, Prose):
-        # Outside code an author's "<" opens no tag; inside it, a renderer shows it as it is.
-        return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", block.markdown)
+        # No tag, no picture from elsewhere, no heading that would look like one of the card's own.
+        safe = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", block.markdown).replace("![", r"!\[")
+        return re.sub(r"(?m)^( {0,3})(?=#{1,6}(?:\s|$)|[=-]+\s*$)", r"\1\\", safe)
     if isinstance(block, Lines):
         return "\n".join(f"- {markdown_text(line)}" for line in block.lines)
     if isinstance(block, Facts):

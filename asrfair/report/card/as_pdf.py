@@ -105,6 +105,7 @@ def _paragraph(document: Any, pieces: list[tuple[str, str]], *, bullet: str = ""
 def _facts(document: Any, rows: tuple[tuple[str, str], ...]) -> None:
     for name, value in rows:
         _paragraph(document, [("B", _plain(name) + ": "), ("", _plain(value))])
+    document.ln(2)
 
 
 def _table(document: Any, table: Table) -> None:
@@ -127,7 +128,7 @@ def _table(document: Any, table: Table) -> None:
         text_align=tuple("RIGHT" if column.numeric else "LEFT" for column in columns),
         borders_layout="HORIZONTAL_LINES",
         line_height=4.2,
-        padding=0.6,
+        padding=(0.6, 1.5),
         v_align="TOP",
     ) as grid:
         for line in (heads, *cells):

@@ -27,6 +27,8 @@ _F1: Final = Column(
     high="f1_ci_high",
     says="Word recognition F1, from precision and recall of words.",
 )
+_PRECISION: Final = "hits/(hits + substitutions + insertions)"
+_RECALL: Final = "hits/(hits + substitutions + deletions)"
 _PRIVATE_ROWS: Final = ("Started", "Finished", "Packages")
 """Lines of the provenance that a card leaves to the run."""
 
@@ -96,7 +98,7 @@ def _groups(evidence: Evidence, *, crossed: bool | None = None) -> list[Block]:
             for engine in run.raw.engines:
                 frame = run.groups[(run.groups["attribute"] == attribute) & (run.groups["engine"] == engine)]
                 title = f"{engine} by {words.attribute_words(attribute)}"
-                names = ("group",) if frame["condition"].nunique() == 1 else ("condition", "group")
+                names = ("group",) if len(run.raw.conditions) == 1 else ("condition", "group")
                 found.append(_table(run, _sorted(frame), f"{attribute}-{engine}", title, names))
     return found
 
@@ -133,28 +135,18 @@ def _floors(evidence: Evidence) -> list[Block]:
 
 
 def _suppression(evidence: Evidence) -> list[Block]:
-    hidden = sum(len(run.hidden) for run in evidence.runs)
+    hidden, few = sum(len(run.hidden) for run in evidence.runs), words.counted(evidence.smallest, "speaker")
     if not hidden:
-        return [
-            Lines(
-                lines=(f"No group has fewer than {words.counted(evidence.smallest, 'speaker')}: none is suppressed.",)
-            )
-        ]
-    return [
-        Lines(
-            lines=(
-                f"{words.counted(hidden, 'group')} {'is' if hidden == 1 else 'are'} marked “suppressed”: their numbers, "
-                f"or those of another group, could tell of fewer than {words.counted(evidence.smallest, 'speaker')}.",
-            )
-        )
-    ]
+        return [Lines(lines=(f"No group has fewer than {few}: none is suppressed.",))]
+    marked = f"{words.counted(hidden, 'group')} {'is' if hidden == 1 else 'are'} marked “suppressed”"
+    why = f"their numbers, or those of another group, could tell of fewer than {few}"
+    return [Lines(lines=(f"{marked}: {why}.",))]
 
 
-def _method(evidence: Evidence) -> list[Block]:
+def _method(_: Evidence) -> list[Block]:
     lines = [
         "Word error rate (WER): substituted, deleted and inserted words over the words spoken, pooled over a group.",
-        "Word recognition F1: the harmonic mean of precision, hits/(hits + substitutions + insertions), and recall, "
-        "hits/(hits + substitutions + deletions).",
+        f"Word recognition F1: the harmonic mean of precision = {_PRECISION} and recall = {_RECALL}.",
         "Intervals are over speakers, not utterances: they say what other speakers of the group could have shown.",
         "A simultaneous bound holds for all groups at once, so that the worst of them may be read from it.",
     ]

@@ -39,7 +39,8 @@ _NUMBER: Final = re.compile(
 _SPELLED: Final = re.compile(
     r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
     r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|half|third|quarter|all)\b"
-    r"[\s-]*(?:[a-z]+[\s-]+)?(?:per\s?cent|percent(?:age)?|%|out of|in\s+(?:ten|twenty|a hundred|every|five|four)\b|of (?:all )?(?:words|the words))"
+    r"[\s-]*(?:[a-z]+[\s-]+)?(?:per\s?cent|percent(?:age)?|%|out of|in\s+(?:ten|twenty|a hundred|every|five|four)\b"
+    r"|of (?:all )?(?:words|the words))"
     r"|\b(?:twice|half|double|thrice)\s+(?:as|the)\b|\b(?:error|mistake|flaw)[\s-]?(?:free|less)\b|\bperfect(?:ly)?\b"
     r"|\b(?:equal|same)\s+(?:accuracy|performance|error rates?)\b|\bequally\s+well\b",
     re.IGNORECASE,
@@ -65,6 +66,9 @@ _FLOORS: Final = {
     "wer_ceiling": ("wer", "value"),
     "wer_ceiling_bound": ("wer", "bound"),
 }
+_MEASURES: Final = ((r"\bwer\b|\bword error rate", "wer"), (r"\bf1\b", "f1"))
+_COUNTS: Final = ((r"\bspeakers?\b", "speakers"), (r"\butterances?\b", "utterances"), (r"\bwords?\b", "ref_words"))
+_EVERYBODY: Final = re.compile(r"\b(?:overall|everybody|everyone|all speakers)\b", re.IGNORECASE)
 _NAMES: Final = ("engine", "condition", "attribute", "group")
 
 
@@ -111,6 +115,9 @@ _SAY_INSTEAD: Final = "Say which groups were assessed and what was found; the ta
 
 
 def _filled(text: Text, place: _Place, evidence: Evidence) -> str:
+    link = re.search(r"\]\(\s*<?\s*(?:javascript|vbscript|data|file):[^)\s]*", text.markdown, re.IGNORECASE)
+    if link:
+        raise place.error("a link of this kind runs or opens something", link.group(), "Link to https://")
     if "\ue000" in text.markdown or "\ue001" in text.markdown:
         raise place.error("a private-use character cannot be printed", "\ue000", "Delete it")
     values: list[str] = []
@@ -225,13 +232,13 @@ def _check(passage: str, place: _Place, evidence: Evidence) -> None:
     rest = _MARK.sub(" ", passage)
     for phrase in sorted(place.prose.vouched, key=len, reverse=True):
         rest = re.sub(rf"(?<!\w){re.escape(_readable(phrase))}(?![\w%])(?!\s*(?:%|per))", " ", rest) if phrase else rest
-    plain = rest
+    plain = re.sub(r"\bF1\b", " ", rest)
     for name in sorted(_known_names(evidence), key=len, reverse=True):
         plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", plain)
     for match in _NUMBER.finditer(plain):
         if not _supported(match.group(), rest, evidence):
             raise place.error(
-                "the runs do not support this number, or its sentence does not name what it is about",
+                "the runs do not support this number, or its sentence does not say exactly what it is of",
                 match.group().strip(),
                 f'{_USAGE}; list a number that is no result, such as "16 kHz", under [card] vouched',
             )
@@ -247,32 +254,36 @@ def _known_names(evidence: Evidence) -> set[str]:
 
 
 def _supported(number: str, passage: str, evidence: Evidence) -> bool:
-    """Tell whether a number is published of what its sentence names (everybody, where it names no group)."""
+    """Tell whether a number is, to the digit, the one published number that its sentence speaks of.
+
+    The sentence must leave no doubt: one run, engine and condition, one group (or "overall", "everybody"), and for a
+    percentage one measure.
+    """
     frame = evidence.groups
-    frame = frame[frame["flag"] != SUPPRESSED]
-    for column in ("run", "engine", "condition", "attribute"):
+    for column in ("run", "engine", "condition"):
         named = [name for name in frame[column].unique() if _says(passage, name)]
-        if column != "attribute" and named:
+        if named:
             frame = frame[frame[column].isin(named)]
     groups = [g for g in frame.loc[frame["attribute"] != OVERALL_ATTRIBUTE, "group"].unique() if _says(passage, g)]
     longest = [g for g in groups if not any(g != other and g in other for other in groups)]
-    frame = frame[frame["group"].isin(longest)] if longest else frame[frame["attribute"] == OVERALL_ATTRIBUTE]
-    value = re.sub(r"[\s,\u202f\u00a0]", "", re.split(r"%|‰|per", number)[0])
-    if re.search(r"%|per\s?cent|percent", number):
-        names = [column for column, kind in _FIELDS.values() if kind == "percent" and column in frame.columns]
-        if re.search(r"\bf1\b", passage, re.IGNORECASE):
-            names = [name for name in names if name.startswith("f1")]
-        elif re.search(r"\bwer\b|word error rate", passage, re.IGNORECASE):
-            names = [name for name in names if not name.startswith("f1")]
+    if longest:
+        frame = frame[frame["group"].isin(longest)]
+    elif _EVERYBODY.search(passage):
+        frame = frame[frame["attribute"] == OVERALL_ATTRIBUTE]
+    else:
+        return False
+    if len(frame) != 1 or frame["flag"].iloc[0] == SUPPRESSED:
+        return False
+    share = re.search(r"%|per\s?cent", number, re.IGNORECASE)
+    measures = _MEASURES if share else _COUNTS
+    named = [column for pattern, column in measures if re.search(pattern, passage, re.IGNORECASE)]
+    if not named or (share and len(named) > 1):
+        return False
+    value = re.sub(r"[\s,]", "", re.split(r"%|per", number)[0])
+    if share:
         decimals = len(value.partition(".")[2])
-        shown = {f"{100 * float(v):.{decimals}f}" for name in names for v in frame[name].dropna()}
-        return decimals > 0 and value in shown
-    counts = [
-        column
-        for noun, column in (("speaker", "speakers"), ("utterance", "utterances"), ("word", "ref_words"))
-        if re.search(rf"\b{noun}s?\b", passage, re.IGNORECASE)
-    ]
-    return "." not in value and value in {f"{float(v):.0f}" for name in counts for v in frame[name].dropna()}
+        return decimals > 0 and value == f"{100 * float(frame[named[0]].iloc[0]):.{decimals}f}"
+    return value in {f"{float(frame[column].iloc[0]):.0f}" for column in named}
 
 
 def _says(passage: str, name: object) -> bool:

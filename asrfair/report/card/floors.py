@@ -102,15 +102,12 @@ class Floor:
 
     @property
     def _left_out(self) -> str:
-        few = "No group was" if not self.too_small else f"{words.counted(self.too_small, 'group')} "
-        few = (
-            few + " too small to say."
-            if not self.too_small
-            else (few + ("was" if self.too_small == 1 else "were") + " too small to say.")
-        )
+        verb = "was" if self.too_small == 1 else "were"
+        few = f"{words.counted(self.too_small, 'group')} {verb}" if self.too_small else "No group was"
+        text = f"{few} too small to say."
         if self.not_stated:
-            few += f" {words.counted(self.not_stated, 'group')} of people who did not state it not counted."
-        return few
+            text += f" Left out: {words.counted(self.not_stated, 'group')} of speakers who did not state it."
+        return text
 
 
 def floors(run: RunData, name: str, *, smallest: int) -> list[Floor]:
@@ -183,7 +180,7 @@ def _of(mine: pd.DataFrame, table: pd.DataFrame, value: str, bound: str) -> tupl
     wanted = pd.MultiIndex.from_frame(mine[["attribute", "group"]])
     keyed = keyed.reindex(wanted)
     missing = pd.Series(float("nan"), index=keyed.index)
-    return keyed[value].astype(float), (keyed[bound] if bound in keyed else missing).astype(float)
+    return keyed[value].astype(float), keyed.get(bound, missing).astype(float)
 
 
 def _min_words(run: RunData) -> int:

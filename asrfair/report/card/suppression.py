@@ -86,8 +86,35 @@ def suppress(frame: pd.DataFrame, hidden: Iterable[Cell]) -> pd.DataFrame:
     for name in shown.columns:
         if pd.api.types.is_numeric_dtype(shown[name]):
             shown[name] = shown[name].astype(float).mask(where)
-    shown["flag"] = np.where(where, SUPPRESSED, shown["flag"] if "flag" in shown else "")
+    shown["flag"] = np.where(where, SUPPRESSED, shown.get("flag", ""))
     return shown
+
+
+def nested(run: RunData) -> list[Relation]:
+    """Return the sums that hold because groups of one attribute happen to make up a group of another.
+
+    A reader who knows that "Glasgow" and "Edinburgh" are all of "Scottish" can add them up, although no table says so.
+    """
+    rows = run.utterances()
+    if rows is None:
+        return []
+    labels = {
+        attribute: rows[names].astype(str).agg(INTERSECTION.join, axis=1)
+        for attribute in run.attributes
+        if set(names := attribute.split(INTERSECTION)) <= set(rows.columns)
+    }
+    found = []
+    for coarse, wholes in labels.items():
+        for fine, parts in labels.items():
+            if coarse == fine:
+                continue
+            pairs = pd.DataFrame({"whole": wholes, "part": parts}).drop_duplicates()
+            once = ~pairs["part"].duplicated(keep=False)
+            for whole, mine in pairs.groupby("whole", sort=True):
+                if once[mine.index].all():
+                    cells = tuple((fine, str(part)) for part in sorted(mine["part"]))
+                    found.append(Relation(whole=(coarse, str(whole)), parts=cells))
+    return found
 
 
 def relations(cells: Iterable[Cell]) -> list[Relation]:
@@ -127,6 +154,33 @@ def reach(
         known: The sums that hold.
         hidden: The cells to solve for.
     """
+    for together in _connected(known, hidden):
+        yield from _reach_together(values, known, together)
+
+
+def _connected(known: Sequence[Relation], hidden: Sequence[Cell]) -> list[list[Cell]]:
+    """Split the hidden cells into sets that no sum connects: each is a small problem of its own."""
+    parent = {cell: cell for cell in hidden}
+
+    def root(cell: Cell) -> Cell:
+        while parent[cell] != cell:
+            parent[cell] = parent[parent[cell]]
+            cell = parent[cell]
+        return cell
+
+    for relation in known:
+        mine = [cell for cell in relation.cells if cell in parent]
+        for cell in mine[1:]:
+            parent[root(cell)] = root(mine[0])
+    sets: dict[Cell, list[Cell]] = {}
+    for cell in hidden:
+        sets.setdefault(root(cell), []).append(cell)
+    return list(sets.values())
+
+
+def _reach_together(
+    values: Mapping[Cell, float], known: Sequence[Relation], hidden: Sequence[Cell]
+) -> Iterator[tuple[Cell, float, float]]:
     place = {cell: number for number, cell in enumerate(hidden)}
     rows, right = [], []
     for relation in known:
@@ -139,6 +193,10 @@ def reach(
         if row.any():
             rows.append(row)
             right.append(rest)
+    if len(rows) == 1 and (rows[0] == 1).all():
+        # One sum over all of them: each may be anything from nothing to the whole of it.
+        yield from ((cell, 0.0 if len(hidden) > 1 else right[0], right[0]) for cell in hidden)
+        return
     for cell, number in place.items():
         aim = np.zeros(len(hidden))
         aim[number] = 1.0
@@ -155,8 +213,7 @@ def reach(
 
 def _hidden_in_run(run: RunData, smallest: int, forced: frozenset[Cell]) -> frozenset[Cell]:
     frame = run.disparity
-    people = frame.groupby(["attribute", "group"], sort=False)["speakers"].min()
-    speakers: dict[Cell, float] = {(str(a), str(g)): float(n) for (a, g), n in people.items()}
+    speakers = {cell: min(counts) for cell, counts in _speakers(run).items()}
     if speakers.get(TOTAL, 0.0) < smallest:
         raise InputError(
             f"the run has fewer than {smallest} speakers, so that nothing of it can be published",
@@ -171,6 +228,7 @@ def _hidden_in_run(run: RunData, smallest: int, forced: frozenset[Cell]) -> froz
         if not _splits(attribute, mine):
             hidden |= set(mine)
     known = relations(speakers)
+    known += [r for r in nested(run) if set(r.cells) <= set(speakers) and r not in known]
     tables = [_values(part) for _, part in frame.groupby(["engine", "condition"], sort=False)]
     while True:
         _close(hidden, known, speakers, smallest)
@@ -254,12 +312,20 @@ def _values(part: pd.DataFrame) -> dict[str, dict[Cell, float]]:
 def _differ_by_few(runs: Sequence[RunData], smallest: int) -> frozenset[Cell]:
     counts: dict[Cell, set[float]] = {}
     for run in runs:
-        found = run.disparity.groupby(["attribute", "group"], sort=False)["speakers"].max()
-        for (attribute, group), number in found.items():
-            counts.setdefault((str(attribute), str(group)), set()).add(float(number))
+        for cell, numbers in _speakers(run).items():
+            counts.setdefault(cell, set()).add(max(numbers))
     return frozenset(
         cell for cell, numbers in counts.items() if any(0 < abs(a - b) < smallest for a in numbers for b in numbers)
     )
+
+
+def _speakers(run: RunData) -> dict[Cell, list[float]]:
+    """Return each cell's numbers of speakers, one an engine and condition."""
+    frame = run.disparity
+    found: dict[Cell, list[float]] = {}
+    for attribute, group, count in zip(frame["attribute"], frame["group"], frame["speakers"], strict=True):
+        found.setdefault((str(attribute), str(group)), []).append(float(count))
+    return found
 
 
 def _corpus(run: RunData, place: int) -> str:
@@ -267,7 +333,7 @@ def _corpus(run: RunData, place: int) -> str:
 
 
 def _places(fine: str, coarse: str) -> list[int] | None:
-    """Return where the names of ``coarse`` stand in the intersection ``fine``; ``None`` where it is not a part of it."""
+    """Return where the names of ``coarse`` stand in the intersection ``fine``; ``None`` if it is no part of it."""
     names, wanted = fine.split(INTERSECTION), coarse.split(INTERSECTION)
     if len(wanted) >= len(names) or not set(wanted) <= set(names):
         return None
