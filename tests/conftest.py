@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,4 +32,20 @@ def shared_data() -> Path:
         if os.environ.get("ASRFAIR_REQUIRE_SHARED_DATA"):
             pytest.fail(message)
         pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_ctc() -> Path:
+    """The CTC checkpoint that scripts/train_demo_ctc.py trains on the demo corpus; made once, kept in checkpoints/."""
+    for package in ("torch", "transformers"):
+        pytest.importorskip(package, reason=f"{package} is not installed (make test-engines installs it)")
+    folder = REPOSITORY / "checkpoints" / "demo-ctc"
+    if not (folder / "model.safetensors").is_file() or not (folder / "processor_config.json").is_file():
+        fresh = folder.with_name(f"demo-ctc-{os.getpid()}")
+        command = [sys.executable, str(REPOSITORY / "scripts" / "train_demo_ctc.py"), str(fresh)]
+        subprocess.run(command, cwd=REPOSITORY, check=True)
+        if folder.exists():
+            folder.rename(folder.with_name(f"demo-ctc-incomplete-{os.getpid()}"))
+        fresh.rename(folder)
     return folder

@@ -129,6 +129,11 @@ class Transformers(EngineBase):
             ) from error
         self._model = model.to(self.context.device).eval()
         self._features = getattr(self._processor, "feature_extractor", self._processor)
+        if self._is_ctc:
+            tokenizer = self._processor.tokenizer
+            self._blank = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
+            merges = "group_tokens" in inspect.signature(tokenizer._decode).parameters  # noqa: SLF001 -- no public way
+            self._decode_keywords = {"group_tokens": False} if merges else {}
         self.traits = self._own_traits()
         if self.options.compile:
             self._model = self._torch.compile(self._model, dynamic=self.padding != "fixed")
@@ -231,10 +236,19 @@ class Transformers(EngineBase):
         if self.padding == "masked" and self._output_lengths is not None:
             lengths = [int(n) for n in self._output_lengths(inputs["attention_mask"].sum(-1)).cpu()]
         rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
-        texts = [self._processor.tokenizer.decode(row.tolist(), skip_special_tokens=True) for row in rows]
+        texts = [self._text(row) for row in rows]
         if best is None:
             return [(text, None) for text in texts]
         return [(text, float(row[:n].mean()) if n else None) for text, row, n in zip(texts, best, lengths, strict=True)]
+
+    def _text(self, frames: Any) -> str:
+        """CTC's greedy path: repeats merged, blanks dropped.
+
+        Not left to the tokenizer: some drop the blanks as special tokens first and then merge "feel" to "fel".
+        """
+        kept = self._torch.unique_consecutive(frames)
+        kept = kept[kept != self._blank].tolist()
+        return str(self._processor.tokenizer.decode(kept, skip_special_tokens=True, **self._decode_keywords))
 
     def _seq2seq(self, inputs: dict[str, Any]) -> list[tuple[str, float | None]]:
         keywords = dict(self.options.generate)
