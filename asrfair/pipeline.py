@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from asrfair import __version__
-from asrfair.conditions import parse_condition
+from asrfair.conditions import Condition, parse_condition
 from asrfair.disparity import Analysis, analyse_run
 from asrfair.errors import InputError
 from asrfair.intake import HypothesisFile, write_hypotheses
+from asrfair.invariance import INVARIANCE_FILE, check_invariance
 from asrfair.manifest import AttributeCard, Manifest, check_groupable, read_manifest
 from asrfair.provenance import collect, sha256_file
 from asrfair.report import AudioSource, write_report
@@ -44,6 +45,8 @@ def run_suite(
     fresh: bool = False,
     progress: bool = True,
     html: bool = True,
+    retry_errors: bool = False,
+    invariance: int = 0,
 ) -> RunResult:
     """Transcribe, score, analyse and report a suite; resume if the folder holds the same run, cut off.
 
@@ -54,11 +57,73 @@ def run_suite(
         fresh: Throw away what the folder's journal holds.
         progress: Whether to show a progress bar.
         html: Whether to write ``report.html``.
+        retry_errors: On a resume, try those utterances again that ended in an error.
+        invariance: So many utterances are transcribed again one at a time (``invariance.csv``); 0 is none.
 
     Raises:
         InputError: The suite, its manifest or a condition is wrong, or the folder holds another run.
         EngineError: An engine cannot start or has failed as a whole.
     """
+    manifest, conditions, content, summary = _transcribed(
+        suite, run, workers=workers, fresh=fresh, progress=progress, retry_errors=retry_errors, shard=(0, 1)
+    )
+    (run / INVARIANCE_FILE).unlink(missing_ok=True)
+    if invariance:
+        content["invariance"] = check_invariance(
+            manifest, suite.engines, conditions, run, count=invariance, groups=suite.groups, scoring=suite.scoring,
+            seed=suite.seed, workers=workers, progress=progress, base=suite.path.resolve().parent,
+        )  # fmt: skip
+    audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
+    return _finish(
+        run, content, suite.groups, suite.scoring, suite.statistics, workers, html=html, summary=summary, audio=audio
+    )
+
+
+def run_shard(
+    suite: Suite,
+    run: Path,
+    *,
+    shard: tuple[int, int],
+    workers: int | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+    retry_errors: bool = False,
+) -> TranscribeSummary:
+    """Transcribe one of n parts of a suite and score nothing: ``asrfair merge`` puts the parts together.
+
+    Args:
+        suite: What to do.
+        run: The shard's own folder; made if need be, resumed if it holds this shard.
+        shard: ``(i, n)``, counted from 0: every n-th batch of the plan from the i-th on.
+        workers: Worker processes; ``None`` is one a core.
+        fresh: Throw away what the folder's journal holds.
+        progress: Whether to show a progress bar.
+        retry_errors: On a resume, try those utterances again that ended in an error.
+
+    Raises:
+        InputError: The suite, its manifest or a condition is wrong, or the folder holds another run or shard.
+        EngineError: An engine cannot start or has failed as a whole.
+    """
+    _, _, content, summary = _transcribed(
+        suite, run, workers=workers, fresh=fresh, progress=progress, retry_errors=retry_errors, shard=shard
+    )
+    content["shard"] = list(shard)
+    content["volatile"]["finished"] = _now()
+    write_run_file(run, content)
+    return summary
+
+
+def _transcribed(
+    suite: Suite,
+    run: Path,
+    *,
+    workers: int | None,
+    fresh: bool,
+    progress: bool,
+    retry_errors: bool,
+    shard: tuple[int, int],
+) -> tuple[Manifest, list[Condition], dict[str, Any], TranscribeSummary]:
+    """Transcribe a suite, or a part of it, and return what ``run.json`` will say."""
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
     _check_groups(manifest, suite.groups)
     conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
@@ -73,6 +138,8 @@ def run_suite(
         fresh=fresh,
         progress=progress,
         base=suite.path.resolve().parent,
+        retry_errors=retry_errors,
+        shard=shard,
     )
     content = _provenance(manifest, suite.groups, suite.scoring, suite.statistics)
     content["suite"] = {
@@ -95,10 +162,7 @@ def run_suite(
     ]
     content["conditions"] = [{"name": item.name, "fingerprint": item.fingerprint} for item in conditions]
     content["volatile"].update({"started": started, "transcribe": summary.volatile()})
-    audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
-    return _finish(
-        run, content, suite.groups, suite.scoring, suite.statistics, workers, html=html, summary=summary, audio=audio
-    )
+    return manifest, conditions, content, summary
 
 
 def score_files(

@@ -59,6 +59,11 @@ def finalise(
         conditions: Names in the suite's order.
     """
     write_utterances(manifest, run / "utterances.parquet")
+    write_results(journal, run, engines=engines, conditions=conditions)
+
+
+def write_results(journal: Journal, run: Path, *, engines: Sequence[str], conditions: Sequence[str]) -> None:
+    """Write ``hypotheses``, ``achieved`` and ``timings`` (``.parquet``): all but the manifest's rows."""
     _write(run / "hypotheses.parquet", HYPOTHESES, _hypotheses(journal, engines, conditions))
     _write(run / "timings.parquet", TIMINGS, _timings(journal, engines, conditions))
     _write(run / "achieved.parquet", ACHIEVED, ((c, *item) for c in conditions for item in journal.achieved(c)))

@@ -60,6 +60,7 @@ def transcribe(
     base: Path | None = None,
     retry_errors: bool = False,
     shard: tuple[int, int] = (0, 1),
+    alone: frozenset[str] | None = None,
 ) -> TranscribeSummary:
     """Transcribe every utterance that is not excluded, with every engine, under every condition.
 
@@ -79,6 +80,7 @@ def transcribe(
         base: The folder that relative paths in engine options start from; the current one by default.
         retry_errors: On a resume, try those again that ended in an error.
         shard: ``(i, n)``: only every n-th batch, from the i-th on, counted from 0.
+        alone: Only these utterances, each in a batch of its own; the corpus that noise is made from stays whole.
 
     Raises:
         InputError: The folder holds another run (or is in use), or a name or option is wrong.
@@ -92,6 +94,8 @@ def transcribe(
         seed=seed, conditions=tuple(condition.name for condition in conditions), base=base or Path.cwd()
     )
     traits = {spec.label: traits_of(spec, context) for spec in engines}
+    if alone is not None:
+        traits = {label: replace(stated, max_batch=1) for label, stated in traits.items()}
     if fresh:
         begin_anew(run)
     with Journal(run) as journal, _terminable():
@@ -107,6 +111,7 @@ def transcribe(
             seed=seed,
             workers=workers,
             shard=shard,
+            alone=alone,
             roster=make_roster(manifest, journal, audio=any(t.needs_audio for t in traits.values())),
             progress=progress,
             measured=next((spec.label for spec in engines if traits[spec.label].needs_audio), None),
@@ -138,6 +143,7 @@ class _Run:
         seed: int,
         workers: int,
         shard: tuple[int, int],
+        alone: frozenset[str] | None,
         roster: Roster,
         progress: bool,
         measured: str | None,
@@ -149,6 +155,7 @@ class _Run:
         self.seed = seed
         self.workers = workers
         self.shard = shard
+        self.alone = alone
         self.roster = roster
         self.progress = progress
         self.measured = measured
@@ -167,6 +174,8 @@ class _Run:
         left = np.stack([pending(self.roster, self.journal.done(spec.label, c.name)) for c in self.conditions], axis=1)
         mine = np.concatenate([plan[n] for n in range(self.shard[0], len(plan), self.shard[1])] or [plan.order[:0]])
         left[np.setdiff1d(np.arange(len(left)), mine)] = False
+        if self.alone is not None:
+            left[[utterance_id not in self.alone for utterance_id in self.roster.ids]] = False
         rows = int(left.sum())
         if rows:
             setup = self._setup(spec, traits)
