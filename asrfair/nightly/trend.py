@@ -24,6 +24,10 @@ MAX_NIGHTS = 400
 """Older nights stay in the history and are not drawn."""
 MARKED = ("engine", "package", "manifest", "normalizer", "noise", "condition", "suite")
 
+_LEGEND = (
+    "Bars are intervals over speakers. Dashed lines mark nights on which an engine, package, manifest, rule or noise file "
+    "changed."
+)
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1a1a1a;background:#fff}
 table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.25rem .75rem;border-bottom:1px solid #ccc}
@@ -71,15 +75,16 @@ def trend_page(suite: str, nights: Sequence[Night], accepted: int | None) -> str
     gaps = _table(nights, "gaps")
     changes = _table(nights, "changes")
     marked = changes[changes["kind"].isin(MARKED)] if len(changes) else changes
-    marks = {int(night): list(part["text"]) for night, part in marked.groupby("night")} if len(marked) else {}
+    marks: dict[int, list[str]] = {}
+    for night, text in zip(marked.get("night", ()), marked.get("text", ()), strict=True):
+        marks.setdefault(int(night), []).append(str(text))
     parts = [
         "<!doctype html>",
         f'<html lang="en"><head><meta charset="utf-8"><title>{_text(suite)}: trend</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body><main>",
         f"<h1>{_text(suite)}: {len(nights)} nights</h1>",
-        f"<p>Accepted baseline: night {accepted if accepted is not None else 'none'}. Bars are intervals over speakers. "
-        "Dashed lines mark nights on which an engine, package, manifest, rule or noise file changed.</p>",
+        f"<p>Accepted baseline: night {accepted if accepted is not None else 'none'}. {_LEGEND}</p>",
     ]
     for (engine, condition), part in groups.groupby(["engine", "condition"], sort=False) if len(groups) else ():
         parts.append(f"<h2>{_text(engine)}, {_text(condition)}</h2>")
@@ -101,7 +106,7 @@ def trend_page(suite: str, nights: Sequence[Night], accepted: int | None) -> str
     ]
     parts.append("</tr></thead><tbody>")
     for night in reversed(nights):
-        told = changes[changes["night"] == night.number]["text"] if len(changes) else []
+        told: list[str] = changes.loc[changes["night"] == night.number, "text"].tolist() if len(changes) else []
         verdict = "failed" if night.verdict == "fail" else "passed"
         parts.append(
             f'<tr><td class="n">{night.number}</td><td>{_text(str(night.content.get("finished", "")))}</td>'

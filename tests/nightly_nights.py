@@ -1,0 +1,98 @@
+"""Small suites and simulated nights for the tests of the history and its gates."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from transcribe_child import make_manifest
+
+from asrfair.nightly import History, NightResult, run_night
+from asrfair.nightly.looks import Scored
+from asrfair.suite import read_suite
+
+GATES = "[gates]\nmax_wer = 0.9\nmax_failed = 0.1\nmax_increase = 0.02\n"
+
+
+def write_suite(
+    folder: Path,
+    *,
+    name: str = "small",
+    conditions: tuple[str, ...] = ("clean",),
+    options: Mapping[str, object] | None = None,
+    gates: str = GATES,
+    scoring: str = "",
+    count: int = 60,
+    audio: bool = False,
+    extra: str = "",
+) -> Path:
+    """Write a suite with the fake engine, and its manifest if there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "manifest.csv"
+    if not manifest.exists():
+        make_manifest(folder, count, audio=audio)
+    chosen = {"substitutions": 0.2, "parallel": "inline", "needs_audio": audio, **(options or {})}
+    listed = "\n".join(f"{key} = {json.dumps(value)}" for key, value in chosen.items())
+    path = folder / "suite.toml"
+    path.write_text(
+        f'[suite]\nname = "{name}"\nmanifest = "manifest.csv"\nconditions = {json.dumps(list(conditions))}\n{extra}\n'
+        f'[[engine]]\nname = "fake"\n[engine.options]\n{listed}\n'
+        f'[groups]\nby = ["accent"]\nmin_speakers = 3\nmin_words = 10\n[statistics]\ndraws = 100\n{scoring}\n{gates}',
+        encoding="utf-8",
+    )
+    return path
+
+
+def go(suite: Path, history: Path, **options: object) -> NightResult:
+    """Run one night in this process."""
+    return run_night(read_suite(suite), history, workers=1, progress=False, **options)
+
+
+def perturbed(
+    night: Scored, rng: np.random.Generator, *, share: float = 0.15, add: float = 0.0, group: np.ndarray | None = None
+) -> Scored:
+    """Return a night on which some errors went, as many others came, and ``add`` of all words of a group were lost.
+
+    Args:
+        night: Real scores.
+        rng: Source of chance.
+        share: Share of the substitutions that are drawn anew.
+        add: Increase of the group's word error rate.
+        group: Which rows of the scores it is for.
+    """
+    scores = night.scores.copy()
+    hits, wrong = (scores[name].to_numpy() for name in ("hits", "substitutions"))
+    words = hits + wrong + scores["deletions"].to_numpy()
+    gone = rng.binomial(wrong, share)
+    came = rng.binomial(hits, share * wrong.sum() / hits.sum())
+    if group is not None and add:
+        chance = np.clip(add * words / np.maximum(hits, 1), 0.0, 1.0)
+        came = came + np.where(group, rng.binomial(hits - came, chance), 0)
+    scores["hits"] = (hits - came + gone).astype(np.int32)
+    scores["substitutions"] = (wrong + came - gone).astype(np.int32)
+    return Scored(utterances=night.utterances, scores=scores)
+
+
+def add_nights(history: Path, suite: str, count: int, pause_s: float = 0.0) -> None:
+    """Commit small nights one after the other, as fast as that goes: to be killed by a test."""
+    kept = History(history)
+    for number in range(count):
+
+        def fill(folder: Path, night: int) -> dict[str, object]:
+            pd.DataFrame({"night": [night] * 2000, "value": range(2000)}).to_parquet(folder / "groups.parquet")
+            time.sleep(pause_s)
+            return {"suite": suite, "verdict": "pass"}
+
+        kept.commit(f"{suite}-{number}", fill)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "add":
+        add_nights(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    else:
+        print(go(Path(sys.argv[1]), Path(sys.argv[2])).night.number)  # noqa: T201 -- read by the test

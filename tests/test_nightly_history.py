@@ -1,0 +1,184 @@
+"""The history: whole nights or none, whatever happens to the process, the disk and the clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from nightly_nights import add_nights, go, write_suite
+
+from asrfair.errors import InputError
+from asrfair.nightly import History
+
+CHILD = Path(__file__).with_name("nightly_nights.py")
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    """Start the child script."""
+    return subprocess.Popen(
+        [sys.executable, str(CHILD), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+
+def end(child: subprocess.Popen[bytes], *, kill: bool = False) -> str:
+    """Wait for a child, or kill it; return what it printed."""
+    if kill:
+        child.send_signal(signal.SIGKILL)
+    printed = child.communicate(timeout=120)[0].decode()
+    assert kill or child.returncode == 0
+    return printed
+
+
+def check_whole(history: Path) -> list[str]:
+    """Read every table of every night; return the tokens."""
+    kept = History(history)
+    tokens = []
+    for number, night in zip(kept.numbers(), kept.nights(), strict=True):
+        frame = pd.read_parquet(night.path / "groups.parquet")
+        assert {number} == set(frame["night"])
+        assert number == night.content["night"]
+        tokens.append(night.token)
+    assert len(tokens) == len(set(tokens))
+    return tokens
+
+
+def test_nights_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:
+    """Numbers grow by one, and a token that is there already is not added again."""
+    add_nights(tmp_path, "a", 3)
+    add_nights(tmp_path, "a", 4)
+    assert [1, 2, 3, 4] == History(tmp_path).numbers()
+    assert ["a-0", "a-1", "a-2", "a-3"] == check_whole(tmp_path)
+
+
+def test_two_writers_at_once_that_are_killed_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Two processes commit to one history and are killed at random moments, until both are through."""
+    dice = random.Random(7)
+    for _ in range(5):
+        children = [start("add", tmp_path, name, 12, 0.02) for name in ("a", "b")]
+        time.sleep(1.2 + dice.random())
+        for child in children:
+            end(child, kill=True)
+        check_whole(tmp_path)
+    children = [start("add", tmp_path, name, 12, 0.0) for name in ("a", "b")]
+    for child in children:
+        end(child)
+    expected = sorted(f"{name}-{number}" for name in "ab" for number in range(12))
+    assert expected == sorted(check_whole(tmp_path))
+    assert list(range(1, 25)) == History(tmp_path).numbers()
+
+
+def test_a_clock_that_goes_backwards_changes_no_order(tmp_path: Path) -> None:
+    """Folders and files that claim to be from the future or from 1971 keep their places."""
+    add_nights(tmp_path, "a", 2)
+    os.utime(History(tmp_path).path(1), (4e9, 4e9))
+    os.utime(History(tmp_path).path(2), (4e7, 4e7))
+    add_nights(tmp_path, "a", 3)
+    assert ["a-0", "a-1", "a-2"] == [night.token for night in History(tmp_path).nights()]
+
+
+def test_a_full_disk_leaves_the_history_as_it_was(tmp_path: Path) -> None:
+    """On a file system of 600 KiB nights are added until it is full; what is there is whole, and room lets it go on."""
+    script = f"""
+mount -t tmpfs -o size=600k tmpfs {tmp_path} || exit 77
+{sys.executable} {CHILD} add {tmp_path} a 500 0 2>&1
+echo "exit $?"
+ls {tmp_path}/incoming | wc -l
+{sys.executable} - <<'END'
+import sys
+sys.path.insert(0, {str(CHILD.parent)!r})
+from pathlib import Path
+from test_nightly_history import check_whole
+import shutil
+folder = Path({str(tmp_path)!r})
+tokens = check_whole(folder)
+shutil.rmtree(folder / "nights" / "night-000001")
+from nightly_nights import add_nights
+add_nights(folder, "more", 1)
+print("whole", len(tokens), check_whole(folder)[-1])
+END
+"""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("there is no unshare(1) to make a small file system with")
+    done = subprocess.run([unshare, "-rm", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "Operation not permitted" in done.stderr:
+        pytest.skip("this machine lets nobody mount a small file system")
+    assert "the disk is full" in done.stdout, done
+    assert "exit 1" in done.stdout
+    assert "\n0\n" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("whole "), done
+    assert done.stdout.endswith("more-0\n")
+
+
+def test_acceptance_and_retention(tmp_path: Path) -> None:
+    """The newest nights and the accepted one stay; numbers are never used again."""
+    add_nights(tmp_path, "a", 6)
+    kept = History(tmp_path)
+    kept.accept(2, "looks good", "2030-01-01")
+    kept.accept(5, "a mistake", "2030-01-02")
+    kept.accept(2, "back to the first", "2029-01-01")
+    assert 2 == kept.accepted("a")
+    assert [1, 3, 4] == kept.retain(1, "a")
+    assert [2, 5, 6] == kept.numbers()
+    shutil.rmtree(kept.path(6))
+    add_nights(tmp_path, "b", 1)
+    assert [2, 5, 7] == kept.numbers()
+    with pytest.raises(InputError, match="no such night"):
+        kept.accept(99, "", "")
+
+
+def test_two_whole_nights_at_once_and_a_night_that_was_cut_off(tmp_path: Path) -> None:
+    """Two runs of one suite at once become two nights; one that is killed is resumed and becomes one."""
+    suite = write_suite(tmp_path / "s", count=80, options={"latency_s": 0.02})
+    history = tmp_path / "h"
+    child = start(suite, history)
+    journal = history / "work"
+    for _ in range(600):
+        if list(journal.glob("*/run/journal.sqlite-wal")):
+            break
+        time.sleep(0.05)
+    time.sleep(0.7)
+    end(child, kill=True)
+    assert [] == History(history).numbers()
+    children = [start(suite, history) for _ in range(2)]
+    numbers = sorted(int(end(child)) for child in children)
+    assert [1, 2] == numbers
+    assert 2 == len({night.token for night in History(history).nights()})
+    assert [] == [path for path in (history / "work").iterdir() if path.is_dir()]
+
+
+def test_a_night_that_was_committed_is_not_committed_again(tmp_path: Path) -> None:
+    """Killed after the commit and before the clearing up, the next night is a new one, not the old one twice."""
+    suite = write_suite(tmp_path / "s", count=20)
+    first = go(suite, tmp_path / "h")
+    token = first.night.token
+    (work,) = (tmp_path / "h" / "work").glob("*.lock")
+    left = work.with_suffix("")
+    left.mkdir()
+    (left / "token").write_text(f"{token} {'0' * 64}\n", encoding="ascii")
+    second = go(suite, tmp_path / "h")
+    assert token != second.night.token
+    assert [1, 2] == History(tmp_path / "h").numbers()
+
+
+def test_the_history_reads_with_pandas_alone(tmp_path: Path) -> None:
+    """Any reader of Parquet gets all nights at once, each row with its night and suite."""
+    suite = write_suite(tmp_path / "s", count=20)
+    for _ in range(2):
+        go(suite, tmp_path / "h")
+    for name in ("groups", "gaps", "scores", "hypotheses", "utterances", "gates"):
+        files = sorted((tmp_path / "h" / "nights").glob(f"*/{name}.parquet"))
+        frame = pd.concat([pd.read_parquet(file) for file in files])
+        assert {1, 2} == set(frame["night"])
+        assert {"small"} == set(frame["suite"])
+    night = json.loads((tmp_path / "h" / "nights" / "night-000002" / "night.json").read_text(encoding="utf-8"))
+    assert "pass" == night["verdict"]
