@@ -1,0 +1,363 @@
+"""What may leave a site: counts a person, group and condition, under codes, and nothing that anybody wrote.
+
+Every text in an export comes from a list that ships with asrfair or from the answers that ``kit.toml`` allows to leave;
+everything else is a number, a version or a hash. Whatever is not on a list leaves as ``other`` or under a number.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from asrfair import __version__
+from asrfair.conditions.profiles import list_profiles
+from asrfair.engines.table import ENGINES
+from asrfair.errors import InputError
+from asrfair.lastmile.pages import Page
+from asrfair.lastmile.run import BENCHMARK, ROOM
+from asrfair.lastmile.settings import DEMO, Kit
+from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, suppress
+from asrfair.resources import shipped
+from asrfair.runfile import read_run_file
+from asrfair.types import CLEAN, NOT_STATED
+
+FORMAT = "asrfair-lastmile-export"
+FORMAT_VERSION = 1
+SITE_KEY_FILE = ".site-key"
+LEDGER_FILE = "exports.jsonl"
+COUNTS = (
+    "utterances",
+    "hits",
+    "substitutions",
+    "deletions",
+    "insertions",
+    "key_terms",
+    "key_term_hits",
+    "failed",
+)
+ROW = ("source", "engine", "condition", "speaker", "groups", *COUNTS)
+
+QUANTITIES = ("active_level_dbfs", "snr_estimate_db", "clipped_fraction", "active_fraction")
+RENDERED = ("snr_db", "rt60_s", "loss")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,39}")
+_SUFFIX = re.compile(r"(?:mild|moderate|severe|snr=-?[0-9]{1,2}(?:\.[0-9]{1,2})?)")
+_PACKAGES = ("python", "asrfair", "numpy", "pandas", "rapidfuzz", "soundfile", "soxr", "whisper-normalizer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What would leave: ``body`` is JSON-like, ``text`` the bytes of the file, ``code`` what signs it off."""
+
+    body: Mapping[str, Any]
+    text: str
+    sha256: str
+    withheld: Withheld
+
+    @property
+    def code(self) -> str:
+        """The code of the sign-off page: it changes with every byte."""
+        return self.sha256[:12]
+
+
+def make_export(kit: Kit) -> Export:
+    """Gather the counts of a kit's runs; nothing is written but the site's secret key, which stays.
+
+    Raises:
+        InputError: Nothing was run yet, or nothing is left once small cells are held back.
+    """
+    key = _site_key(kit)
+    attributes = sorted({name for item in kit.by for name in item})
+    rows: list[list[Any]] = []
+    acoustics: list[list[Any]] = []
+    runs: list[dict[str, Any]] = []
+    withheld = Withheld()
+    for source in (ROOM, BENCHMARK):
+        folder = kit.run_folder(source)
+        if not (folder / "run.json").is_file():
+            continue
+        content = read_run_file(folder)
+        named = DEMO if source == BENCHMARK and kit.benchmark == DEMO else source
+        engines = _engines(content)
+        conditions = _conditions(content)
+        counts = _counts(folder, attributes)
+        for name in attributes:
+            counts[name] = _allowed(counts[name], kit.values[name] if named != DEMO else _demo_values(name))
+        if named == DEMO:
+            # Synthetic voices are nobody: there is no cell too small to show.
+            kept = counts
+        else:
+            kept, held = suppress(counts, attributes, least_speakers=kit.export_speakers, least_words=kit.export_words)
+            withheld = withheld + held
+        code = {
+            name: pseudonym(b"asrfair demo" if named == DEMO else key, f"{named}\0{name}")
+            for name in kept["speaker_id"].unique()
+        }
+        for item in kept.to_dict("records"):
+            rows.append(
+                [
+                    named,
+                    engines[str(item["engine"])],
+                    conditions[str(item["condition"])],
+                    code[item["speaker_id"]],
+                    [str(item[name]) for name in attributes],
+                    *(int(item[name]) for name in COUNTS),
+                ]
+            )
+        acoustics += _acoustics(folder, named, conditions)
+        runs.append(_run(content, named, engines, conditions))
+    if not runs:
+        raise InputError("the kit has not been run", file=kit.folder, remedy="Run: asrfair lastmile run FOLDER")
+    if not rows:
+        raise InputError(
+            "nothing is left to export: every cell is too small",
+            file=kit.folder,
+            remedy=f"Record more people; fewer than {kit.export_speakers} never share a visible group",
+        )
+    body = {
+        "site": pseudonym(key, "site"),
+        "asrfair": __version__,
+        "language": kit.language if re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", kit.language) else OTHER,
+        "attributes": attributes,
+        "least_speakers": kit.export_speakers,
+        "least_words": kit.export_words,
+        "runs": sorted(runs, key=lambda item: str(item["source"])),
+        "columns": list(ROW),
+        "rows": sorted(rows, key=lambda row: json.dumps(row[:5])),
+        "acoustics": sorted(acoustics),
+        "withheld": {"people": withheld.people, "rows": withheld.rows, "groups_hidden": withheld.groups},
+    }
+    return _sealed(body, withheld)
+
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """Return the one JSON text of a body: sorted keys, ASCII, no spaces."""
+    return json.dumps(body, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def sealed_text(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the file's text and the SHA-256 of its body."""
+    digest = hashlib.sha256(canonical(body).encode()).hexdigest()
+    content = {"format": FORMAT, "version": FORMAT_VERSION, "sha256": digest, "body": body}
+    return json.dumps(content, sort_keys=True, ensure_ascii=True, indent=1, allow_nan=False) + "\n", digest
+
+
+def _sealed(body: Mapping[str, Any], withheld: Withheld) -> Export:
+    text, digest = sealed_text(body)
+    return Export(body=body, text=text, sha256=digest, withheld=withheld)
+
+
+def pseudonym(key: bytes, name: str) -> str:
+    """Return a code that nobody without the site's key can trace back: keyed BLAKE2b, 64 bits."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=8).hexdigest()
+
+
+def sign_off_page(made: Export) -> Page:
+    """Return the page of exactly what would leave, row by row."""
+    body = made.body
+    page = Page(title="What would leave this site")
+    page.text(
+        "Below is everything, to the last number. No audio, no transcript, no name and none of your words is in it. "
+        "The codes for people are made with a secret key that stays in this folder (.site-key)."
+    )
+    page.heading("About the test")
+    page.items(
+        [
+            f"Code of this site: {body['site']}",
+            f"asrfair {body['asrfair']}, language {body['language']}",
+            *(
+                f"{run['source']}: engines {', '.join(e['name'] for e in run['engines'])}; conditions "
+                f"{', '.join(run['conditions'])}; rules {run['normalizer']}; "
+                + ", ".join(f"{name} {version}" for name, version in run["packages"].items())
+                + "; hashes "
+                + ", ".join([*(e["fingerprint"] for e in run["engines"]), *run["condition_hashes"]])
+                for run in body["runs"]
+            ),
+        ]
+    )
+    page.heading("Counts")
+    attributes = list(body["attributes"])
+    page.table([*ROW[:4], *attributes, *COUNTS], [(*row[:4], *row[4], *row[5:]) for row in body["rows"]])
+    page.heading("Sound, averaged over all people")
+    page.table(["source", "condition", "quantity", "mean", "standard deviation", "recordings"], body["acoustics"])
+    held = body["withheld"]
+    page.heading("What stays")
+    page.text(
+        f"Fewer than {body['least_speakers']} people never share a visible group, and rows of fewer than "
+        f"{body['least_words']} words stay: {held['groups_hidden']} answers of {held['people']} people were hidden "
+        f"(“{SUPPRESSED}”), {held['rows']} rows were left out."
+    )
+    page.heading("Sign-off")
+    page.text(f"SHA-256 of the content: {made.sha256}")
+    page.text(f"Code: {made.code}")
+    page.line("Agreed by, date")
+    return page
+
+
+def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:
+    """Write the export, if its page was signed off, and note it in the kit's own ledger.
+
+    Raises:
+        InputError: The code is not that of the content.
+    """
+    check_code(made.code, code)
+    write_whole(out, made.text)
+    note = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "sha256": made.sha256}
+    with (kit.folder / LEDGER_FILE).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({**note, "kind": "counts", "file": out.name}) + "\n")
+
+
+def check_code(expected: str, code: str) -> None:
+    """Refuse a sign-off code that belongs to other content.
+
+    Raises:
+        InputError: It does.
+    """
+    if not secrets.compare_digest(expected.encode(), code.strip().lower().encode("utf-8", "replace")):
+        raise InputError(
+            "the code does not belong to what would leave now",
+            value=code,
+            remedy="Look at the page again (asrfair lastmile export FOLDER) and give the code that stands there",
+        )
+
+
+def write_whole(out: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="ascii", newline="\n")
+    temporary.replace(out)
+
+
+def _site_key(kit: Kit) -> bytes:
+    path = kit.folder / SITE_KEY_FILE
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+            stream.write(secrets.token_hex(32) + "\n")
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise InputError("the site's key cannot be read", file=path, remedy="Restore it from a backup") from error
+    if len(key) != 32:
+        raise InputError("the site's key is damaged", file=path, remedy="Restore it from a backup")
+    return key
+
+
+def _engines(content: Mapping[str, Any]) -> dict[str, str]:
+    """Label → name as it leaves: the engine's name if asrfair ships it, numbered if there are several."""
+    names: dict[str, str] = {}
+    for engine in content["engines"]:
+        base = str(engine["name"]) if engine["name"] in ENGINES else OTHER
+        taken = sum(name == base or name.startswith(f"{base}-") for name in names.values())
+        names[str(engine["label"])] = f"{base}-{taken + 1}" if taken else base
+    return names
+
+
+def _conditions(content: Mapping[str, Any]) -> dict[str, str]:
+    """Condition → name as it leaves: shipped profiles keep theirs, the customer's are numbered."""
+    known = {path.stem for path in list_profiles()}
+    names: dict[str, str] = {}
+    own: dict[str, str] = {}
+    for item in content["conditions"]:
+        name = str(item["name"])
+        profile, at, suffix = name.partition("@")
+        if name == CLEAN:
+            names[name] = CLEAN
+            continue
+        base = profile if profile in known else own.setdefault(profile, f"own-room-{len(own) + 1}")
+        shown = base
+        if at:
+            shown = f"{base}@{suffix if _SUFFIX.fullmatch(suffix) else OTHER}"
+        taken = sum(other == shown or other.startswith(f"{shown}#") for other in names.values())
+        names[name] = f"{shown}#{taken + 1}" if taken else shown
+    return names
+
+
+def _counts(run: Path, attributes: list[str]) -> pd.DataFrame:
+    """Sum the scores to one row an engine, condition, speaker and combination of groups."""
+    utterances = pq.read_table(run / "utterances.parquet").to_pandas()
+    for name in attributes:
+        if name not in utterances:
+            utterances[name] = NOT_STATED
+    scores = pq.read_table(run / "scores.parquet").to_pandas()
+    rows = scores.merge(utterances[["utterance_id", "speaker_id", *attributes]], on="utterance_id", how="left")
+    rows = rows[rows["status"].isin(["scored", "error", "missing"])].copy()
+    rows["utterances"] = (rows["status"] == "scored").astype("int64")
+    rows["failed"] = (rows["status"] != "scored").astype("int64")
+    for name in COUNTS[1:-1]:
+        rows[name] = np.where(rows["status"] == "scored", rows[name], 0)
+    keys = ["engine", "condition", "speaker_id", *attributes]
+    summed: pd.DataFrame = rows.groupby(keys, sort=True, dropna=False)[list(COUNTS)].sum().reset_index()
+    return summed
+
+
+def _allowed(column: pd.Series, values: tuple[str, ...]) -> pd.Series:  # type: ignore[type-arg]
+    known = {*values, NOT_STATED}
+    return column.where(column.isin(known), OTHER)
+
+
+def _demo_values(name: str) -> tuple[str, ...]:
+    from asrfair.manifest import read_manifest
+
+    manifest = read_manifest(shipped("manifests") / "demo" / "demo.toml")
+    return tuple(manifest.table[name].unique()) if name in manifest.attributes else ()
+
+
+def _acoustics(run: Path, source: str, conditions: Mapping[str, str]) -> list[list[Any]]:
+    path = run / "achieved.parquet"
+    if not path.is_file():
+        return []
+    table = pq.read_table(path).to_pandas()
+    table = table[np.isfinite(table["value"])]
+    leaf = table["quantity"].str.rpartition(".")[2]
+    known = table["quantity"].isin(QUANTITIES) | (
+        table["quantity"].str.contains(".", regex=False) & leaf.isin(RENDERED)
+    )
+    table = table[known].assign(leaf=leaf[known])
+    found = []
+    for (condition, quantity), rows in table.groupby(["condition", "leaf"]):
+        if len(rows) >= 5:
+            values = rows["value"].to_numpy(float)
+            spread = round(float(values.std(ddof=1)), 2)
+            found.append(
+                [source, conditions[str(condition)], str(quantity), round(float(values.mean()), 2), spread, len(rows)]
+            )
+    return found
+
+
+def _run(
+    content: Mapping[str, Any], source: str, engines: Mapping[str, str], conditions: Mapping[str, str]
+) -> dict[str, Any]:
+    normalizer = str(content["scoring"].get("normalizer_version", ""))
+    known = re.fullmatch(r"(none|basic|whisper-english)(@[0-9.]{1,12})?", normalizer)
+    packages = {
+        name: version
+        for name, version in content.get("packages", {}).items()
+        if name in {*_PACKAGES, *(str(e["name"]) for e in content["engines"])} and _VERSION.fullmatch(str(version))
+    }
+    return {
+        "source": source,
+        "engines": [
+            {
+                "name": engines[str(e["label"])],
+                "fingerprint": hashlib.sha256(canonical(e["fingerprint"]).encode()).hexdigest(),
+            }
+            for e in content["engines"]
+        ],
+        "conditions": [conditions[str(item["name"])] for item in content["conditions"]],
+        "condition_hashes": [str(item["fingerprint"]) for item in content["conditions"]],
+        "normalizer": normalizer if known else OTHER,
+        "packages": packages,
+    }

@@ -1,0 +1,264 @@
+"""Makes a kit: a folder with everything that a person who is no speech scientist needs to measure one room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from asrfair.errors import InputError
+from asrfair.lastmile.pages import Page
+from asrfair.lastmile.prompts import (
+    EVERYDAY,
+    PROMPTS_FILE,
+    SENTENCES_FILE,
+    SENTENCES_TEMPLATE,
+    VOCABULARY_FILE,
+    VOCABULARY_TEMPLATE,
+    Prompt,
+    make_prompts,
+    read_prompts,
+    read_vocabulary,
+    write_prompts,
+)
+from asrfair.lastmile.settings import KIT_FILE, Kit, read_kit
+from asrfair.suite import read_key_terms
+from asrfair.tablefile import read_table, write_csv
+from asrfair.types import NOT_STATED
+
+SPEAKERS_FILE = "speakers.csv"
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+_TEMPLATE = """\
+# The settings of this test. Lines that start with # explain the line below them.
+[kit]
+# What you call this test; it stays here.
+name = {name}
+language = "en"
+# How many people will read. Three a group is the least that says anything; ten is better.
+speakers = {speakers}
+
+[room]
+# Lower-case letters, digits and '-'. Recordings of the empty room go into the folder room/.
+name = "our-room"
+# How much louder than the room people speak, in decibels. 12 is a desk in a busy room, 20 a quiet office.
+snr_db = 12.0
+
+[engine]
+# The recogniser that you use: `asrfair engines` lists them. Its options are in docs/engines.md.
+name = "pocketsphinx"
+options = {{}}
+
+[benchmark]
+# Speech that is put into your room: "demo" (ships, synthetic), or the path of a manifest of your own.
+manifest = "demo"
+severities = ["moderate"]
+
+[groups]
+# Whom to compare. Every name needs a section [attributes.NAME] below.
+by = ["accent", "gender"]
+min_speakers = 3
+
+# What people are asked about themselves. They may leave it open. Only answers that stand under 'values' can ever
+# leave this site in an export; any other answer leaves as "other".
+[attributes.accent]
+question = "Which accent do you have, in your own words?"
+values = ["local", "regional", "second-language"]
+
+[attributes.gender]
+question = "Your gender?"
+values = ["female", "male", "non-binary"]
+
+[export]
+# Fewer people than this never share a visible group in an export.
+min_speakers = 3
+# A person's row with fewer words than this stays here.
+min_words = 10
+
+[privacy]
+# The most epsilon that all differentially private releases together may spend.
+budget = 3.0
+# Words of one person that such a release counts at most.
+most_words = 300
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A kit that was made or refreshed, and its files."""
+
+    kit: Kit
+    prompts: tuple[Prompt, ...]
+    files: tuple[Path, ...]
+
+
+def init_kit(
+    folder: Path, *, vocabulary: Path | None = None, sentences: Path | None = None, speakers: int | None = None
+) -> Made:
+    """Make a kit, or refresh the sheets of one whose ``kit.toml`` or ``vocabulary.txt`` was edited.
+
+    ``kit.toml``, ``vocabulary.txt``, ``sentences.txt``, ``speakers.csv`` and recordings that are there are never touched.
+
+    Args:
+        folder: Where; it is made.
+        vocabulary: The customer's words, one a line, copied into a new kit.
+        sentences: Sentences to read in place of the everyday ones, one a line.
+        speakers: How many people will read; for a new kit.
+
+    Raises:
+        InputError: The folder holds something else, or the prompts would change under recordings that are there.
+    """
+    new = not (folder / KIT_FILE).exists()
+    if new and folder.is_dir() and any(folder.iterdir()):
+        raise InputError("the folder is not empty and holds no kit", file=folder, remedy="Name a new folder")
+    words = [] if vocabulary is None else read_key_terms(vocabulary)
+    texts = list(EVERYDAY) if sentences is None else read_key_terms(sentences)
+    if not new and not (vocabulary is None and sentences is None and speakers is None):
+        raise InputError(
+            "the kit exists already",
+            file=folder,
+            remedy=f"Edit its {VOCABULARY_FILE}, {SENTENCES_FILE} and {KIT_FILE}, then run init again without options",
+        )
+    if new:
+        make_prompts(words, texts)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_lines(folder / VOCABULARY_FILE, VOCABULARY_TEMPLATE, words)
+        _write_lines(folder / SENTENCES_FILE, SENTENCES_TEMPLATE, texts)
+        text = _TEMPLATE.format(
+            name=json.dumps(folder.resolve().name or "kit", ensure_ascii=True), speakers=speakers or 6
+        )
+        (folder / KIT_FILE).write_text(text, encoding="utf-8", newline="\n")
+    kit = read_kit(folder)
+    prompts = _prompts(kit)
+    files = [folder / KIT_FILE, folder / VOCABULARY_FILE, folder / SENTENCES_FILE]
+    files += [write_prompts(prompts, folder), _speakers(kit)]
+    for speaker in _speaker_names(kit):
+        (kit.recordings / speaker).mkdir(parents=True, exist_ok=True)
+    kit.room_folder.mkdir(exist_ok=True)
+    files += _consent(kit).write(folder / "CONSENT")
+    files += _instructions(kit, prompts).write(folder / "INSTRUCTIONS")
+    return Made(kit=kit, prompts=tuple(prompts), files=tuple(files))
+
+
+def read_speakers(kit: Kit) -> pd.DataFrame:
+    """Read ``speakers.csv``: ``speaker_id`` and one column an attribute, ``not_stated`` where nothing was stated.
+
+    Raises:
+        InputError: It is missing, lacks a column, or names a person twice.
+    """
+    path = kit.folder / SPEAKERS_FILE
+    table = read_table(path)
+    for name in ("speaker_id", *kit.questions):
+        if name not in table.columns:
+            raise InputError(
+                "the table of speakers lacks a column", file=path, column=name, remedy="Add it; it may be empty"
+            )
+    if table["speaker_id"].duplicated().any() or (table["speaker_id"].str.strip() == "").any():
+        raise InputError("a speaker has no name, or the name of another", file=path, column="speaker_id")
+    table = table[["speaker_id", *kit.questions]].copy()
+    for name in kit.questions:
+        column = table[name].str.strip()
+        table[name] = column.where(column != "", NOT_STATED)
+    return table
+
+
+def recordings_of(kit: Kit, speaker: str) -> dict[str, Path]:
+    """Return the audio files in a speaker's folder by name without suffix; files of other kinds are left out."""
+    folder = kit.recordings / speaker
+    if not folder.is_dir():
+        return {}
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
+
+
+def _prompts(kit: Kit) -> list[Prompt]:
+    """Make the prompts; refuse to change them under recordings."""
+    path = kit.folder / PROMPTS_FILE
+    prompts = make_prompts(read_vocabulary(kit.folder), read_key_terms(kit.folder / SENTENCES_FILE))
+    old = read_prompts(kit.folder) if path.is_file() else None
+    if old is not None and old != prompts and any(recordings_of(kit, name) for name in _speaker_names(kit)):
+        raise InputError(
+            "the prompts would change, and people have read the old ones already",
+            file=path,
+            remedy="Make a new kit for the new prompts, or move the recordings away first",
+        )
+    return prompts
+
+
+def _write_lines(path: Path, head: str, lines: Sequence[str]) -> None:
+    path.write_text(head + "".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def _speaker_names(kit: Kit) -> list[str]:
+    path = kit.folder / SPEAKERS_FILE
+    if path.is_file():
+        return [str(name) for name in read_table(path)["speaker_id"]]
+    return [f"speaker-{number:02d}" for number in range(1, kit.speakers + 1)]
+
+
+def _speakers(kit: Kit) -> Path:
+    path = kit.folder / SPEAKERS_FILE
+    if not path.exists():
+        names = _speaker_names(kit)
+        write_csv(
+            pd.DataFrame({"speaker_id": names, **{name: [""] * len(names) for name in kit.questions}}), path, safe=False
+        )
+    return path
+
+
+def _consent(kit: Kit) -> Page:
+    page = Page(title="Consent to a recording", language=kit.language)
+    page.text("We test how well a speech recogniser understands the people who work here, in the room where they work.")
+    page.heading("What happens")
+    page.items(
+        [
+            "You read some sentences aloud. This takes about ten minutes. You may stop at any time.",
+            "You may answer a few questions about yourself, or leave them open.",
+            "The recordings and transcripts stay on our own machines. If the recogniser is a service, it hears them.",
+            "Only counts may be passed on: how many words were read, how many were recognised, lost or added, for each "
+            "group of people, under a code in place of your name. Groups that are too small are not shown.",
+            "The test is of the recogniser. It is not a test of you, and your employer sees no result for a single person.",
+            "You may ask at any time to have your recordings deleted. Ask the person named below.",
+        ]
+    )
+    page.heading("Agreement")
+    for label in (
+        "Name",
+        "Code in this test (speaker-…)",
+        "Date and signature",
+        "Whom to ask, and until when recordings are kept",
+    ):
+        page.line(label)
+    page.text("This sheet is a draft: have it checked by whoever answers for data protection where you are.")
+    return page
+
+
+def _instructions(kit: Kit, prompts: Sequence[Prompt]) -> Page:
+    page = Page(title="How to record", language=kit.language)
+    page.heading("Before you start")
+    page.items(
+        [
+            "Use the microphone, the headset or the device that you use every day, in the room where you use it.",
+            "Record one minute of the room while nobody speaks. Put the file into the folder room/.",
+            "Fill in speakers.csv: one line a person. What somebody does not want to say stays empty.",
+            "Speak as you always do. Do not correct yourself: if you misread, record the sentence again.",
+            "One file a sentence, WAV or FLAC. Leave half a second before and after.",
+        ]
+    )
+    page.heading("What to ask each person")
+    page.items([question or f"{name}?" for name, question in kit.questions.items()] or ["Nothing."])
+    page.heading("What to read, and what to call the file")
+    page.text("Each person has a folder of their own under recordings/, such as recordings/speaker-01/.")
+    page.table(["File", "Sentence"], [(f"{p.prompt_id}.wav", p.text) for p in prompts])
+    page.heading("Then")
+    page.items(
+        [
+            "asrfair lastmile check FOLDER: says which recordings to make again, and why.",
+            "asrfair lastmile noise FOLDER: turns the recordings of the room into a noise profile.",
+            "asrfair lastmile run FOLDER, then asrfair lastmile report FOLDER: who is understood worse, which words are lost.",
+            "asrfair lastmile export FOLDER: shows exactly what would leave, and writes it only if you agree.",
+        ]
+    )
+    return page
