@@ -437,7 +437,29 @@ def side_by_side(run: RunData, *, attribute: str, condition: str) -> Table:
     The frame's columns are ``group``, ``speakers``, ``ref_words`` and, for engine number *i*, ``wer_i``, ``ci_low_i``,
     ``ci_high_i``; ``flag`` joins the engines' flags.
     """
-    frame = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == condition)]
+    rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == condition)]
+    return _side_by_side(
+        run,
+        rows,
+        "engine",
+        lambda engine: f"{engine} WER %",
+        f"Word error rate by {words.attribute_words(attribute)}, {words.condition_words(condition)}",
+    )
+
+
+def place_by_place(run: RunData, *, attribute: str, engine: str) -> Table:
+    """Return the groups of one attribute for one engine with a WER column a condition; columns as in `side_by_side`."""
+    rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
+    return _side_by_side(
+        run,
+        rows,
+        "condition",
+        lambda condition: f"{words.condition_words(condition)} WER %",
+        f"Word error rate of {engine} by {words.attribute_words(attribute)}",
+    )
+
+
+def _side_by_side(run: RunData, frame: pd.DataFrame, over: str, heading: Callable[[str], str], title: str) -> Table:
     order = (
         frame.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable", na_position="last")
     )
@@ -446,14 +468,14 @@ def side_by_side(run: RunData, *, attribute: str, condition: str) -> Table:
     for name in ("speakers", "ref_words"):
         wide[name] = grouped[name].max().reindex(order.index).to_numpy()
     columns = [GROUP, SPEAKERS]
-    for number, engine in enumerate(dict.fromkeys(frame["engine"])):
-        mine = frame[frame["engine"] == engine].drop_duplicates("group").set_index("group").reindex(order.index)
+    for number, value in enumerate(dict.fromkeys(frame[over])):
+        mine = frame[frame[over] == value].drop_duplicates("group").set_index("group").reindex(order.index)
         for name in ("wer", "ci_low", "ci_high"):
             wide[f"{name}_{number}"] = mine[name].to_numpy() if name in mine else float("nan")
         columns.append(
             Column(
                 name=f"wer_{number}",
-                heading=f"{engine} WER %",
+                heading=heading(value),
                 kind="percent",
                 low=f"ci_low_{number}",
                 high=f"ci_high_{number}",
@@ -466,7 +488,7 @@ def side_by_side(run: RunData, *, attribute: str, condition: str) -> Table:
         wide["flag"] = flags.reindex(order.index).to_numpy()
     return Table(
         name="groups-side-by-side",
-        title=f"Word error rate by {words.attribute_words(attribute)}, {words.condition_words(condition)}",
+        title=title,
         columns=(*columns, FLAG),
         frame=wide,
         caption=f"In brackets the {run.confidence * 100:g} % interval over speakers.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asrfair.report import words
-from asrfair.report.definitions import side_by_side
+from asrfair.report.definitions import place_by_place, side_by_side
 from asrfair.report.loading import RunData
 from asrfair.report.summary import summarise
 from asrfair.report.tables import print_table, say, terminal
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MAX_TABLES = 6
+MAX_CONDITIONS = 4
 
 
 def print_run(run: RunData, *, console: Console | None = None) -> None:
@@ -26,7 +27,11 @@ def print_run(run: RunData, *, console: Console | None = None) -> None:
         if shown == MAX_TABLES:
             say(console, f"{words.counted(len(run.attributes) - shown, 'more attribute')}: see report.md.")
             break
-        print_table(side_by_side(run, attribute=attribute, condition=run.main_condition), console=console)
+        if len(run.engines) == 1 and 1 < len(run.conditions) <= MAX_CONDITIONS:
+            shown_table = place_by_place(run, attribute=attribute, engine=run.engines[0])
+        else:
+            shown_table = side_by_side(run, attribute=attribute, condition=run.main_condition)
+        print_table(shown_table, console=console)
     told = (
         ("Found", summary.findings),
         ("Not to be concluded", summary.limits),
