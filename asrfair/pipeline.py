@@ -45,6 +45,7 @@ def run_suite(
     fresh: bool = False,
     progress: bool = True,
     html: bool = True,
+    report: bool = True,
     retry_errors: bool = False,
     invariance: int = 0,
 ) -> RunResult:
@@ -57,6 +58,7 @@ def run_suite(
         fresh: Throw away what the folder's journal holds.
         progress: Whether to show a progress bar.
         html: Whether to write ``report.html``.
+        report: Whether to write a report and plots at all.
         retry_errors: On a resume, try those utterances again that ended in an error.
         invariance: So many utterances are transcribed again one at a time (``invariance.csv``); 0 is none.
 
@@ -75,7 +77,16 @@ def run_suite(
         )  # fmt: skip
     audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
     return _finish(
-        run, content, suite.groups, suite.scoring, suite.statistics, workers, html=html, summary=summary, audio=audio
+        run,
+        content,
+        suite.groups,
+        suite.scoring,
+        suite.statistics,
+        workers,
+        html=html,
+        report=report,
+        summary=summary,
+        audio=audio,
     )
 
 
@@ -244,6 +255,7 @@ def _finish(
     workers: int | None,
     *,
     html: bool,
+    report: bool = True,
     summary: TranscribeSummary | None = None,
     audio: AudioSource | None = None,
 ) -> RunResult:
@@ -254,7 +266,7 @@ def _finish(
     analysis = analyse_run(run, groups, statistics, full=True)
     content["volatile"]["finished"] = _now()
     write_run_file(run, content)
-    written = write_report(run, html=html, audio=audio)
+    written = write_report(run, html=html, audio=audio) if report else []
     return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
 
 
