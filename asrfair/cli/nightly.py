@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", help="Why it is accepted; kept in the history.")
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Keep only the newest N nights, and accepted ones.")
 @click.option("--no-cache", is_flag=True, help="Transcribe everything, even what an earlier night transcribed.")
+@click.option("--report", is_flag=True, help="Also write the full report of the run into the night's folder.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -46,6 +47,7 @@ def nightly(
     reason: str,
     keep: int | None,
     no_cache: bool,
+    report: bool,
     out: Path | None,
     workers: int | None,
     as_json: bool,
@@ -71,6 +73,7 @@ def nightly(
         baseline=baseline,
         keep_nights=keep,
         cache=not no_cache,
+        report=report,
         workers=workers,
         progress=not as_json,
     )

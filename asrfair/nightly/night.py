@@ -51,6 +51,7 @@ def run_night(
     baseline: str = "accepted",
     keep_nights: int | None = None,
     cache: bool = True,
+    report: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> NightResult:
@@ -64,6 +65,7 @@ def run_night(
         baseline: What to compare with; see :func:`asrfair.nightly.baseline.find_baseline`.
         keep_nights: Remove all but the newest of this suite afterwards; accepted nights stay.
         cache: Whether what an earlier night transcribed may be used.
+        report: Whether the night also gets the full report of a run.
         workers: Worker processes.
         progress: Whether to show progress.
 
@@ -89,7 +91,7 @@ def run_night(
     with work_folder(history, suite.name, identity) as work:
         store = Cache(folder / "cache.sqlite")
         keys, counts = prefill(suite, manifest, conditions, work.run, store if cache else _empty(work))
-        result = run_suite(suite, work.run, workers=workers, progress=progress)
+        result = run_suite(suite, work.run, workers=workers, progress=progress, report=report)
         if result.transcribe is None:
             raise InputError("the suite transcribed nothing", file=suite.path)
         counts["transcribed"] = sum(item.results for item in result.transcribe.engines.values())

@@ -1,0 +1,271 @@
+"""Gates: quiet while nothing changes, and not deaf when a small group gets worse."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from nightly_nights import go, perturbed, write_suite
+
+from asrfair.cli.main import app, run
+from asrfair.errors import InputError
+from asrfair.gatesettings import GateSettings, Limits
+from asrfair.nightly.absolute import absolute_gates
+from asrfair.nightly.looks import Scored, make_look, widths
+from asrfair.nightly.moderate import moderate
+from asrfair.nightly.relative import relative_gates
+from asrfair.suite import read_suite
+from asrfair.types import GroupSettings
+
+CARD = """
+[manifest]
+name = "edacc"
+version = "1"
+table = {table}
+licence = "CC-BY-SA-4.0"
+[columns]
+utterance_id = "utt_id"
+audio = "audio_path"
+exclude = "exclusion"
+[reference]
+remove = ['<[A-Z_]+>']
+[attributes.accent]
+description = "accent as the speaker described it"
+provenance = "self-reported"
+"""
+
+
+@pytest.fixture(scope="module")
+def edacc(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """One system's real transcripts of EdAcc, scored."""
+    folder = tmp_path_factory.mktemp("nightly-edacc")
+    card = folder / "edacc.toml"
+    card.write_text(CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
+    text = shared_data / "edacc" / "hypotheses" / "parakeet-tdt-0.6b-v3.csv"
+    arguments = ["score", "--manifest", str(card), "--hypotheses", f"parakeet={text}", "--by", "accent"]
+    assert 0 == run([*arguments, "--draws", "100", "--no-html", "--out", str(folder / "run")])
+    read = [pd.read_parquet(folder / "run" / f"{name}.parquet") for name in ("utterances", "scores")]
+    return Scored(utterances=read[0], scores=read[1])
+
+
+def statuses(gates: list) -> dict[str, str]:
+    """The status of each group's gate."""
+    return {gate.group: gate.status for gate in gates}
+
+
+@pytest.mark.shared
+def test_thirty_quiet_nights_and_then_a_group_of_five_gets_worse(edacc: Scored) -> None:
+    """At most one false alarm in 30 nights without any tolerance; 3 points in five speakers are found as promised.
+
+    Every alarm counts, of whatever size: the limit is zero, and chance alone decides.
+    """
+    groups = GroupSettings(by=(("accent",),), min_speakers=3)
+    settings = GateSettings(limits=Limits(max_increase=0.0))
+    rng = np.random.default_rng(20)
+    baseline = perturbed(edacc, rng)
+    nights: list[Scored] = []
+    alarms = 0
+    for _ in range(30):
+        nights.insert(0, perturbed(edacc, rng))
+        gates = relative_gates(nights[: settings.window_nights], [baseline], groups, settings)
+        alarms += any(gate.status == "fail" for gate in gates)
+    assert alarms <= 1
+    (promise,) = {gate.power_nights for gate in gates if gate.group == "Spanish"}
+    assert 0 < promise <= settings.window_nights
+    accent = edacc.utterances.set_index("utterance_id")["accent"]
+    spanish = (edacc.scores["utterance_id"].map(accent) == "Spanish").to_numpy()
+    assert 5 == edacc.utterances.loc[edacc.utterances["accent"] == "Spanish", "speaker_id"].nunique()
+    for night in range(1, promise + 1):
+        nights.insert(0, perturbed(edacc, rng, add=0.03, group=spanish))
+        found = statuses(relative_gates(nights[: settings.window_nights], [baseline], groups, settings))
+        if found["Spanish"] == "fail":
+            break
+    assert "fail" == found["Spanish"]
+    assert night <= promise
+    assert {"pass", "not_tested"} == {status for group, status in found.items() if group not in ("Spanish", "all")}
+
+
+def test_moderated_variances_equal_the_written_out_formula() -> None:
+    """With variances alike, each moves towards the others; with one group or two, nothing is borrowed."""
+    variance, df = np.array([1.0, 1.1, 0.9, 1.05, 0.0]), np.array([4.0, 4.0, 4.0, 4.0, 4.0])
+    steadied, freedom = moderate(variance, df)
+    assert [16.0] * 4 == freedom[:4].tolist()  # own 4, and no more than the other groups' 12
+    e = np.log(variance[:4]) - (-0.5772156649 + 1.0) + np.log(2.0)  # digamma(2) = 1 − γ
+    prior = math.exp(e.mean())
+    assert np.allclose(steadied[:4], (12.0 * prior + 4.0 * variance[:4]) / 16.0, rtol=1e-9)
+    assert math.isnan(steadied[4])
+    alone, own = moderate(variance[:2], df[:2])
+    assert variance[:2].tolist() == alone.tolist()
+    assert [4.0, 4.0] == own.tolist()
+
+
+def test_moderated_degrees_of_freedom_are_those_of_the_model() -> None:
+    """Variances drawn with 8 prior degrees of freedom give about that many back."""
+    rng = np.random.default_rng(1)
+    true = 8.0 * 2.0 / rng.chisquare(8.0, 4000)
+    variance = true * rng.chisquare(5.0, 4000) / 5.0
+    steadied, freedom = moderate(variance, np.full(4000, 5.0))
+    assert abs(freedom.mean() - 13.0) < 1.0
+    assert abs(np.log(steadied) - np.log(true)).mean() < abs(np.log(variance) - np.log(true)).mean()
+
+
+def small(errors: dict[str, int]) -> Scored:
+    """Ten utterances of five speakers of 100 words each; ``errors`` of each speaker's utterances."""
+    rows = [(f"{speaker}-{n}", speaker) for speaker in ("a", "b", "c", "d", "e") for n in range(2)]
+    utterances = pd.DataFrame(rows, columns=["utterance_id", "speaker_id"]).assign(reference="word", accent="x")
+    scores = pd.DataFrame({"engine": "e", "condition": "clean", "utterance_id": utterances["utterance_id"]})
+    scores["status"] = "scored"
+    wrong = utterances["speaker_id"].map(errors).to_numpy()
+    for name in (
+        "hits",
+        "substitutions",
+        "deletions",
+        "insertions",
+        "char_hits",
+        "char_substitutions",
+        "char_deletions",
+        "char_insertions",
+        "key_terms",
+        "key_term_hits",
+    ):
+        scores[name] = np.int32(0)
+    scores["hits"] = (100 - wrong).astype(np.int32)
+    scores["substitutions"] = wrong.astype(np.int32)
+    return Scored(utterances=utterances, scores=scores)
+
+
+def test_looks_pool_nights_by_adding_counts() -> None:
+    """Powers of two up to the window; counts add up, and an utterance that one night lacks is left out of all."""
+    assert [1, 2, 4] == widths(7, 8)
+    assert [1, 2, 4, 8] == widths(30, 8)
+    night = small(dict.fromkeys("abcde", 10))
+    lacking = Scored(utterances=night.utterances, scores=night.scores.iloc[1:])
+    look = make_look([night, lacking], [night], GroupSettings(by=(("accent",),)))
+    assert look is not None
+    newest, before = look.pairs[0]
+    assert 2 * 9 * 10 == look.frame.sums("substitutions")[newest].sum()
+    assert 10 * 10 == look.frame.sums("substitutions")[before].sum()
+    changed = Scored(utterances=night.utterances.assign(reference="other"), scores=night.scores)
+    assert make_look([night], [changed], GroupSettings()) is None
+
+
+def test_an_unchanged_night_has_p_one_and_a_better_one_does_not_fail() -> None:
+    """Nothing moved: p is 1. Every speaker better: no alarm, the test looks one way."""
+    settings = GateSettings(limits=Limits(max_increase=0.0))
+    night = small({"a": 10, "b": 12, "c": 8, "d": 11, "e": 9})
+    same = relative_gates([night], [night], GroupSettings(by=(("accent",),)), settings)
+    assert {1.0} == {gate.p for gate in same}
+    better = small({"a": 5, "b": 6, "c": 4, "d": 5, "e": 5})
+    found = relative_gates([better], [night], GroupSettings(by=(("accent",),)), settings)
+    assert {"pass"} == {gate.status for gate in found}
+    assert all(gate.value < 0 for gate in found)
+
+
+def test_the_limit_the_band_and_chance_must_all_be_passed() -> None:
+    """A sure increase below the limit, or within the band of an engine that is not deterministic, is no alarm."""
+    before = small({"a": 10, "b": 12, "c": 8, "d": 11, "e": 9})
+    after = small({"a": 20, "b": 24, "c": 16, "d": 22, "e": 18})
+    groups = GroupSettings(by=(("accent",),))
+
+    def result(limit: float, band: float) -> set[str]:
+        settings = GateSettings(limits=Limits(max_increase=limit))
+        return {gate.status for gate in relative_gates([after], [before], groups, settings, band=lambda *_: band)}
+
+    assert {"fail"} == result(0.05, math.nan)
+    assert {"pass"} == result(0.15, math.nan)
+    assert {"pass"} == result(0.05, 0.2)
+
+
+def test_absolute_gates() -> None:
+    """A limit is held by the estimate, or by the interval's near end; small groups are not judged; silence fails."""
+    rows = pd.DataFrame(
+        {
+            "engine": "e",
+            "condition": "clean",
+            "attribute": "accent",
+            "group": ["x", "few", "silent"],
+            "speakers": [9, 2, 0],
+            "ref_words": [900, 90, 0],
+            "wer": [0.2, 0.9, math.nan],
+            "ci_low": [0.15, math.nan, math.nan],
+            "ci_high": [0.25, math.nan, math.nan],
+            "flag": ["", "few_speakers", "few_words"],
+        }
+    )
+    gaps = pd.DataFrame(
+        [
+            {
+                "engine": "e",
+                "condition": "clean",
+                "attribute": "accent",
+                "worst_group": "x",
+                "best_group": "y",
+                "gap": 0.1,
+                "gap_ci_low": 0.01,
+                "gap_ci_high": 0.2,
+            }
+        ]
+    )
+    scores = pd.DataFrame({"engine": "e", "condition": "clean", "status": ["scored", "error", "excluded", "missing"]})
+    limits = Limits(max_wer=0.18, max_gap=0.05, min_accuracy=0.82, max_failed=0.5)
+    found = absolute_gates(rows, gaps, scores, GroupSettings(), GateSettings(limits=limits))
+    expected = ["fail", "fail", "not_tested", "not_tested", "fail", "fail", "fail", "fail"]
+    assert expected == [gate.status for gate in found]
+    assert 2 / 3 == found[-1].value
+    sure = absolute_gates(rows, gaps, scores, GroupSettings(), GateSettings(limits=limits, judge="interval"))
+    assert ["pass", "pass", "pass"] == [sure[0].status, sure[1].status, sure[6].status]
+
+
+def test_gates_of_a_suite_are_checked(tmp_path: Path) -> None:
+    """Unknown keys, conditions that the suite lacks and impossible numbers are errors that name the line."""
+    for gates, words in (
+        ("[gates]\nmax_weer = 0.1\n", "max_wer"),
+        ('[gates.condition."noisy"]\nmax_wer = 0.1\n', "condition"),
+        ("[gates]\nalpha = 2.0\n", "alpha"),
+    ):
+        with pytest.raises(InputError, match=words):
+            read_suite(write_suite(tmp_path, gates=gates))
+    suite = read_suite(write_suite(tmp_path, gates="[gates]\nmax_wer = 0.1\n[gates.condition.clean]\nmax_gap = 0.2\n"))
+    assert Limits(max_wer=0.1, max_gap=0.2) == suite.gates.of("clean")
+    assert Limits(max_wer=0.1) == suite.gates.of("other")
+
+
+def test_the_command_ends_with_the_verdict(tmp_path: Path) -> None:
+    """Exit 0 or 1; JSON, JUnit and Markdown say the same; accepting makes the next baseline."""
+    from xml.etree import ElementTree as ET
+
+    suite, history, out = write_suite(tmp_path / "s"), tmp_path / "h", tmp_path / "out"
+    base = ["nightly", str(suite), "--history", str(history), "--workers", "1", "--json", "--out", str(out)]
+    first = CliRunner().invoke(app, base, standalone_mode=False)
+    assert 0 == first.return_value, first.output
+    write_suite(tmp_path / "s", options={"substitutions": 0.6})
+    second = CliRunner().invoke(app, base, standalone_mode=False)
+    assert 1 == second.return_value, second.output
+    verdict = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    assert "fail" == verdict["verdict"]
+    assert "accepted night 1" == verdict["baseline"]
+    assert any("option substitutions changed from 0.2 to 0.6" in change["text"] for change in verdict["changes"])
+    junit = ET.parse(out / "junit.xml").getroot()  # noqa: S314 -- our own file
+    assert str(len(verdict["failed"])) == junit.get("failures")
+    assert str(len(verdict["gates"])) == junit.get("tests")
+    assert len(verdict["failed"]) == len(junit.findall(".//failure"))
+    assert "night 2: failed" in (out / "verdict.md").read_text(encoding="utf-8")
+    page = (history / "trend" / "small.html").read_text(encoding="utf-8")
+    assert "stroke-dasharray" in page
+    assert "option substitutions" in page
+    accept = CliRunner().invoke(app, [*base[:4], "--accept", "2", "--reason", "meant"], standalone_mode=False)
+    assert 0 == accept.return_value
+    third = go(suite, history)
+    assert "pass" == third.verdict.word
+    assert () == third.verdict.changes
+    assert "accepted night 2" == third.verdict.baseline
+    for wanted, name in (("1", "night 1"), ("window:2", "the 2 nights before")):
+        verdict = go(suite, history, baseline=wanted).verdict
+        assert name == verdict.baseline
+    with pytest.raises(InputError, match="no baseline"):
+        go(suite, history, baseline="yesterday")
