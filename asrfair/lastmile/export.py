@@ -77,7 +77,7 @@ def make_export(kit: Kit) -> Export:
     Raises:
         InputError: Nothing was run yet, or nothing is left once small cells are held back.
     """
-    key = _site_key(kit)
+    key = site_key(kit)
     attributes = sorted({name for item in kit.by for name in item})
     rows: list[list[Any]] = []
     acoustics: list[list[Any]] = []
@@ -91,7 +91,7 @@ def make_export(kit: Kit) -> Export:
         named = DEMO if source == BENCHMARK and kit.benchmark == DEMO else source
         engines = _engines(content)
         conditions = _conditions(content)
-        counts = _counts(folder, attributes)
+        counts = counts_of(folder, attributes)
         for name in attributes:
             counts[name] = _allowed(counts[name], kit.values[name] if named != DEMO else _demo_values(name))
         if named == DEMO:
@@ -240,7 +240,7 @@ def write_whole(out: Path, text: str) -> None:
     temporary.replace(out)
 
 
-def _site_key(kit: Kit) -> bytes:
+def site_key(kit: Kit) -> bytes:
     path = kit.folder / SITE_KEY_FILE
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -285,7 +285,7 @@ def _conditions(content: Mapping[str, Any]) -> dict[str, str]:
     return names
 
 
-def _counts(run: Path, attributes: list[str]) -> pd.DataFrame:
+def counts_of(run: Path, attributes: list[str]) -> pd.DataFrame:
     """Sum the scores to one row an engine, condition, speaker and combination of groups."""
     utterances = pq.read_table(run / "utterances.parquet").to_pandas()
     for name in attributes:
