@@ -105,7 +105,7 @@ def test_broken_names_of_conditions_end_in_a_sentence() -> None:
     """Random characters where a condition's name is expected."""
     rng = random.Random(7)
     alphabet = "imaging-floor@=,.snrmild/\\\0 é\n'\"[]{}~$%" + "0123456789"
-    for _ in range(400):
+    for _ in range(120):
         name = "".join(rng.choice(alphabet) for _ in range(rng.randint(0, 25)))
         for text in (name, f"imaging-floor@{name}", f"street@mild,{name}"):
             with contextlib.suppress(AsrfairError):
@@ -119,7 +119,7 @@ def test_any_clip_goes_through_any_generated_noise() -> None:
         parse_condition(n) for n in ("imaging-floor@snr=-40", "factory@snr=100", "wind-outdoors@snr=-20", "ambulance")
     ]
     renderer = Renderer(places, 1)
-    for i in range(60):
+    for i in range(30):
         size = int(rng.choice([0, 1, 2, 37, 511, 1600, RATE]))
         scale = float(rng.choice([0.0, 1e-30, 1e-6, 0.1, 1.0]))
         samples = (scale * rng.standard_normal(size)).astype(np.float32).clip(-1, 1)
