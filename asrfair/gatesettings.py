@@ -42,6 +42,8 @@ class GateSettings:
         window_nights: Most nights that are pooled to see a small lasting change.
         detect: The increase in WER (a fraction) for which the power line is computed.
         judge: Whether an absolute gate fails by its estimate, or only if its whole interval lies beyond the limit.
+        invariance: So many utterances are transcribed again one at a time every night, to measure how much figures
+            move when nothing changes; 0 is none.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -51,6 +53,7 @@ class GateSettings:
     window_nights: int = 8
     detect: float = 0.03
     judge: Literal["estimate", "interval"] = "estimate"
+    invariance: int = 0
 
     def of(self, condition: str) -> Limits:
         """Return what holds in one condition."""
@@ -89,6 +92,7 @@ class GatesTable(_LimitsTable):
     window_nights: int = pydantic.Field(default=8, ge=1, le=256)
     detect: float = pydantic.Field(default=0.03, gt=0, lt=1)
     judge: Literal["estimate", "interval"] = "estimate"
+    invariance: int = pydantic.Field(default=0, ge=0)
     condition: dict[str, _LimitsTable] = {}
 
     def settings(self) -> GateSettings:
@@ -101,4 +105,5 @@ class GatesTable(_LimitsTable):
             window_nights=self.window_nights,
             detect=self.detect,
             judge=self.judge,
+            invariance=self.invariance,
         )

@@ -80,13 +80,14 @@ def test_thirty_quiet_nights_and_then_a_group_of_five_gets_worse(edacc: Scored) 
     accent = edacc.utterances.set_index("utterance_id")["accent"]
     spanish = (edacc.scores["utterance_id"].map(accent) == "Spanish").to_numpy()
     assert 5 == edacc.utterances.loc[edacc.utterances["accent"] == "Spanish", "speaker_id"].nunique()
-    for night in range(1, promise + 1):
+    needed = 0
+    while needed < promise:
+        needed += 1
         nights.insert(0, perturbed(edacc, rng, add=0.03, group=spanish))
         found = statuses(relative_gates(nights[: settings.window_nights], [baseline], groups, settings))
         if found["Spanish"] == "fail":
             break
     assert "fail" == found["Spanish"]
-    assert night <= promise
     assert {"pass", "not_tested"} == {status for group, status in found.items() if group not in ("Spanish", "all")}
 
 
@@ -250,7 +251,7 @@ def test_the_command_ends_with_the_verdict(tmp_path: Path) -> None:
     assert "fail" == verdict["verdict"]
     assert "accepted night 1" == verdict["baseline"]
     assert any("option substitutions changed from 0.2 to 0.6" in change["text"] for change in verdict["changes"])
-    junit = ET.parse(out / "junit.xml").getroot()  # noqa: S314 -- our own file
+    junit = ET.parse(out / "junit.xml").getroot()
     assert str(len(verdict["failed"])) == junit.get("failures")
     assert str(len(verdict["gates"])) == junit.get("tests")
     assert len(verdict["failed"]) == len(junit.findall(".//failure"))

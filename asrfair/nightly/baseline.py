@@ -146,14 +146,19 @@ def alike_before(nights: Sequence[Night], inputs: Mapping[str, Any], after: int,
     return found
 
 
-def measured_band(nights: Sequence[Night], inputs: Mapping[str, Any], most: int = 60) -> Band:
+def measured_band(
+    nights: Sequence[Night], inputs: Mapping[str, Any], checked: pd.DataFrame | None = None, most: int = 60
+) -> Band:
     """Measure how much each group's WER moved over nights on which nothing changed.
 
-    Only engines that gave different text for the same input move at all; the others have a band of 0.
+    Only engines that gave different text for the same input move at all; the others have a band of 0. Before there are
+    enough such nights, and beside them, the check of invariance says how far a group's WER moved when its utterances
+    were transcribed again one at a time; the larger of the two counts.
 
     Args:
         nights: All nights of the suite.
         inputs: Tonight's inputs.
+        checked: Tonight's ``invariance.csv``, if the suite asks for it.
         most: How many of the newest nights are used.
     """
     alike = [night for night in nights if same_inputs(night.content.get("inputs"), inputs)][-most:]
@@ -165,8 +170,16 @@ def measured_band(nights: Sequence[Night], inputs: Mapping[str, Any], most: int 
             if wer is not None and math.isfinite(wer):
                 values.setdefault(tuple(map(str, key)), []).append(float(wer))
 
+    moved: dict[tuple[str, ...], float] = {}
+    if checked is not None:
+        for row in checked.to_dict("records"):
+            key = tuple(str(row[name]) for name in ("engine", "condition", "attribute", "group"))
+            moved[key] = abs(float(row["difference"]))
+
     def band(engine: str, condition: str, attribute: str, group: str) -> float:
-        found = values.get((engine, condition, attribute, group), [])
-        return float(np.std(found, ddof=1)) if len(found) >= MIN_NIGHTS else float("nan")
+        key = (engine, condition, attribute, group)
+        found = values.get(key, [])
+        between = float(np.std(found, ddof=1)) if len(found) >= MIN_NIGHTS else float("nan")
+        return float(np.fmax(between, moved.get(key, float("nan"))))
 
     return band

@@ -16,6 +16,7 @@ from asrfair import __version__
 from asrfair.conditions import Condition, parse_condition
 from asrfair.disparity import Analysis
 from asrfair.errors import InputError
+from asrfair.invariance import INVARIANCE_FILE
 from asrfair.manifest import read_manifest
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_band, same_inputs, scored
@@ -31,7 +32,7 @@ from asrfair.nightly.workfolder import WorkFolder, remove, work_folder
 from asrfair.pipeline import RunResult, run_suite
 from asrfair.runfile import read_run_file
 from asrfair.suite import Suite
-from asrfair.tablefile import write_parquet
+from asrfair.tablefile import read_result, write_parquet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,9 @@ def run_night(
     with work_folder(history, suite.name, identity) as work:
         store = Cache(folder / "cache.sqlite")
         keys, counts = prefill(suite, manifest, conditions, work.run, store if cache else _empty(work))
-        result = run_suite(suite, work.run, workers=workers, progress=progress, report=report)
+        result = run_suite(
+            suite, work.run, workers=workers, progress=progress, report=report, invariance=suite.gates.invariance
+        )
         if result.transcribe is None:
             raise InputError("the suite transcribed nothing", file=suite.path)
         counts["transcribed"] = sum(item.results for item in result.transcribe.engines.values())
@@ -145,7 +148,12 @@ def _commit(
         utterances["recording"] = utterances["utterance_id"].map(recordings).fillna("")
     tonight = Scored(utterances=utterances, scores=pd.read_parquet(run / "scores.parquet"))
     found = find_baseline(history, suite.name, wanted)
-    verdict = judge(history, suite, tonight, result.analysis, inputs, found, counts)
+    checked = (
+        read_result(run / INVARIANCE_FILE, text=("engine", "condition", "attribute", "group"))
+        if (run / INVARIANCE_FILE).is_file()
+        else None
+    )
+    verdict = judge(history, suite, tonight, result.analysis, inputs, found, counts, checked)
     final: list[Verdict] = []
 
     def fill(folder: Path, number: int) -> Mapping[str, Any]:
@@ -161,6 +169,8 @@ def _commit(
             "gates": pd.DataFrame([gate.to_json() for gate in numbered.gates]),
             "changes": pd.DataFrame([vars(change) for change in numbered.since_last], columns=_CHANGE),
         }
+        if checked is not None:
+            tables["invariance"] = checked
         for name, table in tables.items():
             write_parquet(_marked(table, marks), folder / f"{name}.parquet")
         for name in ("run.json", "report.md", "report.html"):
@@ -200,6 +210,7 @@ def judge(
     inputs: Mapping[str, Any],
     baseline: Baseline | None,
     counts: dict[str, int],
+    checked: pd.DataFrame | None = None,
 ) -> Verdict:
     """Hold a scored night against its limits, the baseline and the nights before."""
     gates = absolute_gates(
@@ -233,7 +244,7 @@ def judge(
                 sides,
                 suite.groups,
                 suite.gates,
-                band=measured_band(before, inputs),
+                band=measured_band(before, inputs, checked),
                 same_inputs=same_inputs(baseline.inputs, inputs),
             )
             gates += relative

@@ -25,8 +25,8 @@ MAX_NIGHTS = 400
 MARKED = ("engine", "package", "manifest", "normalizer", "noise", "condition", "suite")
 
 _LEGEND = (
-    "Bars are intervals over speakers. Dashed lines mark nights on which an engine, package, manifest, rule or noise file "
-    "changed."
+    "Bars are intervals over speakers. "
+    "Dashed lines mark nights on which an engine, package, manifest, rule or noise file changed."
 )
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -110,7 +110,8 @@ def trend_page(suite: str, nights: Sequence[Night], accepted: int | None) -> str
         verdict = "failed" if night.verdict == "fail" else "passed"
         parts.append(
             f'<tr><td class="n">{night.number}</td><td>{_text(str(night.content.get("finished", "")))}</td>'
-            f'<td class="{_text(night.verdict)}">{verdict}</td><td>{"<br>".join(_text(item) for item in told)}</td></tr>'
+            f'<td class="{_text(night.verdict)}">{verdict}</td>'
+            f"<td>{'<br>'.join(_text(item) for item in told)}</td></tr>"
         )
     parts.append("</tbody></table></main></body></html>")
     return "\n".join(parts) + "\n"
@@ -159,9 +160,8 @@ def _figure(title: str, lines: Sequence[Line], marks: dict[int, list[str]]) -> s
         shift = (number - (len(lines) - 1) / 2) * min(3.0, 40 / (last - first + 1) / max(len(lines), 1))
         for night, _, low, high in line.points:
             if math.isfinite(low) and math.isfinite(high):
-                out.append(
-                    f'<path d="M{x(night) + shift:.1f} {y(high):.1f}V{y(low):.1f}" stroke="{colour}" stroke-opacity=".35"/>'
-                )
+                at = f"M{x(night) + shift:.1f} {y(high):.1f}V{y(low):.1f}"
+                out.append(f'<path d="{at}" stroke="{colour}" stroke-opacity=".35"/>')
         path = "".join(
             f"{'L' if index else 'M'}{x(night) + shift:.1f} {y(value):.1f}"
             for index, (night, value, _, _) in enumerate(line.points)
@@ -169,14 +169,15 @@ def _figure(title: str, lines: Sequence[Line], marks: dict[int, list[str]]) -> s
         out.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         for night, value, _, _ in line.points:
             told = _text(f"{line.name}, night {night}: {value:.1f}")
-            out.append(
-                f'<circle cx="{x(night) + shift:.1f}" cy="{y(value):.1f}" r="2.5" fill="{colour}"><title>{told}</title></circle>'
-            )
+            place = f'cx="{x(night) + shift:.1f}" cy="{y(value):.1f}"'
+            out.append(f'<circle {place} r="2.5" fill="{colour}"><title>{told}</title></circle>')
         if number < 14:
             out.append(f'<text x="{WIDTH - _RIGHT + 8}" y="{_TOP + 10 + 13 * number}" font-size="11" fill="{colour}">')
             out.append(f"{_text(line.name[:24])}</text>")
-    for night in dict.fromkeys((first, (first + last) // 2, last)):
-        out.append(f'<text x="{x(night):.1f}" y="{HEIGHT - 12}" font-size="11" text-anchor="middle">{night}</text>')
+    out.extend(
+        f'<text x="{x(night):.1f}" y="{HEIGHT - 12}" font-size="11" text-anchor="middle">{night}</text>'
+        for night in dict.fromkeys((first, (first + last) // 2, last))
+    )
     out.append(f"</svg><figcaption>{_text(title)}, by night</figcaption></figure>")
     return "".join(out)
 
