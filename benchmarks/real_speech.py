@@ -19,7 +19,10 @@ import pandas as pd
 from asrfair.cli.main import run as asrfair
 
 SETS = {
-    "speechocean762": (["gender", "age_band", ["gender", "age_band"]], "Mandarin-native children and adults reading English"),
+    "speechocean762": (
+        ["gender", "age_band", ["gender", "age_band"]],
+        "Mandarin-native children and adults reading English",
+    ),
     "fsdd": (["accent"], "single spoken digits of six speakers: accent and speaker are the same thing"),
     "small_speech": (["accent", "gender"], "clips of mixed kind, native and Indian English"),
 }
@@ -40,7 +43,11 @@ def make_manifest(data: Path, name: str, folder: Path) -> Path:
         'duration_s = "duration"',
     ]  # fmt: skip
     for attribute in attributes:
-        card += [f"[attributes.{attribute}]", f'description = "{attribute}, as the corpus records it"', 'provenance = "recorded"']
+        card += [
+            f"[attributes.{attribute}]",
+            f'description = "{attribute}, as the corpus records it"',
+            'provenance = "recorded"',
+        ]
     path = folder / f"{name}.toml"
     path.write_text("\n".join(card) + "\n", encoding="utf-8")
     return path

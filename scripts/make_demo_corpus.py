@@ -193,7 +193,7 @@ def main() -> None:
                      speaker.accent, speaker.gender, speaker.pace, topic]
                 )  # fmt: skip
     (folder / "demo.toml").write_text(CARD, encoding="utf-8")
-    print(f"{len(speakers())} synthetic speakers, {total_s:.0f} s of audio in {folder}")  # noqa: T201 -- a script speaks
+    print(f"{len(speakers())} synthetic speakers, {total_s:.0f} s of audio in {folder}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,12 @@ def test_readme_commands_run(repository: Path, tmp_path: Path, monkeypatch: pyte
     for block in FILE_BLOCK.finditer(readme):
         (tmp_path / block["name"]).write_text(block["text"], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    lines = [line[2:] for block in CONSOLE_BLOCK.finditer(readme) for line in block["text"].splitlines() if line.startswith("$ ")]
+    lines = [
+        line[2:]
+        for block in CONSOLE_BLOCK.finditer(readme)
+        for line in block["text"].splitlines()
+        if line.startswith("$ ")
+    ]
     assert len(lines) >= 4
     for line in lines:
         words = shlex.split(line)
@@ -41,9 +46,8 @@ def test_links_of_readme_and_docs_lead_somewhere(repository: Path) -> None:
     broken = []
     for page in [repository / "README.md", repository / "CONTRIBUTING.md", *sorted((repository / "docs").glob("*.md"))]:
         text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.name}: {target}")
+        targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+        broken += [f"{page.name}: {target}" for target in targets if not (page.parent / target).exists()]
     assert broken == []
 
 
