@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Backoff:
+class Backoff(Generic[Item, Result]):
     """Calls a function on a batch; on an out-of-memory error on its halves, down to single items.
 
     ``splits`` counts the halvings. Order and number of results are kept.

@@ -145,8 +145,9 @@ class Command(EngineBase):
             self._process.stop()
             self._process = None
             return _error(clip, "the program answered for another utterance")
-        if isinstance(reply.get("error"), str) and reply["error"]:
-            return _error(clip, reply["error"])
+        message = reply.get("error")
+        if isinstance(message, str) and message:
+            return _error(clip, message)
         return hypothesis_from_reply(clip, reply)
 
     def fingerprint(self) -> dict[str, str]:
