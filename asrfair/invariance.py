@@ -113,7 +113,7 @@ def _compared(
         texts = table.drop_duplicates(KEY).set_index(KEY)
         counts["text"] = (texts["status"] + " " + texts["hypothesis"]).reindex(counts.index, fill_value="missing")
         sides[name] = counts
-    both = sides["run"].join(sides["alone"], lsuffix="_run", rsuffix="_alone")
+    both = sides["run"].add_suffix("_run").join(sides["alone"].add_suffix("_alone"))
     both["flip"] = both["text_run"] != both["text_alone"]
     return both.reset_index()
 

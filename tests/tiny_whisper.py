@@ -41,6 +41,7 @@ def make_tiny_whisper(folder: Path) -> Path:
         tokenizer_object=tokenizer, unk_token="<|endoftext|>", bos_token="<|endoftext|>", eos_token="<|endoftext|>"
     )
     start, end = ids["<|startoftranscript|>"], ids["<|endoftext|>"]
+    silent = sorted(number for name, number in ids.items() if name.startswith("<|") and number != end)
     torch.manual_seed(4)
     model = WhisperForConditionalGeneration(
         WhisperConfig(
@@ -54,7 +55,7 @@ def make_tiny_whisper(folder: Path) -> Path:
         is_multilingual=True, lang_to_id={f"<|{name}|>": ids[f"<|{name}|>"] for name in LANGUAGES},
         task_to_id={"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]},
         no_timestamps_token_id=ids["<|notimestamps|>"], prev_sot_token_id=ids["<|startofprev|>"],
-        alignment_heads=[[0, 0]], suppress_tokens=[ids[name] for name in special[1:]], begin_suppress_tokens=[end],
+        alignment_heads=[[0, 0]], suppress_tokens=silent, begin_suppress_tokens=[end],
     )  # fmt: skip
     model.save_pretrained(folder)
     WhisperProcessor(feature_extractor=WhisperFeatureExtractor(), tokenizer=fast).save_pretrained(folder)

@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
     "card": ("asrfair.cli.card:card", "A service card from runs: prose checked against them, small cells suppressed."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
+    "bench": ("asrfair.cli.bench:bench", "How fast a recogniser is here, on generated audio."),
+    "doctor": ("asrfair.cli.doctor:doctor", "Check this machine: versions, GPU, codecs, one second of audio."),
     "profile": ("asrfair.cli.profile:profile", "List, show, check, render the places that speech is put into."),
     "lastmile": ("asrfair.cli.lastmile:lastmile", "Measure a recogniser in your own room; pass on counts only."),
     "manifest": ("asrfair.cli.manifest:manifest", "Import, validate, describe a manifest; plan a collection."),

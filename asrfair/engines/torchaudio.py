@@ -25,7 +25,7 @@ from asrfair.tomlfile import did_you_mean
 from asrfair.torchaudio_import import import_torchaudio
 from asrfair.types import Clip, EngineSpec, Hypothesis
 
-SHORTEST_S = 0.05
+SHORTEST_S = 0.1
 
 
 class TorchaudioOptions(pydantic.BaseModel):

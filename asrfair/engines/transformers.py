@@ -27,6 +27,9 @@ from asrfair.errors import EngineError, MissingExtraError
 from asrfair.torchaudio_import import ensure_importable
 from asrfair.types import Clip, EngineSpec, Hypothesis
 
+SHORTEST_S = 0.1
+"""Shorter clips are filled up with silence: the first layers of most models need some hundredths of a second."""
+
 PaddingKind = Literal["fixed", "masked", "none", "unmasked"]
 
 
@@ -99,7 +102,13 @@ class Transformers(EngineBase):
     def _load(self) -> None:
         ensure_importable()
         try:
-            from transformers import AutoConfig, AutoModelForCTC, AutoModelForSpeechSeq2Seq, AutoProcessor
+            from transformers import (
+                AutoConfig,
+                AutoModelForCTC,
+                AutoModelForSpeechSeq2Seq,
+                AutoProcessor,
+                GenerationConfig,
+            )
         except ImportError as error:
             raise MissingExtraError(
                 extra="transformers", package="transformers", needed_for="the engine 'transformers'"
@@ -112,6 +121,8 @@ class Transformers(EngineBase):
             if self.options.random_weights:
                 self._torch.manual_seed(self.context.seed)
                 model = factory.from_config(config, attn_implementation=self.options.attention).to(self._dtype)
+                if not self._is_ctc and (folder / "generation_config.json").is_file():
+                    model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
             else:
                 model = factory.from_pretrained(
                     folder,
@@ -187,7 +198,7 @@ class Transformers(EngineBase):
         """Cut long clips, transcribe all pieces, join their texts."""
         pieces: list[tuple[int, Any]] = []
         for index, clip in enumerate(clips):
-            shortest = round(0.05 * self._rate_hz)
+            shortest = round(SHORTEST_S * self._rate_hz)
             for start, end in cut_long(clip.samples, clip.sample_rate_hz, window_s=self._window_s):
                 piece = clip.samples[start:end]
                 if len(piece) < shortest:
