@@ -173,8 +173,8 @@ def measured_band(
     moved: dict[tuple[str, ...], float] = {}
     if checked is not None:
         for row in checked.to_dict("records"):
-            key = tuple(str(row[name]) for name in ("engine", "condition", "attribute", "group"))
-            moved[key] = abs(float(row["difference"]))
+            place = tuple(str(row[name]) for name in ("engine", "condition", "attribute", "group"))
+            moved[place] = abs(float(row["difference"]))
 
     def band(engine: str, condition: str, attribute: str, group: str) -> float:
         key = (engine, condition, attribute, group)

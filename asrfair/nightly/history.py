@@ -2,8 +2,9 @@
 
 ``DIR/nights/night-000007/`` holds Parquet tables (each with the columns ``night`` and ``suite``) and JSON
 files. A night is there as a whole or not at all: it is built under ``DIR/incoming/``, every file is forced to disk, and
-one rename puts it in its place. Nights are ordered by their number, which only grows, not by the clock. Two processes get two numbers:
-numbers are given out under a lock that dies with its holder, and a rename onto a folder that exists fails.
+one rename puts it in its place. Nights are ordered by their number, which only grows, not by the clock. Two
+processes get two numbers: numbers are given out under a lock that dies with its holder, and a rename onto a folder that
+exists fails.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ def _alike(tables: Sequence[pd.DataFrame]) -> pd.Index[Any]:
         other = table[key].set_index("utterance_id").reindex(first["utterance_id"])
         for name in key[1:]:
             same &= other[name].to_numpy(dtype=object) == first[name].to_numpy(dtype=object)
-    return pd.Index(first["utterance_id"][same])
+    found: pd.Index[Any] = pd.Index(first["utterance_id"][same])
+    return found
 
 
 def _pooled(tables: Sequence[pd.DataFrame], ids: pd.Index[Any]) -> pd.DataFrame:

@@ -108,10 +108,17 @@ def run_night(
     removed: list[int] = []
     if keep_nights is not None:
         removed = history.retain(keep_nights, suite.name)
-        remaining = [item.number for item in history.nights()]
-        store.forget(min(remaining[-max(keep_nights, 1) :]))
+        store.forget(_oldest_in_use(history, keep_nights))
     trend = write_trend(history, suite.name)
     return NightResult(night=night, verdict=verdict, trend=tuple(trend), removed=tuple(removed))
+
+
+def _oldest_in_use(history: History, keep_nights: int) -> int:
+    """Return the night before which no suite's newest nights have used the cache."""
+    by_suite: dict[str, list[int]] = {}
+    for night in history.nights():
+        by_suite.setdefault(night.suite, []).append(night.number)
+    return min(numbers[-max(keep_nights, 1) :][0] for numbers in by_suite.values())
 
 
 def _empty(work: WorkFolder) -> Cache:
