@@ -28,8 +28,8 @@ file = "{file}"
 
 
 def texts(result: NightResult) -> str:
-    """All sentences about changes since the baseline."""
-    return "\n".join(change.text for change in result.verdict.changes)
+    """All sentences about changes since the baseline, but for a commit that somebody makes while the tests run."""
+    return "\n".join(change.text for change in result.verdict.changes if change.kind != "code")
 
 
 def write_profile(folder: Path, name: str, *, seed: int, snr: int = 10) -> None:
