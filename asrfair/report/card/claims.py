@@ -77,6 +77,11 @@ class _Place:
     prose: AuthorProse
     text: Text
 
+    def at(self, message: str, found: re.Match[str], first: int, remedy: str) -> InputError:
+        """Build an error about a match in a sentence that begins on line ``first`` of the section (from 0)."""
+        line = self.text.line + first + found.string[: found.start()].count("\n")
+        return InputError(message, file=self.prose.path, line=line, value=found.group().strip(), remedy=remedy)
+
     def error(self, message: str, found: str, remedy: str) -> InputError:
         lines = self.text.markdown.splitlines()
         at = next((n for n, line in enumerate(lines) if found in line), 0)
@@ -127,8 +132,8 @@ def _filled(text: Text, place: _Place, evidence: Evidence) -> str:
         return f"\ue000{len(values) - 1}\ue001"
 
     marked = _REFERENCE.sub(remember, text.markdown)
-    for passage in _passages(marked):
-        _check(passage, place, evidence)
+    for line, passage in _passages(marked):
+        _check(passage, line, place, evidence)
     return _MARK.sub(lambda match: values[int(match.group(1))], marked)
 
 
@@ -200,18 +205,24 @@ def _floor(evidence: Evidence, measure: str, wanted: Mapping[str, str]) -> Floor
     return found[0]
 
 
-def _passages(markdown: str) -> Iterator[str]:
-    """Yield the sentences of a text as a reader will see them, without mark-up."""
+def _passages(markdown: str) -> Iterator[tuple[int, str]]:
+    """Yield the sentences of a text as a reader will see them, without mark-up, each with its first line (from 0)."""
     for token in MarkdownIt("commonmark", {"html": False}).parse(markdown):
         text = token.content if token.type in {"fence", "code_block", "html_block"} else ""
         if token.type == "inline":
             text = "".join(_seen(child) for child in token.children or [])
-        yield from re.split(r"(?<=[.!?])\s+(?=[^a-z\d])", _readable(text))
+        text = _readable(text)
+        first = token.map[0] if token.map else 0
+        start = 0
+        for end in [match.end() for match in re.finditer(r"[.!?]\s+(?=[^a-z\d])", text)] + [len(text)]:
+            if text[start:end].strip():
+                yield first + text[:start].count("\n"), text[start:end]
+            start = end
 
 
 def _seen(token: Any) -> str:
     if token.type in {"softbreak", "hardbreak"}:
-        return " "
+        return "\n"
     title = str(token.attrGet("title") or "")
     return str(token.content) + (f" {title} " if title else "")
 
@@ -222,13 +233,13 @@ def _readable(text: str) -> str:
     return "".join(c for c in folded if unicodedata.category(c) not in {"Cf", "Mn"})
 
 
-def _check(passage: str, place: _Place, evidence: Evidence) -> None:
+def _check(passage: str, line: int, place: _Place, evidence: Evidence) -> None:
     word = _REFUSED.search(passage)
     if word:
-        raise place.error("a card does not say this", word.group(), _SAY_INSTEAD)
+        raise place.at("a card does not say this", word, line, _SAY_INSTEAD)
     spelled = _SPELLED.search(passage)
     if spelled:
-        raise place.error("a result in words cannot be checked", spelled.group(), _USAGE)
+        raise place.at("a result in words cannot be checked", spelled, line, _USAGE)
     rest = _MARK.sub(" ", passage)
     for phrase in sorted(place.prose.vouched, key=len, reverse=True):
         rest = re.sub(rf"(?<!\w){re.escape(_readable(phrase))}(?![\w%])(?!\s*(?:%|per))", " ", rest) if phrase else rest
@@ -237,9 +248,10 @@ def _check(passage: str, place: _Place, evidence: Evidence) -> None:
         plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", plain)
     for match in _NUMBER.finditer(plain):
         if not _supported(match.group(), rest, evidence):
-            raise place.error(
+            raise place.at(
                 "the runs do not support this number, or its sentence does not say exactly what it is of",
-                match.group().strip(),
+                match,
+                line,
                 f'{_USAGE}; list a number that is no result, such as "16 kHz", under [card] vouched',
             )
 
