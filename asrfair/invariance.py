@@ -125,9 +125,9 @@ def _rows(
     if frame.empty:
         return
     people = manifest.table.set_index("utterance_id")
-    keys = {(OVERALL_ATTRIBUTE,): pd.Series(OVERALL_GROUP, index=frame.index)}
+    keys: dict[tuple[str, ...], Any] = {(OVERALL_ATTRIBUTE,): pd.Series(OVERALL_GROUP, index=frame.index)}
     for by in groups.by:
-        parts = [people[name].reindex(frame["utterance_id"]).set_axis(frame.index) for name in by]
+        parts: list[Any] = [people[name].reindex(frame["utterance_id"]).set_axis(frame.index) for name in by]
         keys[by] = parts[0].str.cat(parts[1:], sep=INTERSECTION) if len(parts) > 1 else parts[0]
     for label in labels:
         for condition in conditions:

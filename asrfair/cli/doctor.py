@@ -31,7 +31,7 @@ class Finding:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def doctor(as_json: bool) -> None:
+def doctor(as_json: bool) -> int:
     """Check this machine: versions, GPU, codecs, and one second of audio through PocketSphinx.
 
     The exit code is 3 if something is broken that asrfair needs.
@@ -43,8 +43,7 @@ def doctor(as_json: bool) -> None:
         for finding in found:
             mark = {True: "ok     ", False: "BROKEN ", None: "absent "}[finding.good]
             click.echo(f"{mark} {finding.what:<28} {finding.detail}")
-    if any(finding.good is False for finding in found):
-        raise SystemExit(3)
+    return 3 if any(finding.good is False for finding in found) else 0
 
 
 def versions() -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -55,7 +56,12 @@ def run(
     from asrfair.pipeline import run_shard, run_suite
     from asrfair.suite import read_suite
 
-    settings = {"workers": workers, "fresh": fresh, "progress": not as_json, "retry_errors": retry_errors}
+    settings: dict[str, Any] = {
+        "workers": workers,
+        "fresh": fresh,
+        "progress": not as_json,
+        "retry_errors": retry_errors,
+    }
     if shard is not None:
         if invariance_check:
             raise click.UsageError("--invariance-check needs the whole run, not a shard")
