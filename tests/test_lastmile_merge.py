@@ -1,0 +1,141 @@
+"""Exports of many sites pooled: the same rates as their raw runs, and no trust in what was changed or doubled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from asrfair.disparity import analyse_run
+from asrfair.errors import InputError
+from asrfair.lastmile.export import COUNTS, ROW, canonical, make_export, sealed_text, write_export
+from asrfair.lastmile.intake import read_export
+from asrfair.lastmile.kit import init_kit
+from asrfair.lastmile.merge import merge_exports
+from asrfair.lastmile.settings import Kit
+from asrfair.lastmile.suppress import SUPPRESSED, suppress
+from asrfair.runfile import settings_to_json, write_run_file
+from asrfair.tablefile import read_result, write_parquet
+from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
+
+ACCENTS = ("local", "regional", "second-language")
+
+
+def site(folder: Path, number: int, *, speakers: int = 24) -> Kit:
+    """A kit with a scored run of made-up counts."""
+    kit = init_kit(folder).kit
+    rng = np.random.default_rng(number)
+    utterances, scores = [], []
+    for person in range(speakers):
+        groups = {"accent": ACCENTS[person % 3], "gender": ("female", "male")[person // 3 % 2]}
+        rate = rng.gamma(4, 0.04) * (1 + person % 3)
+        for clip in range(6):
+            name = f"site{number}-{person}-{clip}"
+            utterances.append(
+                {"utterance_id": name, "speaker_id": f"site{number}-{person}", "reference": "", "exclude": "", **groups}
+            )
+            words = int(rng.integers(5, 20))
+            lost = int(rng.binomial(words, min(rate, 0.9)))
+            swapped = int(rng.binomial(words - lost, 0.05))
+            scores.append(
+                {
+                    "engine": "pocketsphinx",
+                    "condition": "clean",
+                    "utterance_id": name,
+                    "status": "scored",
+                    "hits": words - lost - swapped,
+                    "substitutions": swapped,
+                    "deletions": lost,
+                    "insertions": int(rng.poisson(0.3)),
+                    "char_hits": 0,
+                    "char_substitutions": 0,
+                    "char_deletions": 0,
+                    "char_insertions": 0,
+                    "key_terms": 1,
+                    "key_term_hits": int(rng.integers(0, 2)),
+                }
+            )
+    run = kit.run_folder("room")
+    write_parquet(pd.DataFrame(utterances), run / "utterances.parquet")
+    write_parquet(pd.DataFrame(scores), run / "scores.parquet")
+    write_run_file(
+        run,
+        {
+            "engines": [{"label": "pocketsphinx", "name": "pocketsphinx", "fingerprint": {"v": "1"}}],
+            "conditions": [{"name": "clean", "fingerprint": "0" * 64}],
+            "packages": {"python": "3.11.2"},
+            **settings_to_json(GroupSettings(), ScoringSettings(), StatisticsSettings()),
+        },
+    )
+    return kit
+
+
+def exported(kit: Kit, out: Path) -> Path:
+    """Export a kit."""
+    made = make_export(kit)
+    write_export(kit, made, out, made.code)
+    return out
+
+
+def test_twenty_sites_pooled_equal_their_raw_runs(tmp_path: Path) -> None:
+    """Group rates agree to 1e-12, and so do counts and intervals, which need no more than sums over speakers."""
+    kits = [site(tmp_path / f"site{number}", number) for number in range(20)]
+    exports = [exported(kit, tmp_path / f"{number}.json") for number, kit in enumerate(kits)]
+    merged = merge_exports(exports, tmp_path / "merged")
+    raw = tmp_path / "raw"
+    for name in ("utterances.parquet", "scores.parquet"):
+        write_parquet(pd.concat([pd.read_parquet(kit.run_folder("room") / name) for kit in kits]), raw / name)
+    groups = GroupSettings(by=(("accent",), ("gender",), ("accent", "gender")), min_speakers=5)
+    expected = analyse_run(raw, groups, StatisticsSettings()).tables["disparity"].set_index(["attribute", "group"])
+    actual = read_result(merged.folders["room"] / "disparity.csv").set_index(["attribute", "group"]).loc[expected.index]
+    for column in ("utterances", "speakers", "ref_words", "hits", "substitutions", "deletions", "insertions", "failed"):
+        assert expected[column].tolist() == actual[column].tolist(), column
+    for column in ("wer", "ci_low", "ci_high"):
+        np.testing.assert_allclose(actual[column], expected[column], rtol=0, atol=1e-12)
+    sites = read_result(merged.folders["room"] / "disparity.csv").query("attribute == 'site'")
+    assert 20 == len(sites)
+
+
+def test_changed_doubled_and_copied_exports_are_refused(tmp_path: Path) -> None:
+    """Edited counts, a new hash over impossible counts, the same file twice, one site's counts under another's name."""
+    path = exported(site(tmp_path / "a", 1), tmp_path / "a.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edited = tmp_path / "edited.json"
+    edited.write_text(path.read_text(encoding="utf-8").replace('"site": "', '"site": "0', 1), encoding="utf-8")
+    with pytest.raises(InputError, match="changed after"):
+        read_export(edited)
+    impossible = json.loads(canonical(content["body"]))
+    impossible["rows"][0][5 + COUNTS.index("key_term_hits")] = 10_000
+    edited.write_text(sealed_text(impossible)[0], encoding="utf-8")
+    with pytest.raises(InputError, match="more key terms"):
+        read_export(edited)
+    with pytest.raises(InputError, match="given twice"):
+        merge_exports([path, path], tmp_path / "out")
+    copied = json.loads(canonical(content["body"]))
+    copied["site"] = "0123456789abcdef"
+    edited.write_text(sealed_text(copied)[0], encoding="utf-8")
+    with pytest.raises(InputError, match="exactly the same counts"):
+        merge_exports([path, edited], tmp_path / "out")
+    merged = merge_exports([path, edited], tmp_path / "out", skip_bad=True)
+    assert 1 == len(merged.refused)
+    assert len(ROW) == len(content["body"]["rows"][0])
+
+
+def test_small_cells_are_hidden_and_totals_stay() -> None:
+    """Nobody shares a visible combination with fewer than three people, nor can one be told by what is hidden."""
+    groups = [("a", "x")] * 4 + [("a", "y")] * 3 + [("b", "x")] * 1 + [("b", "y")] * 2
+    rows = [
+        {"engine": "e", "condition": "c", "speaker_id": str(i), "accent": accent, "gender": gender, "utterances": 1}
+        | {"hits": 50, "substitutions": 1, "deletions": 1, "insertions": 0}
+        | {"key_terms": 0, "key_term_hits": 0, "failed": 0}
+        for i, (accent, gender) in enumerate(groups)
+    ]
+    kept, withheld = suppress(pd.DataFrame(rows), ["accent", "gender"], least_speakers=3, least_words=10)
+    sizes = kept.groupby(["accent", "gender"])["speaker_id"].nunique()
+    assert sizes.min() >= 3
+    assert 500 == kept["hits"].sum()
+    assert ("b", SUPPRESSED) in sizes.index
+    assert 3 == withheld.people
