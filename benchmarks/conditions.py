@@ -115,7 +115,7 @@ def speed(folder: Path) -> None:
                 audiomentations.Lambda(transform=_mulaw, p=1),
             ]
         )  # fmt: skip
-        _race(name, parse_condition(str(folder / f"{profile}.toml")), theirs, 31 if profile == "chain" else 9)
+        _race(name, parse_condition(str(folder / f"{profile}.toml")), theirs, 104 if profile == "chain" else 14)
 
 
 def _mulaw(samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -142,9 +142,12 @@ def _race(name: str, place: Condition, theirs: Callable[..., np.ndarray], turns:
             # The first four turns fill caches: files, and the placements of a simulated room.
             if turn >= 4:
                 spent.append(time.process_time() - start)
+    # The least of many is what the code costs; what lies above it is the rest of the machine.
+    least = {who: 1000 * min(values) for who, values in times.items()}
     middle = {who: 1000 * float(np.median(values)) for who, values in times.items()}
-    print(f"{name}: ours {middle['ours']:.1f} ms, audiomentations {middle['audiomentations']:.1f} ms of processor time "
-          f"a clip: ours is {middle['audiomentations'] / middle['ours']:.2f} times as fast")  # fmt: skip
+    print(f"{name}: ours {least['ours']:.1f} ms, audiomentations {least['audiomentations']:.1f} ms of processor time a "
+          f"clip (least of {turns - 4}; medians {middle['ours']:.1f} and {middle['audiomentations']:.1f}): ours is "
+          f"{least['audiomentations'] / least['ours']:.2f} times as fast")  # fmt: skip
 
 
 def _many(work: tuple[str, int, int]) -> int:
