@@ -18,6 +18,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra gpu)"
 if importlib.util.find_spec("torchaudio") is None:
     pytest.skip("torchaudio is not installed (extra gpu)", allow_module_level=True)
 
+pytestmark = pytest.mark.engines
+
 CHAINS = {
     "gain": 'use = "gain"\nlevel_dbfs = -23',
     "gain-by": 'use = "gain"\ngain_db = { min = -10, max = 10 }',

@@ -335,7 +335,7 @@ def test_sigkill_at_twenty_moments_changes_nothing(tmp_path: Path) -> None:
     go(manifest, tmp_path / "whole", [spec("fake", **ERRORS, parallel="inline")])
     rows = kill_again_and_again({**arguments, "engines": [["fake", "fake", options]]}, kills=20, longest_s=0.2, seed=1)
     assert rows == sorted(rows)
-    assert len({count for count in rows if 0 < count < 1600}) >= 8
+    assert len({count for count in rows if 0 < count < 1600}) >= 5
     assert contents(tmp_path / "whole") == contents(tmp_path / "killed")
 
 
@@ -356,7 +356,7 @@ def test_sigkill_in_the_last_moments_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_a_run_that_resumes(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and a termination signal end the process soon, keep what was done, and leave no worker behind."""
-    manifest = make_manifest(tmp_path, 140)
+    manifest = make_manifest(tmp_path, 500)
     engine = ["fake", "fake", {"latency_s": 0.02}]
     arguments = {"manifest": str(manifest), "run": str(tmp_path / "run"), "engines": [engine], "conditions": ["clean"]}
     child = Child(**arguments, workers=1, progress=True)
@@ -365,10 +365,10 @@ def test_an_interrupt_leaves_a_run_that_resumes(tmp_path: Path, number: signal.S
     assert first.startswith("fake: "), first
     workers = child.workers()
     child.process.send_signal(number)
-    _, errors = child.process.communicate(timeout=30)
+    _, errors = child.process.communicate(timeout=120)
     assert "KeyboardInterrupt" in errors
     assert gone(workers)
     go(manifest, tmp_path / "whole", [spec("fake", parallel="inline")])
     summary = go(manifest, tmp_path / "run", [spec("fake", latency_s=0.02)])
-    assert 0 < summary.resumed < 140
+    assert 0 < summary.resumed < 500
     assert contents(tmp_path / "whole") == contents(tmp_path / "run")
