@@ -56,11 +56,12 @@ def whole_run(spec: EngineSpec, manifest: Path, folder: Path, workers: int) -> f
     times = []
     for name, alone in (("start", first), ("all", None)):
         started = time.perf_counter()
-        transcribe(
+        summary = transcribe(
             loaded, [spec], [parse_condition("clean")], folder / f"{spec.label}-{name}", workers=workers,
             progress=False, alone=alone,
         )  # fmt: skip
         times.append(time.perf_counter() - started)
+    print(summary.line())
     return times[1] - times[0]
 
 
