@@ -6,7 +6,7 @@ everything else is a number, a version or a hash. Whatever is not on a list leav
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
@@ -213,7 +213,7 @@ def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:
     """
     check_code(made.code, code)
     write_whole(out, made.text)
-    note = {"time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "sha256": made.sha256}
+    note = {"time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "sha256": made.sha256}
     with (kit.folder / LEDGER_FILE).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps({**note, "kind": "counts", "file": out.name}) + "\n")
 
@@ -241,6 +241,7 @@ def write_whole(out: Path, text: str) -> None:
 
 
 def site_key(kit: Kit) -> bytes:
+    """Return the secret behind the codes for people; it is made at the first export and never leaves."""
     path = kit.folder / SITE_KEY_FILE
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -303,7 +304,7 @@ def counts_of(run: Path, attributes: list[str]) -> pd.DataFrame:
     return summed
 
 
-def _allowed(column: pd.Series, values: tuple[str, ...]) -> pd.Series:  # type: ignore[type-arg]
+def _allowed(column: pd.Series[Any], values: tuple[str, ...]) -> pd.Series[Any]:
     known = {*values, NOT_STATED}
     return column.where(column.isin(known), OTHER)
 

@@ -72,6 +72,11 @@ values = ["local", "regional", "second-language"]
 question = "Your gender?"
 values = ["female", "male", "non-binary"]
 
+[scoring]
+# How text is compared. "whisper-english" writes spoken digits as one number ("four seven" is 47); where people read
+# single digits aloud, "basic" keeps them apart.
+normalizer = "whisper-english"
+
 [export]
 # Fewer people than this never share a visible group in an export.
 min_speakers = 3

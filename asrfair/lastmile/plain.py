@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -86,8 +87,7 @@ def lost_terms(run: Path, terms: tuple[str, ...], *, condition: str = CLEAN) -> 
 
 
 def _people(page: Page, kit: Kit, run: Path) -> list[str]:
-    table = read_result(run / "disparity.csv", text=("group",))
-    table = table[table["engine"] == table["engine"].iloc[0]]
+    table = _disparity(run)
     advice = []
     page.heading("The people who read here")
     overall = _row(table, OVERALL_ATTRIBUTE, CLEAN)
@@ -154,8 +154,7 @@ def _groups(page: Page, rows: pd.DataFrame, attribute: str) -> list[str]:
 
 
 def _place(page: Page, kit: Kit, run: Path) -> list[str]:
-    table = read_result(run / "disparity.csv", text=("group",))
-    table = table[table["engine"] == table["engine"].iloc[0]]
+    table = _disparity(run)
     page.heading("What the room does")
     if kit.benchmark == DEMO:
         page.text("This speech is synthetic: it shows what the room does to the recogniser, and nothing about people.")
@@ -203,22 +202,31 @@ def _hit_hardest(page: Page, table: pd.DataFrame, room: str) -> list[str]:
     return []
 
 
-def _row(table: pd.DataFrame, attribute: str, condition: str) -> pd.Series:  # type: ignore[type-arg]
-    row: pd.Series = table[(table["attribute"] == attribute) & (table["condition"] == condition)].iloc[0]  # type: ignore[type-arg]
+def _disparity(run: Path) -> pd.DataFrame:
+    """Read the first engine's rows; a column without any interval is one of missing numbers, not of text."""
+    table = read_result(run / "disparity.csv", text=("group",))
+    for name in ("wer", "ci_low", "ci_high"):
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    chosen: pd.DataFrame = table[table["engine"] == table["engine"].iloc[0]]
+    return chosen
+
+
+def _row(table: pd.DataFrame, attribute: str, condition: str) -> pd.Series[Any]:
+    row: pd.Series[Any] = table[(table["attribute"] == attribute) & (table["condition"] == condition)].iloc[0]
     return row
 
 
-def _sentence(row: pd.Series) -> str:  # type: ignore[type-arg]
+def _sentence(row: pd.Series[Any]) -> str:
     if not row["ref_words"]:
         return "None of them could be scored."
     return f"Of 100 words, {row['wer'] * 100:.0f} went wrong {_range(row)}."
 
 
-def _share(rate: float) -> str:
+def _share(rate: Any) -> str:
     return "–" if pd.isna(rate) else f"{rate * 100:.0f} in 100"
 
 
-def _range(row: pd.Series) -> str:  # type: ignore[type-arg]
+def _range(row: pd.Series[Any]) -> str:
     if pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]):
-        return "(too few people for a range)"
+        return "(too few people or words for a range)"
     return f"({row['ci_low'] * 100:.0f} to {row['ci_high'] * 100:.0f})"

@@ -10,7 +10,7 @@ Groups are those that ``kit.toml`` names, never those that were found. Epsilon a
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import math
@@ -151,7 +151,7 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
     """
     check_code(plan.code, code)
     note = {
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "kind": "private",
         "epsilon": plan.cost,
         "attributes": [item.attribute for item in plan.cells],

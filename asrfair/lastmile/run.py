@@ -156,6 +156,7 @@ def _suite(kit: Kit, name: str, *, manifest: str, conditions: list[str], by: lis
         f"by = {toml(by)}",
         f"min_speakers = {kit.group_speakers}",
         "[scoring]",
+        f"normalizer = {toml(kit.normalizer)}",
         *([f'key_terms_file = "../{VOCABULARY_FILE}"'] if read_vocabulary(kit.folder) else []),
     ]
     path = work / f"{name}-suite.toml"

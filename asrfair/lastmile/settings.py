@@ -54,6 +54,10 @@ class _Groups(_Table):
     min_speakers: int = pydantic.Field(default=3, ge=1)
 
 
+class _Scoring(_Table):
+    normalizer: str = "whisper-english"
+
+
 class _Export(_Table):
     min_speakers: int = pydantic.Field(default=3, ge=2)
     min_words: int = pydantic.Field(default=10, ge=1)
@@ -71,6 +75,7 @@ class _File(_Table):
     benchmark: _Benchmark = _Benchmark()
     groups: _Groups = _Groups()
     attributes: dict[str, _Attribute] = {}
+    scoring: _Scoring = _Scoring()
     export: _Export = _Export()
     privacy: _Privacy = _Privacy()
 
@@ -94,6 +99,7 @@ class Kit:
         group_speakers: A group with fewer speakers is shown and flagged.
         questions: What people are asked, by attribute.
         values: The answers that may leave the site, by attribute.
+        normalizer: How text is compared.
         export_speakers: Fewer speakers than this never share a visible group in an export.
         export_words: A speaker's row with fewer reference words stays at home.
         privacy_budget: Most epsilon that all differentially private releases of this kit may spend together.
@@ -114,6 +120,7 @@ class Kit:
     group_speakers: int
     questions: Mapping[str, str]
     values: Mapping[str, tuple[str, ...]]
+    normalizer: str
     export_speakers: int
     export_words: int
     privacy_budget: float
@@ -184,6 +191,7 @@ def read_kit(folder: Path) -> Kit:
         group_speakers=content.groups.min_speakers,
         questions={name: item.question for name, item in content.attributes.items()},
         values={name: tuple(item.values) for name, item in content.attributes.items()},
+        normalizer=content.scoring.normalizer,
         export_speakers=content.export.min_speakers,
         export_words=content.export.min_words,
         privacy_budget=content.privacy.budget,

@@ -108,4 +108,4 @@ def _pcm(samples: npt.NDArray[np.float32]) -> bytes:
     """Return 16-bit samples at a usual level, so that a faint recording is heard like another."""
     measured = active_level(samples, SAMPLE_RATE_HZ)
     gain = 1.0 if measured is None else amplitude(_LEVEL_DBFS - measured.level_dbfs)
-    return np.round(np.clip(samples * gain, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+    return bytes(np.round(np.clip(samples * gain, -1.0, 1.0) * 32767.0).astype("<i2").tobytes())
