@@ -395,10 +395,7 @@ def table(run: RunData, name: str) -> Table | None:
     frame = run.tables.get(definition.source)
     if frame is None:
         return None
-    if name == "ledger" and "share" not in frame.columns:
-        ordered = frame
-    else:
-        ordered = definition.order(frame) if definition.order else frame
+    ordered = definition.order(frame) if definition.order else frame
     return Table(
         name=name,
         title=definition.title,

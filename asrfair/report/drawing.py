@@ -93,7 +93,7 @@ def scale_of(column: Column, rows: Iterable[Mapping[str, Any]]) -> Scale:
         low = max(min([*values, *lows, 0.0]), bottom - 1.2 * span)
         return Scale(low=low, high=max(high, low + 0.01), zero=0.0)
     top = max(values)
-    high = min(max([*values, *highs]), 1.6 * top) if top > 0 else 1.0
+    high = min(max([*values, *highs]), 2.2 * top) if top > 0 else 1.0
     bar = not column.low
     return Scale(low=0.0, high=high or 1.0, bar=bar)
 

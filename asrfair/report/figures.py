@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ from asrfair.report.style import save_figure
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -165,17 +166,19 @@ def _engine_pairs(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
 
 
 def _speakers(run: RunData, attributes: list[str]) -> Iterator[PlannedFigure]:
-    scores, utterances = run.scores(), run.utterances()
-    if scores is None or utterances is None:
+    """One figure an attribute and engine; the scores are read when the first of them is drawn, and not before."""
+    known = run.utterance_columns()
+    if not known or not (run.path / "scores.parquet").is_file():
         return
+    rows = run.disparity[(run.disparity["condition"] == run.main_condition) & run.disparity["wer"].notna()]
     for attribute in attributes:
-        if not set(attribute.split(INTERSECTION)) <= set(utterances.columns):
+        if not set(attribute.split(INTERSECTION)) <= known:
             continue
-        rates = speaker_rates(scores, utterances, attribute=attribute)
+        rates = cache(partial(_rates, run, attribute))
         for engine in run.engines[:MAX_ENGINES]:
-            if ((rates["engine"] == engine) & (rates["condition"] == run.main_condition)).any():
+            if ((rows["engine"] == engine) & (rows["attribute"] == attribute)).any():
                 yield _plan(
-                    speaker_distribution,
+                    _draw_speakers,
                     rates,
                     section="speakers",
                     stem=("speakers", attribute, engine),
@@ -185,6 +188,17 @@ def _speakers(run: RunData, attributes: list[str]) -> Iterator[PlannedFigure]:
                     condition=run.main_condition,
                     min_speakers=run.min_speakers,
                 )
+
+
+def _rates(run: RunData, attribute: str) -> pd.DataFrame:
+    scores, utterances = run.scores(run.main_condition), run.utterances()
+    assert scores is not None
+    assert utterances is not None
+    return speaker_rates(scores, utterances, attribute=attribute)
+
+
+def _draw_speakers(rates: Callable[[], pd.DataFrame], **how: Any) -> Figure:
+    return speaker_distribution(rates(), **how)
 
 
 def _coverage(run: RunData, attribute: str) -> Iterator[PlannedFigure]:

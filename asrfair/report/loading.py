@@ -38,7 +38,7 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "subgroups": ("engine", "condition"),
     "metrics": ("engine", "condition", "attribute", "group", "metric", "value"),
     "coverage": ("attribute", "group", "speakers", "utterances"),
-    "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances"),
+    "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances", "share"),
     "achieved_by_group": ("condition", "attribute", "group", "quantity", "mean"),
 }
 """Tables that a report may show, each with the columns that it cannot do without."""
@@ -119,9 +119,9 @@ class RunData:
         """The condition that is shown first: ``clean`` where the run has it, else the suite's first."""
         return "clean" if "clean" in self.conditions else self.conditions[0]
 
-    def scores(self) -> pd.DataFrame | None:
+    def scores(self, condition: str | None = None) -> pd.DataFrame | None:
         """Read ``scores.parquet``, an engine × condition × utterance a row; ``None`` where the run has none."""
-        return _read_parquet(self.path / "scores.parquet")
+        return _read_parquet(self.path / "scores.parquet", condition)
 
     def ledger(self) -> pd.DataFrame | None:
         """Read ``ledger.csv``, text only; ``None`` where the run has none."""
@@ -131,6 +131,13 @@ class RunData:
     def utterances(self) -> pd.DataFrame | None:
         """Read ``utterances.parquet``; ``None`` where the run has none."""
         return _read_parquet(self.path / "utterances.parquet")
+
+    def utterance_columns(self) -> set[str]:
+        """Return the names of the columns of ``utterances.parquet``; empty where the run has none."""
+        import pyarrow.parquet as pq
+
+        path = self.path / "utterances.parquet"
+        return set(pq.read_schema(path).names) if path.is_file() else set()
 
 
 def load_run(path: Path) -> RunData:
@@ -189,11 +196,11 @@ def _read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame | None:
     return frame
 
 
-def _read_parquet(path: Path) -> pd.DataFrame | None:
+def _read_parquet(path: Path, condition: str | None = None) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, filters=None if condition is None else [("condition", "==", condition)])
     except (OSError, ValueError) as error:
         raise InputError(f"the table cannot be read: {error}", file=path, remedy="Make it again") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from asrfair import __version__
 from asrfair.report import words
@@ -105,13 +105,20 @@ def html_page(run: RunData, drawings: Mapping[str, bytes], *, audio: AudioSource
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("asrfair.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: str) -> Markup:
+    """Return the name of a condition as HTML that may break before its severity, and after each of its settings."""
+    return escape(name).replace("@", Markup("<wbr>@")).replace(",", Markup(",<wbr>"))
 
 
 def _source(environment: jinja2.Environment, name: str) -> str:

@@ -144,7 +144,9 @@ def _lead(run: RunData, headlines: tuple[Headline, ...]) -> str:
         best = float(line.best["wer"])
         times = f", {words.number(float(line.worst['wer']) / best, 'ratio')} times the rate of the best" if best else ""
         chance = (
-            "" if line.gap_low is None or line.gap_low > 0.0005 else " Chance among these speakers could have made it."
+            ""
+            if line.gap_low is None or line.gap_low > 0.0005
+            else " Chance among these speakers could have made the gap."
         )
         return (
             f"The {attribute} worst served is {describe(line.worst)} of words wrong{times}: "

@@ -73,24 +73,28 @@ def worst_of_run(run: RunData, *, audio: AudioSource | None = None) -> tuple[lis
         return [], "the run folder holds no hypotheses"
     from asrfair.score import worst_utterances
 
-    people, reasons = _people(run), _reasons(run)
+    wanted = [(engine, condition) for engine in run.engines[:MAX_ENGINES] for condition in _conditions(run, engine)]
+    aligned: dict[tuple[str, str], list[AlignedUtterance]] = {}
+    for condition in dict.fromkeys(condition for _, condition in wanted):
+        try:
+            worst = worst_utterances(run.path, condition=condition, limit=SEARCHED)
+        except AsrfairError as error:
+            return [], error.message
+        for item in worst:
+            aligned.setdefault((item.engine, condition), []).append(item)
+    people, reasons = _people(run), _reasons(run, {condition for _, condition in wanted})
     found: list[WorstOfEngine] = []
     left = MAX_AUDIO_BYTES
-    for engine in run.engines[:MAX_ENGINES]:
-        for condition in _conditions(run, engine):
-            try:
-                aligned = worst_utterances(run.path, engine=engine, condition=condition, limit=SEARCHED)
-            except AsrfairError as error:
-                return [], error.message
-            items = []
-            for item in _chosen(aligned, people, reasons):
-                sound = _sound(audio, item.utterance_id, condition, left) if audio else ""
-                left -= len(sound)
-                items.append(_shown(item, people, reasons.get((engine, condition, item.utterance_id), ""), sound))
-            if items:
-                anchor = f"worst-{len(found) + 1}"
-                name = words.condition_words(condition)
-                found.append(WorstOfEngine(anchor=anchor, engine=engine, condition=name, utterances=tuple(items)))
+    for engine, condition in wanted:
+        items = []
+        for item in _chosen(aligned.get((engine, condition), []), people, reasons):
+            sound = _sound(audio, item.utterance_id, condition, left) if audio else ""
+            left -= len(sound)
+            items.append(_shown(item, people, reasons.get((engine, condition, item.utterance_id), ""), sound))
+        if items:
+            name = words.condition_words(condition)
+            anchor = f"worst-{len(found) + 1}"
+            found.append(WorstOfEngine(anchor=anchor, engine=engine, condition=name, utterances=tuple(items)))
     return found, "no scored utterance has an error"
 
 
@@ -161,10 +165,11 @@ def _people(run: RunData) -> dict[str, str]:
     return dict(zip(utterances["utterance_id"], told, strict=True))
 
 
-def _reasons(run: RunData) -> dict[tuple[str, str, str], str]:
+def _reasons(run: RunData, conditions: set[str]) -> dict[tuple[str, str, str], str]:
     ledger = run.ledger()
     if ledger is None:
         return {}
+    ledger = ledger[ledger["condition"].isin(conditions)]
     keys = zip(ledger["engine"], ledger["condition"], ledger["utterance_id"], strict=True)
     return {key: words.reason_words(reason) for key, reason in zip(keys, ledger["reason"], strict=True)}
 

@@ -73,7 +73,7 @@ def axis_limit(rows: pd.DataFrame) -> float:
     highest = float(rows["wer"].max())
     ends = rows["ci_high"].to_numpy(float) if "ci_high" in rows else np.array([np.nan])
     ends = ends[np.isfinite(ends)]
-    wanted = min(float(ends.max()), 1.6 * highest) if ends.size else highest
+    wanted = min(float(ends.max()), 2.2 * highest) if ends.size else highest
     return max(1.06 * wanted, 1.06 * highest, 0.02)
 
 
@@ -121,9 +121,7 @@ def _draw(
                 any_cut |= _row(axes, mine.loc[group], float(y), 100 * limit)
         _dress(axes, engine if panels > 1 else "", names if index == 0 else [], positions, 100 * limit)
     axis_label = f"Word error rate, % · bar: {confidence * 100:g} % interval over speakers · dashed: everybody together"
-    legend = (
-        "hollow: too small for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
-    )
+    legend = "hollow: too small for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
     legend = " · ".join(filter(None, (legend, "arrow: interval goes on" if any_cut else "")))
     figure.text(0.12 / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
     figure.text(0.12 / width, 0.12 / height, legend, fontsize=8, color=MUTED, va="center")
