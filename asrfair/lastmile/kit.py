@@ -222,8 +222,10 @@ def _consent(kit: Kit) -> Page:
             "You read some sentences aloud. This takes about ten minutes. You may stop at any time.",
             "You may answer a few questions about yourself, or leave them open.",
             "The recordings and transcripts stay on our own machines. If the recogniser is a service, it hears them.",
-            "Only counts may be passed on: how many words were read, how many were recognised, lost or added, for each "
-            "group of people, under a code in place of your name. Groups that are too small are not shown.",
+            (
+                "Only counts may be passed on: how many words were read, how many were recognised, lost or added, for each "
+                "group of people, under a code in place of your name. Groups that are too small are not shown."
+            ),
             "The test is of the recogniser. It is not a test of you, and your employer sees no result for a single person.",
             "You may ask at any time to have your recordings deleted. Ask the person named below.",
         ]

@@ -80,8 +80,10 @@ class Page:
     def html(self) -> str:
         """Return the page as HTML, everything escaped."""
         parts = [
-            f'<!doctype html><html lang="{html.escape(self.language, quote=True)}"><head><meta charset="utf-8">'
-            f"<title>{_shown(self.title)}</title><style>{_STYLE}</style></head><body><main><h1>{_shown(self.title)}</h1>"
+            (
+                f'<!doctype html><html lang="{html.escape(self.language, quote=True)}"><head><meta charset="utf-8">'
+                f"<title>{_shown(self.title)}</title><style>{_STYLE}</style></head><body><main><h1>{_shown(self.title)}</h1>"
+            )
         ]
         for block in self.blocks:
             if block.kind == "heading":

@@ -142,12 +142,17 @@ def _groups(page: Page, rows: pd.DataFrame, attribute: str) -> list[str]:
         page.text("No group is understood worse than another.")
         return []
     clear = pd.notna(worst["ci_low"]) and pd.notna(best["ci_high"]) and worst["ci_low"] > best["ci_high"]
-    text = f"“{worst['group']}” is understood worst ({_share(worst['wer'])} of the words wrong), “{best['group']}” best ({_share(best['wer'])})."
+    text = (
+        f"“{worst['group']}” is understood worst ({_share(worst['wer'])} of the words wrong), "
+        f"“{best['group']}” best ({_share(best['wer'])})."
+    )
     if clear:
         page.text(f"{text} The difference is larger than chance explains.")
         return [
-            f"Tell the provider that “{worst['group']}” ({attribute}) is understood worse, with an export of the counts, and "
-            "keep a way to work without speech for those people."
+            (
+                f"Tell the provider that “{worst['group']}” ({attribute}) is understood worse, with an export of the counts, and "
+                "keep a way to work without speech for those people."
+            )
         ]
     page.text(f"{text} With so few people this may be chance.")
     return [f"Record more people for “{attribute}”: what was measured does not yet tell the groups apart."]

@@ -121,10 +121,9 @@ def _room_suite(kit: Kit, table: pd.DataFrame) -> Path:
 
 
 def _benchmark_suite(kit: Kit) -> Path:
-    if kit.benchmark == DEMO:
-        path = shipped("manifests") / "demo" / "demo.toml"
-    else:
-        path = (kit.folder / kit.benchmark).resolve()
+    path = (
+        shipped("manifests") / "demo" / "demo.toml" if kit.benchmark == DEMO else (kit.folder / kit.benchmark).resolve()
+    )
     known = set(read_manifest(path, allow_outside=True).attributes)
     by = [list(item) for item in kit.by if set(item) <= known]
     conditions = [CLEAN, *(f"{kit.room}@{severity}" for severity in kit.severities)]

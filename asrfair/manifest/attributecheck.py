@@ -55,7 +55,7 @@ def _check_size(manifest: Manifest, name: str, stated: pd.Series[int], notes: No
 
 def _check_values(manifest: Manifest, name: str, stated: pd.Series[int], notes: Notes) -> None:
     values = [str(value) for value in stated.index]
-    allowed = manifest.card.attributes[name].values  # noqa: PD011 -- the card's, not a frame's
+    allowed = manifest.card.attributes[name].values
     by_key: dict[str, list[str]] = {}
     for value in values:
         by_key.setdefault("".join(value.casefold().split()), []).append(value)

@@ -84,7 +84,7 @@ def _attribute_lines(attribute: AttributeCard) -> list[str]:
         lines.append(f"level = {toml_text(attribute.level)}")
     if attribute.not_stated:
         lines.append(f"not_stated = {_list(attribute.not_stated)}")
-    if attribute.values:  # noqa: PD011 -- the card's, not a frame's
+    if attribute.values:
         lines.append(f"values = {_list(attribute.values)}")
     return lines
 
