@@ -19,9 +19,9 @@ from asrfair.conditions.level import active_level, amplitude
 
 SAMPLE_RATE_HZ = 16_000
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
-_PHONES = (
+_PHONES = (  # noqa: SIM905 -- forty phones read better in one line
     "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH"
-).split()  # noqa: SIM905 -- a list of forty phones reads better in one line
+).split()
 _LOOP = "asrfairphone"
 _LEVEL_DBFS = -26.0
 
