@@ -340,6 +340,23 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             FLAG,
         ),
     ),
+    "faas": Definition(
+        source="faas",
+        title="FAAS, as others tabulate it",
+        caption="A score that others publish, so that runs can be set beside theirs. Read its caution before the number.",
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            Column(name="groups", heading="Groups", kind="count"),
+            Column(name="wer", heading="WER %", kind="percent"),
+            Column(name="category_score", heading="Category score", kind="decimal"),
+            Column(name="p", heading="p (groups)", kind="p"),
+            Column(name="adjusted_score", heading="Adjusted score", kind="decimal"),
+            Column(name="faas", heading="FAAS", kind="decimal"),
+            Column(name="caution", heading="Caution", kind="note"),
+        ),
+    ),
     "coverage": Definition(
         source="coverage",
         title="Who is in the data",

@@ -107,7 +107,7 @@ def html_table(table: Table, *, anchor: str, row_header: str = "group", file_nam
         caption=" ".join(filter(None, (constants, table.caption))),
         source=table.source,
         file_name=file_name or f"{anchor}.csv",
-        headings=tuple(_heading(column, table, scales.get(column.name)) for column in columns),
+        headings=tuple(_heading(column, table, scales.get(column.name), row_header) for column in columns),
         rows=Markup("\n".join(static)),  # noqa: S704 -- escaped in _row
         count=len(shown),
         shown=len(static),
@@ -143,7 +143,7 @@ def _ordered(columns: Sequence[Column], row_header: str) -> list[Column]:
     first = [column for column in columns if column.name == row_header]
     speakers = [column for column in columns if column.name == "speakers" and not column.drawn]
     drawn = [column for column in columns if column.drawn]
-    labels = [column for column in columns if is_label(column)]
+    labels = [column for column in columns if is_label(column) and column.name != row_header]
     rest = [column for column in columns if column not in (*first, *speakers, *drawn, *labels)]
     return [*first, *labels, *speakers, *drawn, *rest]
 
@@ -155,7 +155,7 @@ def _widths(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> tup
     return values + 1, max(inside + 3, 11) if inside else 0
 
 
-def _heading(column: Column, table: Table, scale: Scale | None) -> Heading:
+def _heading(column: Column, table: Table, scale: Scale | None, row_header: str) -> Heading:
     choices: tuple[str, ...] = ()
     if is_label(column):
         distinct = table.frame[column.name].drop_duplicates().tolist()
@@ -165,7 +165,15 @@ def _heading(column: Column, table: Table, scale: Scale | None) -> Heading:
     if scale is not None:
         ends = [words.number(end, column.kind) for end in (scale.low, scale.high)]
         says = " ".join(filter(None, (says, f"The picture runs from {ends[0]} to {ends[1]}.")))
-    mark = " ".join(name for name, on in (("n", column.numeric), ("d", column.drawn), ("l", is_label(column))) if on)
+    mark = " ".join(
+        name
+        for name, on in (
+            ("n", column.numeric),
+            ("d", column.drawn),
+            ("l", is_label(column) and column.name != row_header),
+        )
+        if on
+    )
     return Heading(text=column.heading, mark=mark, choices=choices, says=says)
 
 
@@ -178,17 +186,17 @@ def _row(row: Mapping[str, Any], columns: Sequence[Column], scales: Mapping[str,
         text = column.show(row)
         if column.name == row_header:
             below = f'<small class="m">{escape(labels)}</small>' if labels else ""
-            cells.append(f'<th scope="row"{_mark(column, text)}>{escape(text)}{below}</th>')
+            cells.append(f'<th scope="row"{_mark(column, text, label=False)}>{escape(text)}{below}</th>')
         elif not column.numeric:
-            cells.append(f"<td{_mark(column, text)}>{escape(text)}</td>")
+            cells.append(f"<td{_mark(column, text, label=is_label(column))}>{escape(text)}</td>")
         else:
             cells.append(_number(row, column, scales.get(column.name)))
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _mark(column: Column, text: str) -> str:
+def _mark(column: Column, text: str, *, label: bool) -> str:
     """Return the class: ``l`` a label that narrow screens show under the row's name, ``s`` short, ``f`` a flag."""
-    names = ["l"] if is_label(column) else []
+    names = ["l"] if label else []
     if column.kind == "text" and len(text) <= SHORT:
         names.append("s")
     if column.kind == "flag" and text:

@@ -21,7 +21,17 @@ TEXT_COLUMNS: Final = frozenset(
     (
         *("engine", "condition", "attribute", "group", "best_group", "worst_group", "versus", "versus_group"),
         *("engine_a", "engine_b", "reference_group", "normalizer", "kind", "id", "reason", "quantity", "metric"),
-        *("covariates", "flag", "utterance_id", "speaker_id", "detail", "subgroup", "rank_flip", "scales_disagree"),
+        *(
+            "covariates",
+            "flag",
+            "utterance_id",
+            "speaker_id",
+            "detail",
+            "subgroup",
+            "rank_flip",
+            "scales_disagree",
+            "caution",
+        ),
     )
 )
 """Columns whose cells are text, whatever they look like: a group named "1" or "NA" stays that text."""
@@ -37,6 +47,7 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "influence": ("engine", "condition", "attribute", "group", "kind", "id"),
     "subgroups": ("engine", "condition"),
     "metrics": ("engine", "condition", "attribute", "group", "metric", "value"),
+    "faas": ("engine", "condition", "attribute", "faas"),
     "coverage": ("attribute", "group", "speakers", "utterances"),
     "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances", "share"),
     "achieved_by_group": ("condition", "attribute", "group", "quantity", "mean"),

@@ -176,7 +176,7 @@ def _sections(run: RunData, drawings: Mapping[str, bytes], worst: list[WorstOfEn
 def _section_tables(run: RunData, section: Section, table: Table) -> Iterator[HtmlTable]:
     if section.table != "groups":
         row_header = next(
-            (name for name in ("group", "worst_group", "subgroup", "id") if name in table.frame.columns), ""
+            (name for name in ("group", "worst_group", "subgroup", "attribute") if name in table.frame.columns), ""
         )
         if section.table == "influence":
             row_header = "id"

@@ -68,6 +68,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
         needs="`subgroups = true` under [statistics]",
     ),
     Section(anchor="metrics", title="Other measures", table="metrics", needs="`asrfair score` in full"),
+    Section(anchor="faas", title="FAAS", table="faas", needs="`faas = true` under [statistics]"),
     Section(anchor="coverage", title="Who is in the data", table="coverage", needs="`asrfair score`"),
     Section(
         anchor="ledger",
