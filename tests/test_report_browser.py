@@ -83,6 +83,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.logged.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.set_default_timeout(120_000)
+        self.page.set_default_timeout(90_000)
         self.page.goto(file.as_uri())
 
     def __enter__(self) -> Self:

@@ -195,12 +195,14 @@ def _row(row: Mapping[str, Any], columns: Sequence[Column], scales: Mapping[str,
 
 
 def _mark(column: Column, text: str, *, label: bool) -> str:
-    """Return the class: ``l`` a label that narrow screens show under the row's name, ``s`` short, ``f`` a flag."""
+    """Return the class: ``l`` a label that narrow screens show under the row's name, ``s`` short, ``f`` a flag, ``w`` prose."""
     names = ["l"] if label else []
     if column.kind == "text" and len(text) <= SHORT:
         names.append("s")
     if column.kind == "flag" and text:
         names.append("f")
+    if column.kind == "note" and len(text) > SHORT:
+        names.append("w")
     return f' class="{" ".join(names)}"' if names else ""
 
 
