@@ -169,8 +169,9 @@ class _Envelope:
 
         self._rate, self._block, self._size = sample_rate_hz, block, samples.size
         count = -(-samples.size // block) + math.ceil(_TAIL_S * sample_rate_hz / block)
-        rectified = np.zeros(count * block)
+        rectified = np.empty(count * block)
         np.abs(samples, out=rectified[: samples.size])
+        rectified[samples.size :] = 0.0
         self._blocks = rectified.reshape(count, block)
         self._g = g = math.exp(-1 / (sample_rate_hz * TIME_CONSTANT_S))
         age = np.arange(block)[::-1]

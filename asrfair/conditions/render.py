@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -140,8 +141,10 @@ class _Chain:
             speech = heard if alone else apply(self.speech)[0]
             if not alone:
                 self.linear_since_noise = self.linear_since_noise and traits.linear
-            restore = params.restore_level if params.restore_level is not None else traits.level == "restored"
             before, after = self.level, active_level(speech, rate)
+            if after is None and not np.all(np.isfinite(speech)):
+                self._not_finite(f"the effect {step.label!r}")
+            restore = params.restore_level if params.restore_level is not None else traits.level == "restored"
             if before is not None and after is not None:
                 gain_db = before.level_dbfs - after.level_dbfs
                 if restore:
@@ -162,15 +165,18 @@ class _Chain:
                 file=self.profile.path,
                 remedy="Effects keep the length unless they say that they do not",
             )
-        if not np.isfinite(np.einsum("i->", after)) and not np.all(np.isfinite(after)):
-            raise InputError(
-                f"the effect {label!r} made samples of utterance {self.clip.utterance_id!r} that are not finite",
-                file=self.profile.path,
-                remedy="Check its parameters, and the recording with 'asrfair manifest validate'",
-            )
+
+    def _not_finite(self, who: str) -> NoReturn:
+        raise InputError(
+            f"{who} made samples of utterance {self.clip.utterance_id!r} that are not finite",
+            file=self.profile.path,
+            remedy="Check its parameters, and the recording with 'asrfair manifest validate'",
+        )
 
     def finish(self) -> tuple[npt.NDArray[np.float32], dict[str, float | str]]:
         peak = _peak(self.samples)
+        if not math.isfinite(peak):
+            self._not_finite("an effect of the chain")
         headroom = min(1.0, PEAK / peak) if peak > 0 else 1.0
         achieved, level = self.achieved, self.level
         if level is not None:
@@ -183,7 +189,7 @@ class _Chain:
                     achieved["snr_end_db"] = level.level_dbfs - decibels(noise)
         achieved["headroom_gain_db"] = 20 * float(np.log10(headroom))
         samples = (self.samples * headroom if headroom < 1 else self.samples).astype(np.float32)
-        achieved["clipped_fraction"] = _clipped_fraction(samples)
+        achieved["clipped_fraction"] = _clipped_fraction(samples, peak * headroom)
         return samples, achieved
 
 
@@ -197,7 +203,7 @@ def input_acoustics(clip: Clip) -> dict[str, float | str]:
     """
     if clip.samples.size == 0:
         return dict(_NOTHING)
-    achieved: dict[str, float | str] = {"clipped_fraction": _clipped_fraction(clip.samples)}
+    achieved: dict[str, float | str] = {"clipped_fraction": _clipped_fraction(clip.samples, _peak(clip.samples))}
     level = active_level(clip.samples, clip.sample_rate_hz)
     if level is None:
         achieved["active_fraction"] = 0.0
@@ -225,9 +231,8 @@ def _peak(samples: npt.NDArray[Any]) -> float:
     return max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
 
 
-def _clipped_fraction(samples: npt.NDArray[np.float32]) -> float:
+def _clipped_fraction(samples: npt.NDArray[np.float32], peak: float) -> float:
     """Return the share of samples that stand in a run of two or more at the clip's own, near-full-scale peak."""
-    peak = _peak(samples)
     if peak < 0.5:
         return 0.0
     high = np.abs(samples) >= peak * CLIPPED
