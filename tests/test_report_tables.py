@@ -27,7 +27,8 @@ from asrfair.report import (
     words,
     write_table,
 )
-from asrfair.report.definitions import DEFINITIONS, side_by_side
+from asrfair.report.definitions import DEFINITIONS
+from asrfair.report.runtables import side_by_side
 from asrfair.report.sections import SECTIONS
 from asrfair.report.tables import latex_text, markdown_text, to_csv, to_json, to_latex, to_markdown
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asrfair.report.definitions import all_tables, side_by_side, table
 from asrfair.report.loading import RunData, load_run
 from asrfair.report.markdown import write_markdown
+from asrfair.report.runtables import all_tables, side_by_side, table
 from asrfair.report.tables import Column, Table, print_table, write_table
 from asrfair.report.terminal import print_run
 from asrfair.report.worst import AudioSource

@@ -17,13 +17,13 @@ from markupsafe import Markup, escape
 
 from asrfair import __version__
 from asrfair.report import words
-from asrfair.report.definitions import all_tables
 from asrfair.report.drawing import Scale, scale_of
 from asrfair.report.figures import PlannedFigure, planned_figures, slug
 from asrfair.report.heatmap import HeatMap, heat_maps
 from asrfair.report.htmltable import HtmlTable, html_table
 from asrfair.report.loading import RunData
 from asrfair.report.provenance import provenance_rows
+from asrfair.report.runtables import all_tables
 from asrfair.report.sections import SECTIONS, Section, missing_words
 from asrfair.report.style import figure_bytes, svg_size
 from asrfair.report.summary import Headline, summarise

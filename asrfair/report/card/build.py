@@ -8,7 +8,7 @@ from typing import Final
 
 import pandas as pd
 
-from asrfair.report import definitions, words
+from asrfair.report import definitions, runtables, words
 from asrfair.report.card.blocks import Block, Card, Facts, Lines, Prose, Section
 from asrfair.report.card.claims import checked
 from asrfair.report.card.evidence import Evidence, RunEvidence
@@ -73,7 +73,7 @@ def _overall(evidence: Evidence) -> list[Block]:
 
 
 def _table(run: RunEvidence, frame: pd.DataFrame, name: str, title: str, first: tuple[str, ...]) -> Table:
-    known = definitions.table(run.shown, "groups")
+    known = runtables.table(run.shown, "groups")
     assert known is not None
     columns = {column.name: column for column in known.columns}
     wanted = (*first, "speakers", "utterances", "ref_words", "wer", "f1", "flag")
@@ -110,7 +110,7 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
 def _gaps(evidence: Evidence) -> list[Block]:
     found: list[Block] = []
     for run in evidence.runs:
-        table = definitions.table(run.shown, "gaps")
+        table = runtables.table(run.shown, "gaps")
         if table is not None:
             found.append(replace(table, name=slug(f"{run.name}-gaps"), title=f"{table.title} ({run.name})"))
         absent = [a for a in run.raw.attributes if any(a == cell[0] for cell in run.hidden)]
