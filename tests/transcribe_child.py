@@ -167,6 +167,8 @@ def contents(run: Path) -> dict[str, bytes]:
 
 
 if __name__ == "__main__":
+    # A shell that starts tests in the background has them ignore Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = json.loads(sys.argv[1])
     go(
         Path(arguments["manifest"]),
