@@ -142,7 +142,7 @@ class NoiseEffect(Effect):
             achieved["noise_level_dbfs"] = decibels(power * gain**2)
             if speech is not None:
                 achieved["snr_db"] = level - decibels(power * gain**2)
-        noise = noise * gain
+        noise *= gain
         noise += samples
         return noise, achieved
 

@@ -130,7 +130,9 @@ class Recorded(Source):
         if found.sample_rate_hz != request.sample_rate_hz:
             window = soxr.resample(window, found.sample_rate_hz, request.sample_rate_hz, quality="HQ")
         power = found.powers[channel] if isinstance(channel, int) else found.powers[-1]
-        return fit_length(window, request.size) / np.sqrt(power), achieved
+        noise = fit_length(window, request.size)
+        noise *= 1 / np.sqrt(power)
+        return noise, achieved
 
 
 def _audio_files(folder: Path, name: str) -> list[Path]:
@@ -262,7 +264,7 @@ def _read(found: NoiseFile, start: int, frames: int, channel: int | str) -> Samp
     if block.shape[1] == 1:
         channel = 0
     one = block[:, channel] if isinstance(channel, int) else block.mean(axis=1, dtype=np.float64)
-    return np.asarray(one, dtype=np.float64)
+    return one.astype(np.float64)
 
 
 def _loop(whole: Samples, offset: int, wanted: int, fade: int) -> tuple[Samples, int]:
