@@ -175,8 +175,10 @@ class _Envelope:
         self._blocks = rectified.reshape(count, block)
         self._g = g = math.exp(-1 / (sample_rate_hz * TIME_CONSTANT_S))
         age = np.arange(block)[::-1]
-        self._p = lfilter([1], [1, -(g**block)], np.einsum("ij,j->i", self._blocks, (1 - g) * g**age))
-        into = np.einsum("ij,j->i", self._blocks, (1 - g) ** 2 * (age + 1) * g**age)
+        # One product of matrices for both sums: threads would share out its rows, never the terms of a sum.
+        weights = np.stack([(1 - g) * g**age, (1 - g) ** 2 * (age + 1) * g**age], axis=1)
+        first, into = np.ascontiguousarray((self._blocks @ weights).T)
+        self._p = lfilter([1], [1, -(g**block)], first)
         into[1:] += (1 - g) * block * g**block * self._p[:-1]
         self.ends: npt.NDArray[np.float64] = np.maximum(lfilter([1], [1, -(g**block)], into), 0.0)
 
@@ -186,15 +188,17 @@ class _Envelope:
         turns = np.flatnonzero(above[1:] != above[:-1]) + 1
         if above[0]:
             turns = np.concatenate([[0], turns])
+        # A block that rises is active from its first sample above the threshold, one that falls up to its first below.
+        rises = np.arange(turns.size) % 2 == 0
+        turned = (self._within(turns) >= threshold) == rises[:, None]
+        first = np.where(turned.any(axis=1), turned.argmax(axis=1), np.where(rises, 0, self._block))
+        edges = (turns * self._block + first).tolist()
+        if len(edges) % 2:
+            edges.append(above.size * self._block)
         found: list[tuple[int, int]] = []
         hang = round(HANGOVER_S * self._rate)
-        for rise, fall in zip(turns[::2], [*turns[1::2], above.size][: turns[::2].size], strict=True):
-            inside = np.flatnonzero(self._within(int(rise)) >= threshold)
-            start = int(rise) * self._block + (int(inside[0]) if inside.size else 0)
-            last = int(fall) * self._block - 1
-            if fall < above.size:
-                last += int(np.count_nonzero(np.cumprod(self._within(int(fall)) >= threshold)))
-            stop = min(last + hang + 1, self._size)
+        for start, fall in zip(edges[::2], edges[1::2], strict=True):
+            stop = min(fall + hang, self._size)
             if start >= stop:
                 continue
             if found and start <= found[-1][1]:
@@ -203,16 +207,18 @@ class _Envelope:
                 found.append((start, stop))
         return tuple(found)
 
-    def _within(self, k: int) -> npt.NDArray[np.float64]:
-        """Return the envelope at every sample of a block."""
-        g, block = self._g, self._block
-        p, q = (float(self._p[k - 1]), float(self.ends[k - 1])) if k else (0.0, 0.0)
-        values = np.empty(block)
-        for i in range(block):
-            p = g * p + (1 - g) * float(self._blocks[k, i])
+    def _within(self, blocks: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Return the envelope at every sample of some blocks, shape (blocks, samples of a block)."""
+        g = self._g
+        p = np.where(blocks > 0, self._p[blocks - 1], 0.0)
+        q = np.where(blocks > 0, self.ends[blocks - 1], 0.0)
+        rectified = self._blocks[blocks].T
+        values = np.empty(rectified.shape)
+        for i, sample in enumerate(rectified):
+            p = g * p + (1 - g) * sample
             q = g * q + (1 - g) * p
             values[i] = q
-        return values
+        return values.T
 
 
 def _trailing(envelope: npt.NDArray[np.float64], hang: int) -> npt.NDArray[np.float64]:

@@ -258,13 +258,12 @@ def _read(found: NoiseFile, start: int, frames: int, channel: int | str) -> Samp
     try:
         with soundfile.SoundFile(found.path) as audio:
             audio.seek(start)
-            block = audio.read(frames, dtype="float32", always_2d=True)
+            block = audio.read(frames, dtype="float64", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise AsrfairError(f"the noise recording cannot be read any more: {error}", file=found.path) from error
     if block.shape[1] == 1:
         channel = 0
-    one = block[:, channel] if isinstance(channel, int) else block.mean(axis=1, dtype=np.float64)
-    return one.astype(np.float64)
+    return np.ascontiguousarray(block[:, channel]) if isinstance(channel, int) else block.mean(axis=1)
 
 
 def _loop(whole: Samples, offset: int, wanted: int, fade: int) -> tuple[Samples, int]:
