@@ -200,7 +200,10 @@ def bundle(folder: Path, extras: tuple[str, ...]) -> None:
     from asrfair.lastmile.bundle import make_bundle
 
     made = make_bundle(folder, extras=extras)
-    _say(f"{made.wheels} wheels, {made.size_mb:.0f} MB in {folder}. On the other machine: python install.py")
+    _say(
+        f"{made.wheels} wheels, {made.size_mb:.0f} MB in {folder}. Copy it to the other machine and run: sh install.sh"
+    )
+    _say(f"{folder / 'README.txt'} says how, on Windows too.")
 
 
 def _say(text: str) -> None:
