@@ -11,7 +11,9 @@ import zlib
 from pathlib import Path
 
 import lastmile_session as person
+import pandas as pd
 import pytest
+import soundfile
 from click.testing import CliRunner
 
 from asrfair.cli.lastmile import lastmile
@@ -150,3 +152,21 @@ def unpacked(data: bytes, depth: int = 3) -> list[bytes]:
         except zipfile.BadZipFile:
             continue
     return found
+
+
+def test_what_was_recorded_again_is_heard_again(kit: Path, shared_data: Path) -> None:
+    """The same run goes on from its journal; a new recording under an old name is transcribed, not the old one kept."""
+    name = "recordings/lucas/05.wav"
+    before = transcripts(kit)
+    assert "anew" not in call("run", kit, "--workers", 1, "--no-benchmark")
+    assert before == transcripts(kit)
+    soundfile.write(kit / name, person.spoken(shared_data, "lucas", person.SENTENCES[4]), person.RATE_HZ)
+    assert "Something changed since the last run: it begins anew." in call("run", kit, "--workers", 1, "--no-benchmark")
+    after = transcripts(kit)
+    assert {"lucas/05"} == {key for key in before if before[key] != after[key]}
+
+
+def transcripts(kit: Path) -> dict[str, str]:
+    """What the recogniser made of people's recordings, by utterance."""
+    table = pd.read_parquet(kit / "runs" / "room" / "hypotheses.parquet")
+    return dict(zip(table["utterance_id"], table["hypothesis"].fillna(""), strict=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from asrfair.errors import InputError, printable
+from asrfair.errors import printable
 
 if TYPE_CHECKING:
     from asrfair.lastmile.pages import Page
@@ -56,6 +56,8 @@ def check(folder: Path, no_words: bool, as_json: bool) -> None:
         click.echo(json.dumps([asdict(item) for item in checked.findings], ensure_ascii=True, indent=2))
         return
     _print(page_of(checked))
+    if checked.recordings:
+        _say(f"The same as a page: {folder / 'CHECK.html'}. Next: asrfair lastmile noise {folder}")
 
 
 @lastmile.command()
@@ -64,54 +66,49 @@ def check(folder: Path, no_words: bool, as_json: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the room's profile.")
 def noise(folder: Path, recordings: tuple[Path, ...], overwrite: bool) -> None:
     """Turn RECORDINGS of the room (by default all in FOLDER/room) into its noise profile."""
-    from asrfair.conditions.make import make_profile, sentence
-    from asrfair.lastmile.kit import AUDIO_SUFFIXES
+    from asrfair.conditions.make import sentence
+    from asrfair.lastmile.noise import make_room
     from asrfair.lastmile.settings import read_kit
 
-    kit = read_kit(folder)
-    files = list(recordings)
-    if not files and kit.room_folder.is_dir():
-        files = sorted(path for path in kit.room_folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
-    if not files:
-        raise InputError(
-            "there is no recording of the room",
-            file=kit.room_folder,
-            remedy="Record one minute of the room while nobody speaks, and put the file there",
-        )
-    made = make_profile(
-        files, kit.room, kit.profiles, snr_db=kit.snr_db, place="the customer's room", overwrite=overwrite
-    )
+    room = make_room(read_kit(folder), recordings, overwrite=overwrite)
+    made = room.made
     for stretch in made.heard.refused:
         name = printable(made.heard.recordings[stretch.recording].path.name, limit=60)
         _say(f"{name}: {stretch.start_s:.1f} to {stretch.end_s:.1f} s is not used ({stretch.reason})")
-    click.echo(sentence(made.heard))
+    _say(f"What was heard: {sentence(made.heard)}")
     for warning in made.warnings:
         _say(f"Warning: {warning}")
-    _say(f"Profile: {made.profile}")
+    _say(f"Voices stand {room.snr_db:.0f} dB above the room ({room.source}).")
+    _say(f"Profile: {made.profile}. Next: asrfair lastmile run {folder}")
 
 
 @lastmile.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--workers", type=click.IntRange(1), help="Worker processes (default: one a core).")
 @click.option("--no-benchmark", is_flag=True, help="Only people's recordings, no benchmark speech in the room.")
-def run(folder: Path, workers: int | None, no_benchmark: bool) -> None:
-    """Run the recordings in FOLDER, and benchmark speech put into the room, through your recogniser."""
-    from asrfair.cli.outcome import ledger_line
+@click.option("--fresh", is_flag=True, help="Begin anew, whatever was done before.")
+def run(folder: Path, workers: int | None, no_benchmark: bool, fresh: bool) -> None:
+    """Run the recordings in FOLDER, and benchmark speech put into the room, through your recogniser.
+
+    What was cut off goes on; what changed since (recordings, room, recogniser) is run anew.
+    """
     from asrfair.lastmile.plain import plain_report
     from asrfair.lastmile.run import run_kit
     from asrfair.lastmile.settings import read_kit
 
     kit = read_kit(folder)
-    done = run_kit(kit, workers=workers, benchmark=not no_benchmark)
+    done = run_kit(kit, workers=workers, benchmark=not no_benchmark, fresh=fresh, say=_say)
     again = done.checked.of("again")
     if again:
         _say(f"{len(again)} recordings are missing or must be made again: see {folder / 'CHECK.html'}")
     for note in done.notes:
         _say(note)
     for name, result in done.results.items():
-        _say(f"{name}: {ledger_line(result)}")
+        scored, left = result.score.statuses["scored"], result.score.rows - result.score.statuses["scored"]
+        why = f"; {left} were not (reasons in {result.run / 'ledger.csv'})" if left else ""
+        _say(f"{name}: {scored} recordings were scored{why}")
     _, files = plain_report(kit)
-    _say(f"Report: {files[-1]}")
+    _say(f"Open {files[-1]}, or: asrfair lastmile report {folder}")
 
 
 @lastmile.command()

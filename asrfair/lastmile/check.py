@@ -105,7 +105,7 @@ def check_kit(kit: Kit, *, words: bool = True) -> Checked:
         text = f"The words were not listened for: that is done for English, and this kit is in {kit.language!r}."
         findings.append(Finding(speaker="", prompt="", file="", kind="language", severity="note", text=text))
     elif words and takes:
-        unusable = {(f.speaker, f.prompt) for f in findings if f.kind in {"silent", "unreadable"}}
+        unusable = {(f.speaker, f.prompt) for f in findings if f.kind in {"silent", "unreadable", "duplicate"}}
         findings += _words([t for t in takes if (t.speaker, t.prompt.prompt_id) not in unusable], prompts)
     order = {"again": 0, "listen": 1, "note": 2}
     findings.sort(key=lambda f: (order[f.severity], f.speaker, f.prompt, f.file, f.kind))
@@ -119,7 +119,7 @@ def check_kit(kit: Kit, *, words: bool = True) -> Checked:
 def page_of(checked: Checked) -> Page:
     """Return the findings as a page."""
     page = Page(title="Check of the recordings")
-    page.text(f"{checked.recordings} of {checked.expected} expected recordings were listened to.")
+    page.text(f"{checked.recordings} of {checked.expected} expected recordings are there.")
     titles: tuple[tuple[Severity, str], ...] = (
         ("again", "Record again"),
         ("listen", "Listen and decide"),
@@ -129,6 +129,12 @@ def page_of(checked: Checked) -> Page:
         found = checked.of(severity)
         if found:
             page.heading(title)
+            if severity == "again":
+                page.text(
+                    "These are left out until then. Whether or not you make them again: everything else can be run."
+                )
+            elif severity == "listen":
+                page.text("These are kept. What is said of them is not certain.")
             page.items([f"{item.file}: {item.text}" if item.file else item.text for item in found])
     if not checked.of("again") and not checked.of("listen"):
         page.text("Nothing needs to be recorded again.")
@@ -155,7 +161,7 @@ def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt]) -> tuple[list[_T
             findings.append(_finding(speaker, name, file, "unreadable", "again", text))
     for name, prompt in known.items():
         if name not in files:
-            text = f"The recording is missing. Sentence: {prompt.text}"
+            text = f"The recording is missing. Record: “{prompt.text}”"
             file = f"{kit.recordings.name}/{speaker}/{name}.wav"
             findings.append(_finding(speaker, name, file, "missing", "again", text))
     return takes, findings

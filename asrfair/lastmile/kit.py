@@ -44,8 +44,9 @@ speakers = {speakers}
 [room]
 # Lower-case letters, digits and '-'. Recordings of the empty room go into the folder room/.
 name = "our-room"
-# How much louder than the room people speak, in decibels. 12 is a desk in a busy room, 20 a quiet office.
-snr_db = 12.0
+# How much louder than the room people speak is measured on their recordings. To set it by hand, in decibels (12 is a
+# desk in a busy room, 20 a quiet office), take the # off the next line.
+# snr_db = 12.0
 
 [engine]
 # The recogniser that you use: `asrfair engines` lists them. Its options are in docs/engines.md.
@@ -65,7 +66,7 @@ min_speakers = 3
 # What people are asked about themselves. They may leave it open. Only answers that stand under 'values' can ever
 # leave this site in an export; any other answer leaves as "other".
 [attributes.accent]
-question = "Which accent do you have, in your own words?"
+question = "Which accent do you have?"
 values = ["local", "regional", "second-language"]
 
 [attributes.gender]
@@ -226,7 +227,10 @@ def _consent(kit: Kit) -> Page:
                 "Only counts may be passed on: how many words were read, how many were recognised, lost or added, for each "
                 "group of people, under a code in place of your name. Groups that are too small are not shown."
             ),
-            "The test is of the recogniser. It is not a test of you, and your employer sees no result for a single person.",
+            (
+                "The test is of the recogniser, not of you. The report compares groups. Whoever runs the test here could see "
+                "how you were recognised, and must not use it to judge you."
+            ),
             "You may ask at any time to have your recordings deleted. Ask the person named below.",
         ]
     )
@@ -249,23 +253,32 @@ def _instructions(kit: Kit, prompts: Sequence[Prompt]) -> Page:
         [
             "Use the microphone, the headset or the device that you use every day, in the room where you use it.",
             "Record one minute of the room while nobody speaks. Put the file into the folder room/.",
-            "Fill in speakers.csv: one line a person. What somebody does not want to say stays empty.",
+            "Each person reads and signs a CONSENT sheet.",
+            "Fill in speakers.csv with a spreadsheet or a text editor: one line a person. What somebody does not want to say stays empty.",
             "Speak as you always do. Do not correct yourself: if you misread, record the sentence again.",
             "One file a sentence, WAV or FLAC. Leave half a second before and after.",
         ]
     )
     page.heading("What to ask each person")
-    page.items([question or f"{name}?" for name, question in kit.questions.items()] or ["Nothing."])
+    page.items([_question(kit, name) for name in kit.questions] or ["Nothing."])
     page.heading("What to read, and what to call the file")
     page.text("Each person has a folder of their own under recordings/, such as recordings/speaker-01/.")
     page.table(["File", "Sentence"], [(f"{p.prompt_id}.wav", p.text) for p in prompts])
-    page.heading("Then")
+    page.heading("Then, in a terminal")
+    folder = kit.folder.resolve().name
     page.items(
         [
-            "asrfair lastmile check FOLDER: says which recordings to make again, and why.",
-            "asrfair lastmile noise FOLDER: turns the recordings of the room into a noise profile.",
-            "asrfair lastmile run FOLDER, then asrfair lastmile report FOLDER: who is understood worse, which words are lost.",
-            "asrfair lastmile export FOLDER: shows exactly what would leave, and writes it only if you agree.",
+            f"asrfair lastmile check {folder}: says which recordings to make again, and why.",
+            f"asrfair lastmile noise {folder}: turns the recordings of the room into a noise profile.",
+            f"asrfair lastmile run {folder}: lets the recogniser hear everything. This takes some minutes.",
+            f"asrfair lastmile report {folder}: who is understood worse, which of your words are lost, what to do.",
+            f"asrfair lastmile export {folder}: shows exactly what would leave, and writes it only if you agree.",
         ]
     )
     return page
+
+
+def _question(kit: Kit, name: str) -> str:
+    """One question, the column that its answer goes into, and the answers that are told apart."""
+    answers = f" One of: {', '.join(kit.values[name])}." if kit.values[name] else ""
+    return f"{kit.questions[name] or f'{name}?'} (column {name}){answers}"

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from asrfair import __version__
+from asrfair.conditions import parse_condition
 from asrfair.errors import InputError
+from asrfair.journal import FILE_NAME as JOURNAL
+from asrfair.journal import begin_anew
 from asrfair.lastmile.check import Checked, check_kit
 from asrfair.lastmile.kit import read_speakers, recordings_of
 from asrfair.lastmile.prompts import VOCABULARY_FILE, read_prompts, read_vocabulary
 from asrfair.lastmile.settings import DEMO, Kit
-from asrfair.manifest import read_manifest
+from asrfair.manifest import Manifest, read_manifest
 from asrfair.pipeline import RunResult, run_suite
+from asrfair.provenance import sha256_file
 from asrfair.resources import shipped
-from asrfair.suite import read_suite
+from asrfair.suite import Suite, read_suite
 from asrfair.tablefile import write_csv
 from asrfair.types import CLEAN
 
 ROOM = "room"
 BENCHMARK = "benchmark"
+_SOURCES = {ROOM: "The people who read here", BENCHMARK: "Benchmark speech, in quiet and put into your room"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,47 +43,79 @@ class KitRun:
 
 
 def run_kit(
-    kit: Kit, *, workers: int | None = None, progress: bool = True, benchmark: bool = True, html: bool = True
+    kit: Kit,
+    *,
+    workers: int | None = None,
+    progress: bool = True,
+    benchmark: bool = True,
+    fresh: bool = False,
+    html: bool = True,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> KitRun:
-    """Check the recordings, then run what there is.
+    """Check the recordings, then run what there is; go on where the same run was cut off.
+
+    Where recordings, the room, the benchmark or the recogniser changed since, what they concern is run anew.
 
     Args:
         kit: The kit.
         workers: Worker processes; ``None`` is one a core.
         progress: Whether to show a progress bar.
         benchmark: Whether benchmark speech is run too.
+        fresh: Begin anew, whatever was done before.
         html: Whether to write the full reports as HTML.
+        say: Told, in a sentence, what comes next.
 
     Raises:
         InputError: There is neither a usable recording nor a room to put benchmark speech into.
     """
+    say("Listening to the recordings first.")
     checked = check_kit(kit)
-    results: dict[str, RunResult] = {}
+    suites: dict[str, Path] = {}
     notes: list[str] = []
     table = _table(kit, checked)
     if (table["exclude"] == "").any():
-        suite = _room_suite(kit, table)
-        results[ROOM] = run_suite(
-            read_suite(suite), kit.run_folder(ROOM), workers=workers, progress=progress, html=html
-        )
+        suites[ROOM] = _room_suite(kit, table)
     else:
         notes.append("There is no usable recording of people yet: only benchmark speech was run.")
-    profile = kit.profiles / f"{kit.room}.toml"
-    if benchmark and profile.is_file():
-        suite = _benchmark_suite(kit)
-        folder = kit.run_folder(BENCHMARK)
-        results[BENCHMARK] = run_suite(read_suite(suite), folder, workers=workers, progress=progress, html=html)
+    if benchmark and (kit.profiles / f"{kit.room}.toml").is_file():
+        suites[BENCHMARK] = _benchmark_suite(kit)
     elif benchmark:
         notes.append(
             "The room has no noise profile yet (asrfair lastmile noise): benchmark speech was not put into it."
         )
-    if not results:
+    if not suites:
         raise InputError(
             "there is nothing to run yet",
             file=kit.folder,
             remedy="Record people (see INSTRUCTIONS.html) or the room, then run: asrfair lastmile check, noise",
         )
+    results: dict[str, RunResult] = {}
+    for source, path in suites.items():
+        suite = read_suite(path)
+        manifest = read_manifest(suite.manifest, allow_outside=True)
+        usable = int((manifest.table["exclude"] == "").sum()) * len(suite.conditions)
+        say(f"{_SOURCES[source]}: {usable} recordings for the recogniser. Ctrl-C stops; the same command goes on.")
+        state = _state(path, suite, manifest)
+        noted = kit.folder / "work" / f"{source}-state.txt"
+        run = kit.run_folder(source)
+        if fresh or not noted.is_file() or noted.read_text(encoding="ascii", errors="replace") != state:
+            if (run / JOURNAL).exists():
+                say("It begins anew." if fresh else "Something changed since the last run: it begins anew.")
+                begin_anew(run)
+            noted.write_text(state, encoding="ascii")
+        results[source] = run_suite(suite, run, workers=workers, progress=progress, html=html, retry_errors=True)
     return KitRun(results=results, checked=checked, notes=tuple(notes))
+
+
+def _state(path: Path, suite: Suite, manifest: Manifest) -> str:
+    """Hash what transcripts depend on: the suite's text, the manifest, every audio file's bytes, the room."""
+    found = hashlib.sha256(__version__.encode() + path.read_bytes())
+    found.update(manifest.fingerprint.encode())
+    for name in suite.conditions:
+        found.update(parse_condition(name, profiles=suite.profiles).fingerprint.encode())
+    for name in sorted(set(manifest.table["audio"])):
+        found.update(sha256_file(Path(name)).encode() if Path(name).is_file() else b"missing")
+    return found.hexdigest()
 
 
 def _table(kit: Kit, checked: Checked) -> pd.DataFrame:

@@ -31,7 +31,7 @@ class _Kit(_Table):
 
 class _Room(_Table):
     name: Annotated[str, pydantic.Field(pattern=f"^{NAME.pattern}$")] = "our-room"
-    snr_db: float = pydantic.Field(default=12.0, ge=-20, le=60)
+    snr_db: float | None = pydantic.Field(default=None, ge=-20, le=60)
 
 
 class _Engine(_Table):
@@ -90,7 +90,7 @@ class Kit:
         language: Language of the prompts.
         speakers: For how many people sheets are prepared.
         room: Name of the room's noise profile.
-        snr_db: Signal-to-noise ratio of the profile's severity ``moderate``.
+        snr_db: Signal-to-noise ratio of the profile's severity ``moderate``; ``None``: measured on people's recordings.
         engine: Name of the recogniser.
         options: Its options.
         benchmark: ``demo`` or the path of a manifest.
@@ -111,7 +111,7 @@ class Kit:
     language: str
     speakers: int
     room: str
-    snr_db: float
+    snr_db: float | None
     engine: str
     options: Mapping[str, Any]
     benchmark: str
