@@ -8,12 +8,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from transcribe_child import make_manifest
 
 from asrfair.nightly import History, NightResult, run_night
-from asrfair.nightly.looks import Scored
 from asrfair.suite import read_suite
 
 GATES = "[gates]\nmax_wer = 0.9\nmax_failed = 0.1\nmax_increase = 0.02\n"
@@ -51,31 +49,6 @@ def write_suite(
 def go(suite: Path, history: Path, **options: object) -> NightResult:
     """Run one night in this process."""
     return run_night(read_suite(suite), history, workers=1, progress=False, **options)
-
-
-def perturbed(
-    night: Scored, rng: np.random.Generator, *, share: float = 0.15, add: float = 0.0, group: np.ndarray | None = None
-) -> Scored:
-    """Return a night on which some errors went, as many others came, and ``add`` of all words of a group were lost.
-
-    Args:
-        night: Real scores.
-        rng: Source of chance.
-        share: Share of the substitutions that are drawn anew.
-        add: Increase of the group's word error rate.
-        group: Which rows of the scores it is for.
-    """
-    scores = night.scores.copy()
-    hits, wrong = (scores[name].to_numpy() for name in ("hits", "substitutions"))
-    words = hits + wrong + scores["deletions"].to_numpy()
-    gone = rng.binomial(wrong, share)
-    came = rng.binomial(hits, share * wrong.sum() / hits.sum())
-    if group is not None and add:
-        chance = np.clip(add * words / np.maximum(hits, 1), 0.0, 1.0)
-        came = came + np.where(group, rng.binomial(hits - came, chance), 0)
-    scores["hits"] = (hits - came + gone).astype(np.int32)
-    scores["substitutions"] = (wrong + came - gone).astype(np.int32)
-    return Scored(utterances=night.utterances, scores=scores)
 
 
 def add_nights(history: Path, suite: str, count: int, pause_s: float = 0.0) -> None:

@@ -2,93 +2,113 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from nightly_nights import go, perturbed, write_suite
+from nightly_nights import go, write_suite
 
-from asrfair.cli.main import app, run
+from asrfair.cli.main import app
 from asrfair.errors import InputError
 from asrfair.gatesettings import GateSettings, Limits
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.looks import Scored, make_look, widths
 from asrfair.nightly.moderate import moderate
+from asrfair.nightly.movement import MIN_PAIRS, Movements
 from asrfair.nightly.relative import relative_gates
 from asrfair.suite import read_suite
 from asrfair.types import GroupSettings
 
-CARD = """
-[manifest]
-name = "edacc"
-version = "1"
-table = {table}
-licence = "CC-BY-SA-4.0"
-[columns]
-utterance_id = "utt_id"
-audio = "audio_path"
-exclude = "exclusion"
-[reference]
-remove = ['<[A-Z_]+>']
-[attributes.accent]
-description = "accent as the speaker described it"
-provenance = "self-reported"
-"""
+
+@pytest.fixture(scope="module")
+def simulation(repository: Path) -> ModuleType:
+    """The benchmark as a module."""
+    spec = importlib.util.spec_from_file_location("nightly_benchmark", repository / "benchmarks" / "nightly.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["nightly_benchmark"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
-def edacc(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
-    """One system's real transcripts of EdAcc, scored."""
-    folder = tmp_path_factory.mktemp("nightly-edacc")
-    card = folder / "edacc.toml"
-    card.write_text(CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
-    text = shared_data / "edacc" / "hypotheses" / "parakeet-tdt-0.6b-v3.csv"
-    arguments = ["score", "--manifest", str(card), "--hypotheses", f"parakeet={text}", "--by", "accent"]
-    assert 0 == run([*arguments, "--draws", "100", "--no-html", "--out", str(folder / "run")])
-    read = [pd.read_parquet(folder / "run" / f"{name}.parquet") for name in ("utterances", "scores")]
-    return Scored(utterances=read[0], scores=read[1])
-
-
-def statuses(gates: list) -> dict[str, str]:
-    """The status of each group's gate."""
-    return {gate.group: gate.status for gate in gates}
+def edacc(shared_data: Path, simulation: ModuleType) -> dict[str, Scored]:
+    """Two systems' real transcripts of EdAcc, scored."""
+    found: dict[str, Scored] = simulation.edacc(shared_data)
+    return found
 
 
 @pytest.mark.shared
-def test_thirty_quiet_nights_and_then_a_group_of_five_gets_worse(edacc: Scored) -> None:
+def test_thirty_quiet_nights_and_then_a_group_of_five_gets_worse(
+    edacc: dict[str, Scored], simulation: ModuleType
+) -> None:
     """At most one false alarm in 30 nights without any tolerance; 3 points in five speakers are found as promised.
 
-    Every alarm counts, of whatever size: the limit is zero, and chance alone decides.
+    Every alarm counts, of whatever size: the limit is zero, and chance alone decides. Errors move word by word, and
+    in clumps, which a test over speakers alone took for changes in one month of six.
     """
-    groups = GroupSettings(by=(("accent",),), min_speakers=3)
+    speakers = simulation.Speakers(edacc)
+    assert 5 == speakers.group.sum()
+    for place, draw in enumerate((speakers.words, speakers.clumps)):
+        for seed in range(2):
+            month = simulation.month(draw, np.random.default_rng([seed, place]))
+            assert month.alarms <= 1
+            assert 0 == month.others
+            if place == 0:
+                assert 0 < month.caught <= month.promised
+
+
+@pytest.mark.shared
+def test_a_speaker_as_one_row_is_judged_as_all_utterances_are(edacc: dict[str, Scored], simulation: ModuleType) -> None:
+    """What the simulation saves does not change a figure: gates of whole nights and of sums by speaker are the same."""
+    speakers = simulation.Speakers(edacc)
+    whole = list(edacc.values())
+    ids = set.intersection(*(set(side.scores.loc[side.scores["status"] == "scored", "utterance_id"]) for side in whole))
+    whole = [
+        Scored(utterances=side.utterances, scores=side.scores[side.scores["utterance_id"].isin(ids)]) for side in whole
+    ]
+    added = [speakers.night(counts) for counts in speakers.counts]
     settings = GateSettings(limits=Limits(max_increase=0.0))
-    rng = np.random.default_rng(20)
-    baseline = perturbed(edacc, rng)
-    nights: list[Scored] = []
-    alarms = 0
-    for _ in range(30):
-        nights.insert(0, perturbed(edacc, rng))
-        gates = relative_gates(nights[: settings.window_nights], [baseline], groups, settings)
-        alarms += any(gate.status == "fail" for gate in gates)
-    assert alarms <= 1
-    (promise,) = {gate.power_nights for gate in gates if gate.group == "Spanish"}
-    assert 0 < promise <= settings.window_nights
-    accent = edacc.utterances.set_index("utterance_id")["accent"]
-    spanish = (edacc.scores["utterance_id"].map(accent) == "Spanish").to_numpy()
-    assert 5 == edacc.utterances.loc[edacc.utterances["accent"] == "Spanish", "speaker_id"].nunique()
-    needed = 0
-    while needed < promise:
-        needed += 1
-        nights.insert(0, perturbed(edacc, rng, add=0.03, group=spanish))
-        found = statuses(relative_gates(nights[: settings.window_nights], [baseline], groups, settings))
-        if found["Spanish"] == "fail":
-            break
-    assert "fail" == found["Spanish"]
-    assert {"pass", "not_tested"} == {status for group, status in found.items() if group not in ("Spanish", "all")}
+    full, small = (relative_gates([other], [first], simulation.GROUPS, settings) for first, other in (whole, added))
+    assert [gate.to_json() for gate in full] == [gate.to_json() for gate in small]
+
+
+def test_movement_is_measured_by_successive_differences() -> None:
+    """The written-out formula; nights in the look are left out; a change of inputs is no movement."""
+    key = ("e", "clean", "accent", "x")
+    values = [0.10, 0.12, 0.11, 0.14, 0.13]
+    movements = Movements(differences={key: [*np.diff(values).tolist(), math.nan]}, checked={key: 0.5})
+    assert MIN_PAIRS == 3
+    found = movements.of(key)
+    squares = [0.02**2, 0.01**2, 0.03**2, 0.01**2]
+    assert math.isclose(math.sqrt(sum(squares) / 8), found.sd)
+    assert 2 * 16 / 11 == found.df
+    assert 0.5 == found.band
+    assert math.isclose(math.sqrt(sum(squares[:3]) / 6), movements.of(key, left_out=2).sd)
+    assert math.isnan(movements.of(key, left_out=3).sd)
+    silent = Movements(still=("e",)).of(key)
+    assert (0.0, math.inf) == (silent.sd, silent.df)
+
+
+def test_what_a_figure_does_by_itself_is_no_alarm() -> None:
+    """An increase that every speaker shows is chance if the group moves as much every night."""
+    before = small({"a": 10, "b": 12, "c": 8, "d": 11, "e": 9})
+    after = small({"a": 20, "b": 24, "c": 16, "d": 22, "e": 18})
+    groups = GroupSettings(by=(("accent",),))
+    settings = GateSettings(limits=Limits(max_increase=0.05))
+    keys = [("e", "clean", "accent", "x"), ("e", "clean", "overall", "all")]
+    for size, status in ((0.05, "pass"), (0.001, "fail")):
+        movements = Movements(differences=dict.fromkeys(keys, [size, -size] * 10))
+        gates = relative_gates([after], [before], groups, settings, movements=movements)
+        assert {status} == {gate.status for gate in gates}
 
 
 def test_moderated_variances_equal_the_written_out_formula() -> None:
@@ -173,9 +193,11 @@ def test_the_limit_the_band_and_chance_must_all_be_passed() -> None:
     after = small({"a": 20, "b": 24, "c": 16, "d": 22, "e": 18})
     groups = GroupSettings(by=(("accent",),))
 
-    def result(limit: float, band: float) -> set[str]:
+    def result(limit: float, checked: float) -> set[str]:
         settings = GateSettings(limits=Limits(max_increase=limit))
-        return {gate.status for gate in relative_gates([after], [before], groups, settings, band=lambda *_: band)}
+        keys = [("e", "clean", "accent", "x"), ("e", "clean", "overall", "all")]
+        movements = Movements(checked=dict.fromkeys(keys, checked))
+        return {gate.status for gate in relative_gates([after], [before], groups, settings, movements=movements)}
 
     assert {"fail"} == result(0.05, math.nan)
     assert {"pass"} == result(0.15, math.nan)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,12 @@ import pyarrow.parquet as pq
 from asrfair.errors import InputError
 from asrfair.nightly.history import History, Night
 from asrfair.nightly.looks import Scored
-from asrfair.nightly.relative import Band
+from asrfair.nightly.movement import Key, Movements
 from asrfair.runfile import read_run_file, settings_from_json
 from asrfair.score import score_run
 from asrfair.types import ScoringSettings
 
 _MARKS = ("night", "suite", "recording")
-MIN_NIGHTS = 3
-"""Nights without a change that a band needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,40 +145,37 @@ def alike_before(nights: Sequence[Night], inputs: Mapping[str, Any], after: int,
     return found
 
 
-def measured_band(
-    nights: Sequence[Night], inputs: Mapping[str, Any], checked: pd.DataFrame | None = None, most: int = 60
-) -> Band:
-    """Measure how much each group's WER moved over nights on which nothing changed.
+def measured_movements(
+    nights: Sequence[Night],
+    checked: pd.DataFrame | None = None,
+    still: Collection[str] = (),
+    most: int = 60,
+) -> Movements:
+    """Measure how much each group's WER moved between successive nights on which nothing changed.
 
-    Only engines that gave different text for the same input move at all; the others have a band of 0. Before there are
-    enough such nights, and beside them, the check of invariance says how far a group's WER moved when its utterances
-    were transcribed again one at a time; the larger of the two counts.
+    Nights with other inputs than tonight's count too, each beside its like: an engine's new version is taken to move as
+    much as the old one did.
 
     Args:
-        nights: All nights of the suite.
-        inputs: Tonight's inputs.
+        nights: All nights of the suite, oldest first.
         checked: Tonight's ``invariance.csv``, if the suite asks for it.
+        still: Engines that say that they always give the same answer.
         most: How many of the newest nights are used.
     """
-    alike = [night for night in nights if same_inputs(night.content.get("inputs"), inputs)][-most:]
-    values: dict[tuple[str, ...], list[float]] = {}
-    for night in alike:
+    newest = nights[-most:]
+    values: dict[Key, list[float]] = {}
+    for place, night in enumerate(newest):
         table = _plain(night.path / "groups.parquet")
         columns = [table[name] for name in ("engine", "condition", "attribute", "group", "wer")]
-        for *key, wer in zip(*columns, strict=True):
-            if wer is not None and math.isfinite(wer):
-                values.setdefault(tuple(map(str, key)), []).append(float(wer))
-
-    moved: dict[tuple[str, ...], float] = {}
-    if checked is not None:
-        for row in checked.to_dict("records"):
-            place = tuple(str(row[name]) for name in ("engine", "condition", "attribute", "group"))
-            moved[place] = abs(float(row["difference"]))
-
-    def band(engine: str, condition: str, attribute: str, group: str) -> float:
-        key = (engine, condition, attribute, group)
-        found = values.get(key, [])
-        between = float(np.std(found, ddof=1)) if len(found) >= MIN_NIGHTS else float("nan")
-        return float(np.fmax(between, moved.get(key, float("nan"))))
-
-    return band
+        for engine, condition, attribute, group, wer in zip(*columns, strict=True):
+            key = (str(engine), str(condition), str(attribute), str(group))
+            values.setdefault(key, [math.nan] * len(newest))[place] = math.nan if wer is None else float(wer)
+    alike = [
+        same_inputs(one.content.get("inputs"), other.content.get("inputs")) for one, other in itertools.pairwise(newest)
+    ]
+    differences = {key: np.where(alike, np.diff(found), math.nan).tolist() for key, found in values.items()}
+    moved: dict[Key, float] = {}
+    for row in checked.to_dict("records") if checked is not None else ():
+        place_of = (str(row["engine"]), str(row["condition"]), str(row["attribute"]), str(row["group"]))
+        moved[place_of] = abs(float(row["difference"]))
+    return Movements(differences=differences, checked=moved, still=still)

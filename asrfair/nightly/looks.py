@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,21 +91,20 @@ def make_look(
     first = newest[0].utterances
     ids = _alike([night.utterances for night in (*newest, *baseline)])
     sides = [_pooled([night.scores for night in nights], ids) for nights in (newest, baseline)]
-    named = list(dict.fromkeys(zip(sides[0]["engine"], sides[0]["condition"], strict=True)))
-    there = set(zip(sides[1]["engine"], sides[1]["condition"], strict=True))
-    named = [key for key in named if key in there]
+    there = set(_runs(sides[1]))
+    named = [run for run in _runs(sides[0]) if run in there]
     if not named or not len(ids):
         return None
     parts = [side.assign(engine=side["engine"] + mark) for side, mark in zip(sides, _MARKS, strict=True)]
     conditions = {name: place for place, name in enumerate(dict.fromkeys(condition for _, condition in named))}
     merged = pd.concat(parts, ignore_index=True)
     merged = merged[merged["condition"].isin(conditions)]
-    engines = {name: place for place, name in enumerate(dict.fromkeys(merged["engine"]))}
+    engines = {name: place for place, name in enumerate(merged["engine"].unique())}
     order = pd.DataFrame(
         {"e": merged["engine"].map(engines), "c": merged["condition"].map(conditions), "u": merged["utterance_id"]}
     )
     merged = merged.loc[order.sort_values(["e", "c", "u"], kind="stable").index]
-    kept = first[first["utterance_id"].isin(ids)]
+    kept = first[_within(first, ids)]
     with tempfile.TemporaryDirectory(prefix="asrfair-nightly-", dir=folder) as name:
         pq.write_table(pa.Table.from_pandas(kept, preserve_index=False), Path(name) / "utterances.parquet")
         pq.write_table(pa.Table.from_pandas(merged, preserve_index=False), Path(name) / "scores.parquet")
@@ -135,23 +135,35 @@ def _alike(tables: Sequence[pd.DataFrame]) -> pd.Index[Any]:
         other = table[key].set_index("utterance_id").reindex(first["utterance_id"])
         for name in key[1:]:
             same &= other[name].to_numpy(dtype=object) == first[name].to_numpy(dtype=object)
-    found: pd.Index[Any] = pd.Index(first["utterance_id"][same])
+    found: pd.Index[Any] = pd.Index(first["utterance_id"].to_numpy(object)[same], dtype=object)
     return found
 
 
 def _pooled(tables: Sequence[pd.DataFrame], ids: pd.Index[Any]) -> pd.DataFrame:
     first = tables[0]
-    kept = ((first["status"] == "scored") & first["utterance_id"].isin(ids)).to_numpy()
+    kept = (first["status"] == "scored").to_numpy() & _within(first, ids)
     if all(len(t) == len(first) and _equal(t, first, [*_KEY, "status"]) for t in tables[1:]):
         rows = first.loc[kept, [*_KEY, "status", *COUNTS]].reset_index(drop=True)
         for name in COUNTS if len(tables) > 1 else ():
             rows[name] = sum(t[name].to_numpy()[kept] for t in tables)
         return rows
-    rows = pd.concat([t[(t["status"] == "scored") & t["utterance_id"].isin(ids)] for t in tables], ignore_index=True)
+    rows = pd.concat([t[(t["status"] == "scored").to_numpy() & _within(t, ids)] for t in tables], ignore_index=True)
     grouped = rows.groupby(_KEY, sort=False)
     sums = grouped[list(COUNTS)].sum()
     complete = sums[grouped.size() == len(tables)].astype("int32").reset_index()
     return complete.assign(status="scored")[[*_KEY, "status", *COUNTS]]
+
+
+def _runs(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each engine and condition, in the order of their first rows."""
+    rows = table[["engine", "condition"]].drop_duplicates()
+    return [(str(engine), str(condition)) for engine, condition in rows.itertuples(index=False)]
+
+
+def _within(table: pd.DataFrame, ids: pd.Index[Any]) -> npt.NDArray[np.bool_]:
+    """Which rows are of these utterances."""
+    there: npt.NDArray[np.bool_] = ids.get_indexer(pd.Index(table["utterance_id"].to_numpy(object))) >= 0
+    return there
 
 
 def _equal(one: pd.DataFrame, other: pd.DataFrame, columns: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from asrfair.errors import InputError
 from asrfair.invariance import INVARIANCE_FILE
 from asrfair.manifest import read_manifest
 from asrfair.nightly.absolute import absolute_gates
-from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_band, same_inputs, scored
+from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_movements, same_inputs, scored
 from asrfair.nightly.cache import Cache
 from asrfair.nightly.changes import Change, changes_between, inputs_of
 from asrfair.nightly.history import History, Night, write_json
+from asrfair.nightly.keys import Keys
 from asrfair.nightly.looks import Scored
 from asrfair.nightly.prefill import keep, prefill
 from asrfair.nightly.relative import relative_gates
@@ -100,8 +101,7 @@ def run_night(
         counts["transcribed"] = sum(item.results for item in result.transcribe.engines.values())
         numbers = history.numbers()
         keep(work.run, keys, store, (numbers[-1] if numbers else 0) + 1)
-        recordings = keys.recordings
-        night, verdict = _commit(history, suite, work, result, conditions, recordings, counts, baseline)
+        night, verdict = _commit(history, suite, work, result, conditions, keys, counts, baseline)
         remove(work)
     if history.accepted(suite.name) is None:
         history.accept(night.number, "the first night", _now())
@@ -142,7 +142,7 @@ def _commit(
     work: WorkFolder,
     result: RunResult,
     conditions: Sequence[Condition],
-    recordings: Mapping[str, str],
+    keys: Keys,
     counts: dict[str, int],
     wanted: str,
 ) -> tuple[Night, Verdict]:
@@ -151,8 +151,8 @@ def _commit(
     content = read_run_file(run)
     inputs = inputs_of(content, noise_files(conditions))
     utterances = pd.read_parquet(run / "utterances.parquet")
-    if recordings:
-        utterances["recording"] = utterances["utterance_id"].map(recordings).fillna("")
+    if keys.recordings:
+        utterances["recording"] = utterances["utterance_id"].map(keys.recordings).fillna("")
     tonight = Scored(utterances=utterances, scores=pd.read_parquet(run / "scores.parquet"))
     found = find_baseline(history, suite.name, wanted)
     checked = (
@@ -160,7 +160,7 @@ def _commit(
         if (run / INVARIANCE_FILE).is_file()
         else None
     )
-    verdict = judge(history, suite, tonight, result.analysis, inputs, found, counts, checked)
+    verdict = judge(history, suite, tonight, result.analysis, inputs, found, counts, checked, set(keys.fingerprints))
     final: list[Verdict] = []
 
     def fill(folder: Path, number: int) -> Mapping[str, Any]:
@@ -218,8 +218,12 @@ def judge(
     baseline: Baseline | None,
     counts: dict[str, int],
     checked: pd.DataFrame | None = None,
+    still: Collection[str] = (),
 ) -> Verdict:
-    """Hold a scored night against its limits, the baseline and the nights before."""
+    """Hold a scored night against its limits, the baseline and the nights before.
+
+    ``still`` are engines that say that they always give the same answer.
+    """
     gates = absolute_gates(
         analysis.tables["disparity"], analysis.tables["gaps"], tonight.scores, suite.groups, suite.gates
     )
@@ -251,7 +255,7 @@ def judge(
                 sides,
                 suite.groups,
                 suite.gates,
-                band=measured_band(before, inputs, checked),
+                movements=measured_movements(before, checked, still),
                 same_inputs=same_inputs(baseline.inputs, inputs),
             )
             gates += relative

@@ -14,7 +14,7 @@ do: a benchmark has no last night, and a change in a year must be seen as soon a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,11 +29,9 @@ from asrfair.disparity.power import POWER
 from asrfair.gatesettings import GateSettings
 from asrfair.nightly.looks import Look, Scored, make_look, widths
 from asrfair.nightly.moderate import moderate
+from asrfair.nightly.movement import Key, Movement, Movements
 from asrfair.nightly.outcome import Gate
 from asrfair.types import GroupSettings
-
-Band = Callable[[str, str, str, str], float]
-"""Engine, condition, attribute, group → how much its WER moves when nothing changes (a standard deviation, or NaN)."""
 
 _LEAST = 1e-9
 
@@ -45,6 +43,7 @@ class _Cells:
     grouping: Grouping
     change: Change
     p: Floats
+    p_alone: Floats
     phi: Floats
     df: Floats
     words: Floats
@@ -57,7 +56,7 @@ def relative_gates(
     groups: GroupSettings,
     settings: GateSettings,
     *,
-    band: Band = lambda *_: float("nan"),
+    movements: Movements | None = None,
     same_inputs: bool = True,
 ) -> list[Gate]:
     """Hold the newest nights against the baseline.
@@ -67,7 +66,7 @@ def relative_gates(
         baseline: One night or several.
         groups: For whom, and how small is too small.
         settings: The limits, alpha, and the window.
-        band: Movement from night to night when nothing changes.
+        movements: What figures do by themselves from night to night.
         same_inputs: Whether nothing is known to have changed since the baseline. Otherwise what differs between
             speakers is not only chance between nights, and more nights do not make it smaller.
 
@@ -81,8 +80,9 @@ def relative_gates(
     ]
     if not looks:
         return []
-    found: dict[tuple[str, str, str, str], list[Gate]] = {}
-    first: dict[tuple[str, str, str, str], tuple[_Cells, int, int]] = {}
+    movements = movements or Movements()
+    found: dict[Key, list[Gate]] = {}
+    first: dict[Key, tuple[_Cells, int, int]] = {}
     for look in looks:
         for by in dict.fromkeys([(), *groups.by]):
             cells = _cells(look, by)
@@ -92,11 +92,12 @@ def relative_gates(
                     continue
                 for g, group in enumerate(cells.grouping.names):
                     key = (engine, condition, cells.grouping.attribute, group)
-                    gate = _gate(cells, p, g, key, limit, look.nights, groups)
+                    movement = movements.of(key, left_out=look.nights - 1)
+                    gate = _gate(cells, p, g, key, limit, look.nights, len(baseline), movement, groups)
                     found.setdefault(key, []).append(gate)
                     if look is looks[0]:
                         first[key] = (cells, p, g)
-    return _decide(found, first, len(looks), len(baseline), settings, band, same_inputs)
+    return _decide(found, first, len(looks), len(baseline), settings, movements, same_inputs)
 
 
 def _cells(look: Look, by: tuple[str, ...]) -> _Cells:
@@ -111,8 +112,8 @@ def _cells(look: Look, by: tuple[str, ...]) -> _Cells:
         phi, df = np.empty_like(raw), np.empty_like(raw)
         for p in range(len(raw)):
             phi[p], df[p] = moderate(raw[p], found.df[p])
-        t = found.log_ratio / np.sqrt(phi * unit)
-        worse = special.stdtr(df, -t)
+        worse = special.stdtr(df, -found.log_ratio / np.sqrt(phi * unit))
+        alone = special.stdtr(found.df, -found.log_ratio / np.sqrt(raw * unit))
         still = (found.difference == 0) & np.isfinite(found.se_log)
     words = grouping.groups(grouping.cells(sums[1, 1]))
     speakers = grouping.groups((grouping.cells(sums[2, 1]) > 0).astype(np.int64))
@@ -120,6 +121,7 @@ def _cells(look: Look, by: tuple[str, ...]) -> _Cells:
         grouping=grouping,
         change=found,
         p=np.where(still, 1.0, worse),
+        p_alone=np.where(still, 1.0, alone),
         phi=phi,
         df=df,
         words=words.astype(np.float64),
@@ -135,9 +137,21 @@ def _unit(grouping: Grouping, found: Change) -> Floats:
 
 
 def _gate(
-    cells: _Cells, p: int, g: int, key: tuple[str, str, str, str], limit: float, nights: int, groups: GroupSettings
+    cells: _Cells,
+    p: int,
+    g: int,
+    key: Key,
+    limit: float,
+    nights: int,
+    baselines: int,
+    movement: Movement,
+    groups: GroupSettings,
 ) -> Gate:
     engine, condition, attribute, group = key
+    difference = float(cells.change.difference[p, g])
+    known = np.isfinite(movement.sd)
+    p_speakers = float((cells.p if known else cells.p_alone)[p, g])
+    p_nights = _p_nights(difference, movement, nights, baselines) if known else 0.0
     note = ""
     if not cells.grouping.stated[g]:
         note = "not stated"
@@ -145,7 +159,7 @@ def _gate(
         note = f"few speakers ({int(cells.speakers[p, g])})"
     elif cells.words[p, g] < groups.min_words:
         note = f"few words ({int(cells.words[p, g])})"
-    elif not np.isfinite(cells.p[p, g]):
+    elif not np.isfinite(p_speakers):
         note = "no variance can be estimated"
     return Gate(
         rule="max_increase",
@@ -155,21 +169,35 @@ def _gate(
         group=group,
         status="not_tested" if note else "pass",
         limit=limit,
-        value=float(cells.change.difference[p, g]),
+        value=difference,
         baseline=float(cells.change.second.rate[p, g]),
         nights=nights,
-        p=float("nan") if note else float(cells.p[p, g]),
+        p=float("nan") if note else max(p_speakers, p_nights),
         note=note,
     )
 
 
+def _p_nights(difference: float, movement: Movement, nights: int, baselines: int) -> float:
+    """One-sided p-value of an increase against what the figure does from night to night by itself."""
+    if difference <= 0:
+        return 1.0
+    if movement.sd == 0:
+        return 0.0
+    return float(special.stdtr(movement.df, -difference / _spread(movement.sd, nights, baselines)))
+
+
+def _spread(sd: float, nights: int, baselines: int) -> float:
+    """Standard deviation of the difference between two means of nights."""
+    return float(sd * np.sqrt(1.0 / nights + 1.0 / baselines))
+
+
 def _decide(
-    found: dict[tuple[str, str, str, str], list[Gate]],
-    first: dict[tuple[str, str, str, str], tuple[_Cells, int, int]],
+    found: dict[Key, list[Gate]],
+    first: dict[Key, tuple[_Cells, int, int]],
     looks: int,
     baselines: int,
     settings: GateSettings,
-    band: Band,
+    movements: Movements,
     same_inputs: bool,
 ) -> list[Gate]:
     """Correct for looks and gates, and decide."""
@@ -185,8 +213,8 @@ def _decide(
     tests = sum(gate.status != "not_tested" for gate in best)
     result = []
     for gate, p_holm, key in zip(best, adjusted.tolist(), keys, strict=True):
-        moves = band(*key)
-        width = moves * np.sqrt(1.0 / gate.nights + 1.0 / baselines) * 2.0 if np.isfinite(moves) else float("nan")
+        movement = movements.of(key, left_out=gate.nights - 1)
+        width = 2.0 * _spread(movement.band, gate.nights, baselines)
         if gate.status == "not_tested":
             result.append(replace(gate, level=level, band=width))
             continue
@@ -194,7 +222,9 @@ def _decide(
         fails = beyond and p_holm <= level
         note = "" if fails or not beyond else "above the limit, but within chance"
         cells, p, g = first[key]
-        nights = power_nights(cells, p, g, tests, baselines, gate.limit, settings, same_inputs=same_inputs)
+        nights = power_nights(
+            cells, p, g, tests, baselines, gate.limit, settings, movements.of(key), same_inputs=same_inputs
+        )
         result.append(
             replace(
                 gate,
@@ -217,6 +247,7 @@ def power_nights(
     baselines: int,
     limit: float,
     settings: GateSettings,
+    movement: Movement,
     *,
     same_inputs: bool = True,
 ) -> int:
@@ -224,6 +255,8 @@ def power_nights(
 
     The increase is taken to be the same number of points for every speaker, which on the log scale is uneven and so
     costs power; the noise between nights is what it is now. Nights with the same inputs after the change are counted.
+    Both tests must find it; the product of their powers is used, which is less than the chance that both do, as what
+    makes one large makes the other large.
 
     Returns:
         1, 2, 4, … or 0 where it is not found within the window.
@@ -237,7 +270,11 @@ def power_nights(
     uneven = _unevenness(grouping, found, p, g, delta)
     rate = errors.sum() / words.sum()
     total = errors.sum()
-    phi, df, own = cells.phi[p, g], cells.df[p, g], found.df[p, g]
+    own = found.df[p, g]
+    known = np.isfinite(movement.sd)
+    phi, df = (
+        (cells.phi[p, g], cells.df[p, g]) if known else (found.se_log[p, g] ** 2 / _unit(grouping, found)[p, g], own)
+    )
     if not np.isfinite(phi):
         phi, df = 0.0, own
     if not (np.isfinite(df) and np.isfinite(uneven) and total > 0) or delta <= limit:
@@ -253,6 +290,9 @@ def power_nights(
         if s == 0:
             return nights
         power = 1.0 - special.nctdtr(df, shift / (s * (1.0 + 0.75 / df)), critical)
+        if known and movement.sd > 0:
+            crossed = special.stdtrit(movement.df, 1.0 - level)
+            power *= 1.0 - special.nctdtr(movement.df, delta / _spread(movement.sd, nights, baselines), crossed)
         above = special.ndtr((delta - limit) / ((rate + delta) * np.sqrt(phi * unit) + 1e-12))
         if power >= POWER and above >= POWER:
             return nights
