@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ import pytest
 
 from asrfair.disparity import analyse_run
 from asrfair.errors import InputError
-from asrfair.lastmile.export import COUNTS, ROW, canonical, make_export, sealed_text, write_export
-from asrfair.lastmile.intake import read_export
+from asrfair.lastmile.export import make_export, write_export
 from asrfair.lastmile.kit import init_kit
 from asrfair.lastmile.merge import merge_exports
 from asrfair.lastmile.settings import Kit
-from asrfair.lastmile.suppress import SUPPRESSED, suppress
+from asrfair.lastmile.suppress import SUPPRESSED, small_together, suppress
 from asrfair.runfile import settings_to_json, write_run_file
 from asrfair.tablefile import read_result, write_parquet
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
@@ -99,31 +99,6 @@ def test_twenty_sites_pooled_equal_their_raw_runs(tmp_path: Path) -> None:
     assert 20 == len(sites)
 
 
-def test_changed_doubled_and_copied_exports_are_refused(tmp_path: Path) -> None:
-    """Edited counts, a new hash over impossible counts, the same file twice, one site's counts under another's name."""
-    path = exported(site(tmp_path / "a", 1), tmp_path / "a.json")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    edited = tmp_path / "edited.json"
-    edited.write_text(path.read_text(encoding="utf-8").replace('"site": "', '"site": "0', 1), encoding="utf-8")
-    with pytest.raises(InputError, match="changed after"):
-        read_export(edited)
-    impossible = json.loads(canonical(content["body"]))
-    impossible["rows"][0][5 + COUNTS.index("key_term_hits")] = 10_000
-    edited.write_text(sealed_text(impossible)[0], encoding="utf-8")
-    with pytest.raises(InputError, match="more key terms"):
-        read_export(edited)
-    with pytest.raises(InputError, match="given twice"):
-        merge_exports([path, path], tmp_path / "out")
-    copied = json.loads(canonical(content["body"]))
-    copied["site"] = "0123456789abcdef"
-    edited.write_text(sealed_text(copied)[0], encoding="utf-8")
-    with pytest.raises(InputError, match="exactly the same counts"):
-        merge_exports([path, edited], tmp_path / "out")
-    merged = merge_exports([path, edited], tmp_path / "out", skip_bad=True)
-    assert 1 == len(merged.refused)
-    assert len(ROW) == len(content["body"]["rows"][0])
-
-
 def test_small_cells_are_hidden_and_totals_stay() -> None:
     """Nobody shares a visible combination with fewer than three people, nor can one be told by what is hidden."""
     groups = [("a", "x")] * 4 + [("a", "y")] * 3 + [("b", "x")] * 1 + [("b", "y")] * 2
@@ -139,3 +114,43 @@ def test_small_cells_are_hidden_and_totals_stay() -> None:
     assert 500 == kept["hits"].sum()
     assert ("b", SUPPRESSED) in sizes.index
     assert 3 == withheld.people
+
+
+def test_two_exports_laid_side_by_side_show_no_small_group(tmp_path: Path) -> None:
+    """What one export hides, another that groups otherwise cannot add: people's codes are the same in both."""
+    kit = site(tmp_path / "kit", 1)
+    table = pd.read_parquet(kit.run_folder("room") / "utterances.parquet")
+    # Two men and two women have the local accent: their gender is hidden, so that four people share what is seen.
+    table.loc[table["accent"] == "local", "gender"] = "non-binary"
+    for person, gender in ((0, "male"), (3, "male"), (6, "female"), (9, "female")):
+        table.loc[table["speaker_id"] == f"site1-{person}", "gender"] = gender
+    write_parquet(table, kit.run_folder("room") / "utterances.parquet")
+    both = make_export(kit)
+    seen = Counter(tuple(row[4]) for row in both.body["rows"])
+    assert 4 == seen["local", SUPPRESSED]
+    assert 0 == seen["local", "male"]
+    write_export(kit, both, tmp_path / "both.json", both.code)
+    write_export(kit, make_export(kit), tmp_path / "again.json", make_export(kit).code)
+    only_gender = dataclasses.replace(kit, by=(("gender",),))
+    with pytest.raises(InputError, match="laid beside an earlier export"):
+        make_export(only_gender)
+    # The other way round, too; and where nobody was alone, nothing is refused.
+    (kit.folder / "exports.jsonl").unlink()
+    first = make_export(only_gender)
+    write_export(only_gender, first, tmp_path / "gender.json", first.code)
+    with pytest.raises(InputError, match="fewer than 3 people share"):
+        make_export(kit)
+    (kit.folder / "exports.jsonl").write_text('{"kind": "counts"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="ledger of releases is damaged"):
+        make_export(kit)
+
+
+def test_exports_together_are_counted_by_what_they_add() -> None:
+    """Only people whose answers over all exports are more than one export shows, in a small combination, are counted."""
+    first = {"room/a": {"accent": ["x"]}, "room/b": {"accent": ["x"]}, "room/c": {"accent": ["x"]}}
+    second = {"room/a": {"gender": ["f"]}, "room/b": {"gender": ["f"]}, "room/c": {"gender": ["f"]}}
+    assert 0 == small_together(second, [first], least=3)
+    second["room/c"] = {"gender": ["m"]}
+    assert 3 == small_together(second, [first], least=3)
+    assert 0 == small_together(second, [first], least=1)
+    assert 0 == small_together(first, [first, first], least=3)

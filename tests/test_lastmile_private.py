@@ -11,7 +11,8 @@ import pytest
 from test_lastmile_merge import site
 
 from asrfair.errors import InputError
-from asrfair.lastmile.private import composed_epsilon, laplace, plan_release, release, spent_epsilon, vector
+from asrfair.lastmile.ledger import spent_epsilon
+from asrfair.lastmile.private import composed_epsilon, laplace, plan_release, release, vector
 
 pytest.importorskip("opendp")
 

@@ -6,7 +6,6 @@ everything else is a number, a version or a hash. Whatever is not on a list leav
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import os
@@ -25,18 +24,19 @@ from asrfair import __version__
 from asrfair.conditions.profiles import list_profiles
 from asrfair.engines.table import ENGINES
 from asrfair.errors import InputError
+from asrfair.lastmile.ledger import Shown, note, shown_before
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.run import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
-from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, suppress
+from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, small_together, suppress
 from asrfair.resources import shipped
 from asrfair.runfile import read_run_file
 from asrfair.types import CLEAN, NOT_STATED
 
 FORMAT = "asrfair-lastmile-export"
 FORMAT_VERSION = 1
+PRIVATE_FORMAT = "asrfair-lastmile-private"
 SITE_KEY_FILE = ".site-key"
-LEDGER_FILE = "exports.jsonl"
 COUNTS = (
     "utterances",
     "hits",
@@ -89,8 +89,8 @@ def make_export(kit: Kit) -> Export:
             continue
         content = read_run_file(folder)
         named = DEMO if source == BENCHMARK and kit.benchmark == DEMO else source
-        engines = _engines(content)
-        conditions = _conditions(content)
+        engines = engine_names(content)
+        conditions = condition_names(content)
         counts = counts_of(folder, attributes)
         for name in attributes:
             counts[name] = _allowed(counts[name], kit.values[name] if named != DEMO else _demo_values(name))
@@ -138,7 +138,38 @@ def make_export(kit: Kit) -> Export:
         "acoustics": sorted(acoustics),
         "withheld": {"people": withheld.people, "rows": withheld.rows, "groups_hidden": withheld.groups},
     }
+    _check_differences(kit, _shown(body))
     return _sealed(body, withheld)
+
+
+def _shown(body: Mapping[str, Any]) -> Shown:
+    """Return what an export shows of each person; people of the shipped voices are nobody."""
+    found: Shown = {}
+    for row in body["rows"]:
+        if row[0] != DEMO:
+            person = found.setdefault(f"{row[0]}/{row[3]}", {})
+            for name, group in zip(body["attributes"], row[4], strict=True):
+                if group != SUPPRESSED and group not in person.setdefault(name, []):
+                    person[name].append(group)
+    return found
+
+
+def _check_differences(kit: Kit, shown: Shown) -> None:
+    """Refuse an export that, laid beside earlier ones, shows what none of them shows alone.
+
+    The codes for people are the same in every export, so that what one hides and another shows can be put together.
+
+    Raises:
+        InputError: Some people would then be told apart.
+    """
+    count = small_together(shown, shown_before(kit), least=kit.export_speakers)
+    if count:
+        raise InputError(
+            f"laid beside an earlier export, this one would show a combination of groups that fewer than "
+            f"{kit.export_speakers} people share ({count} people)",
+            file=kit.folder,
+            remedy="Export with the [groups] and [attributes] of the earlier export, or record more people in small groups",
+        )
 
 
 def canonical(body: Mapping[str, Any]) -> str:
@@ -212,10 +243,8 @@ def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:
         InputError: The code is not that of the content.
     """
     check_code(made.code, code)
+    note(kit, {"kind": "counts", "sha256": made.sha256, "file": out.name, "shown": _shown(made.body)})
     write_whole(out, made.text)
-    note = {"time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "sha256": made.sha256}
-    with (kit.folder / LEDGER_FILE).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({**note, "kind": "counts", "file": out.name}) + "\n")
 
 
 def check_code(expected: str, code: str) -> None:
@@ -256,7 +285,7 @@ def site_key(kit: Kit) -> bytes:
     return key
 
 
-def _engines(content: Mapping[str, Any]) -> dict[str, str]:
+def engine_names(content: Mapping[str, Any]) -> dict[str, str]:
     """Label → name as it leaves: the engine's name if asrfair ships it, numbered if there are several."""
     names: dict[str, str] = {}
     for engine in content["engines"]:
@@ -266,7 +295,7 @@ def _engines(content: Mapping[str, Any]) -> dict[str, str]:
     return names
 
 
-def _conditions(content: Mapping[str, Any]) -> dict[str, str]:
+def condition_names(content: Mapping[str, Any]) -> dict[str, str]:
     """Condition → name as it leaves: shipped profiles keep theirs, the customer's are numbered."""
     known = {path.stem for path in list_profiles()}
     names: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,24 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from asrfair.errors import InputError
-from asrfair.lastmile.export import COUNTS, FORMAT, ROW, canonical
+from asrfair.lastmile.export import COUNTS, FORMAT, PRIVATE_FORMAT, ROW, canonical
+from asrfair.lastmile.settings import attribute_problem
+from asrfair.types import INTERSECTION
 
 MAX_BYTES = 100_000_000
 _CODE = re.compile(r"[0-9a-f]{16}")
 _MOST_INSERTIONS_A_WORD = 20
+_MOST_WORDS_AN_UTTERANCE = 2000
+_TELLING_ERRORS = 5
 
 Name = Annotated[str, pydantic.Field(min_length=1, max_length=200)]
 Code = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{16}$")]
 Hash = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, pydantic.Field(ge=0, le=1_000_000_000)]
+
+
+# JSON has no tuples: a list of this shape is one.
+Sound = Annotated[tuple[Literal["room", "benchmark", "demo"], Name, Name, float, float, Count], pydantic.Strict(False)]
 
 
 class _Table(pydantic.BaseModel):
@@ -59,7 +68,7 @@ class _Body(_Table):
     runs: list[_Run] = pydantic.Field(min_length=1)
     columns: list[Name]
     rows: list[list[Any]] = pydantic.Field(min_length=1, max_length=1_000_000)
-    acoustics: list[list[Any]]
+    acoustics: list[Sound]
     withheld: _Held
 
 
@@ -119,14 +128,26 @@ def read_export(path: Path) -> Received:
             raise InputError("the file is too large for an export", file=path, remedy="Is it an export?")
         content = json.loads(path.read_text(encoding="utf-8"))
         file = _File.model_validate(content)
+        digest = hashlib.sha256(canonical(file.body).encode()).hexdigest()
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"this is not an export of asrfair: {_first(error)}", file=path, remedy="Ask the site for a new one"
         ) from error
+    if file.format == PRIVATE_FORMAT:
+        raise InputError(
+            "this is a private release: noisy sums of groups, without people, over whom an interval could be computed",
+            file=path,
+            remedy="Leave it out here. Its tables can be read and added up as they stand; docs/lastmile.md says how",
+        )
     if file.format != FORMAT or file.version != 1:
         kind = f"{file.format} {file.version}"
-        raise InputError("this version of asrfair does not read this kind of export", file=path, value=kind)
-    if hashlib.sha256(canonical(file.body).encode()).hexdigest() != file.sha256:
+        raise InputError(
+            "this version of asrfair does not read this kind of export",
+            file=path,
+            value=kind,
+            remedy="Use the version of asrfair that wrote it, or a newer one",
+        )
+    if digest != file.sha256:
         raise InputError(
             "the export was changed after it was written: its hash does not fit its content",
             file=path,
@@ -135,7 +156,9 @@ def read_export(path: Path) -> Received:
     try:
         _Body.model_validate(file.body)
     except pydantic.ValidationError as error:
-        raise InputError(f"the export's content is malformed: {_first(error)}", file=path) from error
+        raise InputError(
+            f"the export's content is malformed: {_first(error)}", file=path, remedy="Ask the site for a new one"
+        ) from error
     problem = _implausible(file.body)
     if problem:
         raise InputError(f"the export's counts cannot be: {problem}", file=path, remedy="Ask the site what happened")
@@ -155,6 +178,9 @@ def _implausible(body: dict[str, Any]) -> str:
         return "other columns than an export has"
     if len(set(body["attributes"])) != len(body["attributes"]):
         return "an attribute stands there twice"
+    problem = next(filter(None, map(attribute_problem, body["attributes"])), "")
+    if problem:
+        return problem
     known = {
         (run["source"], engine["name"], condition)
         for run in body["runs"]
@@ -173,8 +199,8 @@ def _implausible(body: dict[str, Any]) -> str:
         groups, values = row[4], row[5:]
         if not isinstance(groups, list) or len(groups) != len(body["attributes"]):
             return where + "not one group an attribute"
-        if not all(isinstance(group, str) and 0 < len(group) <= 200 for group in groups):
-            return where + "a group has no name"
+        if not all(_is_name(text) for text in (*groups, row[1], row[2])):
+            return where + "a group, engine or condition has no name that can be printed"
         if not all(type(value) is int and 0 <= value <= 1_000_000_000 for value in values):
             return where + "a count is no whole number from 0"
         key = json.dumps(row[:5])
@@ -187,31 +213,44 @@ def _implausible(body: dict[str, Any]) -> str:
             return where + "more key terms recalled than said"
         if counts["insertions"] > _MOST_INSERTIONS_A_WORD * (words + 10 * counts["utterances"] + 10):
             return where + "far more words inserted than said"
-        if words and not counts["utterances"]:
-            return where + "words without an utterance"
+        if words > _MOST_WORDS_AN_UTTERANCE * counts["utterances"]:
+            return where + "more words than its utterances can hold"
+        if not counts["utterances"] and not counts["failed"]:
+            return where + "counts of no utterance"
     return ""
 
 
+def _is_name(text: Any) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable() and INTERSECTION.strip() not in text
+
+
 def _check_double(item: Received, received: Sequence[Received]) -> None:
-    """Refuse an export whose speakers, or whose very counts, were received already."""
+    """Refuse an export whose people, counts or sounds were received already, whatever its site is called."""
     for other in received:
         if item.sha256 == other.sha256:
             raise InputError(
                 "the same export was given twice", file=item.path, value=other.path.name, remedy="Leave one out"
             )
-        if item.site == other.site and _people(item) & _people(other):
+        if _people(item) & _people(other):
+            if item.site == other.site:
+                raise InputError(
+                    "two exports of one site hold the same people",
+                    file=item.path,
+                    value=other.path.name,
+                    remedy="Give only the later one",
+                )
             raise InputError(
-                "two exports of one site hold the same people",
+                "two sites' exports hold the same people's codes, which no two sites share: one is a copy",
                 file=item.path,
                 value=other.path.name,
-                remedy="Give only the later one",
+                remedy="Ask both sites, and leave out the copy",
             )
-        if item.site != other.site and _numbers(item) and _numbers(item) == _numbers(other):
+        if _copied(item, other):
             raise InputError(
-                "another site's export holds exactly the same counts: one is a copy",
+                "another site's export holds the same counts or sounds: one is a copy",
                 file=item.path,
                 value=other.path.name,
-                remedy="Ask both sites",
+                remedy="Ask both sites, and leave out the copy",
             )
 
 
@@ -219,6 +258,25 @@ def _people(item: Received) -> set[str]:
     return {row[3] for row in item.body["rows"] if row[0] != "demo"}
 
 
-def _numbers(item: Received) -> list[list[int]]:
-    """The counts of people, whatever they are called."""
-    return sorted(row[5:] for row in item.body["rows"] if row[0] != "demo")
+def _copied(item: Received, other: Received) -> bool:
+    """Tell whether most telling counts of the smaller export stand in the other one, or all its measured sounds.
+
+    Two sites that read the same sentences to a good recogniser share rows of few errors by chance. Rows of at least five
+    errors are telling; three of them, or four means of sounds with their spreads, do not agree by chance.
+    """
+    one, two = _telling(item), _telling(other)
+    least = min(one.total(), two.total())
+    if least >= 3 and (one & two).total() >= 0.8 * least:
+        return True
+    sounds, others = _sounds(item), _sounds(other)
+    return len(sounds) >= 4 and sounds == others
+
+
+def _telling(item: Received) -> Counter[tuple[int, ...]]:
+    errors = [ROW.index(name) for name in ("substitutions", "deletions", "insertions")]
+    rows = [row for row in item.body["rows"] if row[0] != "demo"]
+    return Counter(tuple(row[5:]) for row in rows if sum(row[i] for i in errors) >= _TELLING_ERRORS)
+
+
+def _sounds(item: Received) -> set[tuple[Any, ...]]:
+    return {tuple(line[1:]) for line in item.body["acoustics"] if line[0] == "room" and line[4] > 0}

@@ -10,7 +10,6 @@ Groups are those that ``kit.toml`` names, never those that were found. Epsilon a
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import math
@@ -21,17 +20,28 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from asrfair import __version__
 from asrfair.errors import InputError, MissingExtraError
-from asrfair.lastmile.export import LEDGER_FILE, check_code, counts_of, pseudonym, site_key, write_whole
+from asrfair.lastmile.export import (
+    PRIVATE_FORMAT,
+    check_code,
+    condition_names,
+    counts_of,
+    engine_names,
+    pseudonym,
+    site_key,
+    write_whole,
+)
+from asrfair.lastmile.ledger import LEDGER_FILE, note, spent_epsilon
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.run import ROOM
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.suppress import OTHER
+from asrfair.runfile import read_run_file
 from asrfair.types import NOT_STATED
 
-FORMAT = "asrfair-lastmile-private"
 COLUMNS = ("engine", "condition", "group", "words", "errors")
 
 Ints = npt.NDArray[np.int64]
@@ -116,9 +126,15 @@ def plan_release(kit: Kit, epsilon: float, *, attributes: Sequence[str] = ()) ->
         raise InputError(
             "the kit has no run of people's recordings", file=kit.folder, remedy="Run: asrfair lastmile run"
         )
+    content = read_run_file(folder)
+    engines, conditions = engine_names(content), condition_names(content)
+
+    def counts(name: str) -> pd.DataFrame:
+        found = counts_of(folder, [name])
+        return found.assign(engine=found["engine"].map(engines), condition=found["condition"].map(conditions))
+
     cells = tuple(
-        vector(counts_of(folder, [name]), name, (*kit.values[name], OTHER, NOT_STATED), most=kit.privacy_words)
-        for name in chosen
+        vector(counts(name), name, (*kit.values[name], OTHER, NOT_STATED), most=kit.privacy_words) for name in chosen
     )
     sensitivity = 2 * kit.privacy_words
     spent = spent_epsilon(kit)
@@ -150,15 +166,8 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
         InputError: The code is not that of the plan.
     """
     check_code(plan.code, code)
-    note = {
-        "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "kind": "private",
-        "epsilon": plan.cost,
-        "attributes": [item.attribute for item in plan.cells],
-        "file": out.name,
-    }
-    with (kit.folder / LEDGER_FILE).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(note) + "\n")
+    attributes = [item.attribute for item in plan.cells]
+    note(kit, {"kind": "private", "epsilon": plan.cost, "attributes": attributes, "file": out.name})
     tables = []
     for item in plan.cells:
         noisy = laplace(plan.scale)(item.values.tolist())
@@ -175,11 +184,13 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
         "tables": tables,
     }
     digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    text = json.dumps({"format": FORMAT, "version": 1, "sha256": digest, "body": body}, sort_keys=True, indent=1)
+    text = json.dumps(
+        {"format": PRIVATE_FORMAT, "version": 1, "sha256": digest, "body": body}, sort_keys=True, indent=1
+    )
     write_whole(out, text + "\n")
 
 
-def vector(counts: Any, attribute: str, groups: Sequence[str], *, most: int) -> Cells:
+def vector(counts: pd.DataFrame, attribute: str, groups: Sequence[str], *, most: int) -> Cells:
     """Return an attribute's vector with every person's part bounded.
 
     Args:
@@ -233,28 +244,6 @@ def composed_epsilon(measurements: Sequence[Any], sensitivity: int) -> float:
     import opendp.prelude as dp
 
     return float(dp.c.make_composition(list(measurements)).map(int(sensitivity)))
-
-
-def spent_epsilon(kit: Kit) -> float:
-    """Return the epsilon that the kit's releases have spent.
-
-    Raises:
-        InputError: The ledger is damaged; nothing can then be released.
-    """
-    path = kit.folder / LEDGER_FILE
-    if not path.is_file():
-        return 0.0
-    total = 0.0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-            if entry["kind"] == "private":
-                total += float(entry["epsilon"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                "the ledger of releases is damaged", file=path, line=number, remedy="Restore it from a backup"
-            ) from error
-    return total
 
 
 def spread(words: int, errors: int, scale: float, *, draws: int = 2000) -> tuple[float, float]:

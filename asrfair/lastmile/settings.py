@@ -18,6 +18,10 @@ KIT_FILE = "kit.toml"
 DEMO = "demo"
 """The benchmark speech that ships: synthetic, so that it shows what the room does and nothing about people."""
 
+_COLUMNS = frozenset(
+    {"site", "source", "speaker", "groups", "utterances", "key_terms", "key_term_hits", "failed", "errors", "cell"}
+)
+
 
 class _Table(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -146,6 +150,13 @@ class Kit:
         return self.folder / "runs" / source
 
 
+def attribute_problem(name: str) -> str:
+    """Return why a kit's attribute cannot have this name, or the empty string."""
+    if name in CANONICAL_COLUMNS or name in _COLUMNS:
+        return f"{name!r} is a column that every kit or export has"
+    return attribute_name_problem(name)
+
+
 def read_kit(folder: Path) -> Kit:
     """Read the kit in a folder.
 
@@ -160,9 +171,7 @@ def read_kit(folder: Path) -> Kit:
     toml = TomlFile(path)
     content = toml.validate(_File)
     for name in content.attributes:
-        problem = attribute_name_problem(name)
-        if name in CANONICAL_COLUMNS or name == "site":
-            problem = f"{name!r} is a column that every kit has"
+        problem = attribute_problem(name)
         if problem:
             raise toml.error(problem, "attributes", name, remedy="Choose another name")
     by = tuple((item,) if isinstance(item, str) else tuple(item) for item in content.groups.by)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -59,6 +60,33 @@ def suppress(
     numbers = [name for name in kept.columns if name not in keys]
     summed = kept.groupby(keys, sort=True)[numbers].sum().reset_index()
     return summed, Withheld(people=int(hidden["speaker_id"].nunique()), groups=groups, rows=dropped)
+
+
+def small_together(
+    shown: Mapping[str, Mapping[str, Sequence[str]]],
+    before: Sequence[Mapping[str, Mapping[str, Sequence[str]]]],
+    *,
+    least: int,
+) -> int:
+    """Count the people whom several exports, put together by their codes, show in a combination that too few share.
+
+    Args:
+        shown: Person → attribute → answers that would leave now.
+        before: The same of each earlier export.
+        least: People that must share a combination.
+
+    Returns:
+        People whose answers over all exports are more than any one export shows, in a combination of fewer than ``least``.
+    """
+    together: dict[str, frozenset[tuple[str, str]]] = {}
+    alone: dict[str, set[frozenset[tuple[str, str]]]] = {}
+    for export in (*before, shown):
+        for person, answers in export.items():
+            seen = frozenset((name, value) for name, values in answers.items() for value in values)
+            together[person] = together.get(person, frozenset()) | seen
+            alone.setdefault(person, set()).add(seen)
+    sizes = Counter(together.values())
+    return sum(sizes[seen] < least and seen not in alone[person] for person, seen in together.items())
 
 
 def _hide(kept: pd.DataFrame, column: str, attributes: list[str], least: int) -> None:
