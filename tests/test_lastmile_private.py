@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +15,9 @@ import pytest
 from test_lastmile_merge import site
 
 from asrfair.errors import InputError
-from asrfair.lastmile.ledger import spent_epsilon
+from asrfair.lastmile.ledger import LEDGER_FILE, spent_epsilon
 from asrfair.lastmile.private import composed_epsilon, laplace, plan_release, release, vector
+from asrfair.tablefile import write_parquet
 
 pytest.importorskip("opendp")
 
@@ -29,8 +34,6 @@ def counts(speakers: int) -> pd.DataFrame:
 
 def test_the_empirical_privacy_loss_stays_under_epsilon() -> None:
     """The best threshold of a two-neighbour attack, with a Clopper-Pearson bound, shows less than epsilon."""
-    from scipy.stats import beta
-
     epsilon, most, draws = 1.0, 50, 20_000
     with_person = vector(counts(6), "accent", ("a", "b"), most=most).values
     without = vector(counts(6).iloc[:-1], "accent", ("a", "b"), most=most).values
@@ -43,13 +46,60 @@ def test_the_empirical_privacy_loss_stays_under_epsilon() -> None:
     size = int(differing.sum())
     seen = np.array(measure(with_person[differing].tolist() * draws)).reshape(draws, size).sum(axis=1)
     absent = np.array(measure(without[differing].tolist() * draws)).reshape(draws, size).sum(axis=1)
+    assert 0.5 < largest_loss(seen, absent) < epsilon
+
+
+def largest_loss(seen: np.ndarray, absent: np.ndarray) -> float:
+    """Return a lower bound of the privacy loss: the best of 40 thresholds, each bounded at 99.9 % (Clopper-Pearson)."""
+    from scipy.stats import beta
+
     losses = []
     for threshold in np.quantile(seen, np.linspace(0.05, 0.99, 40)):
         hits, alarms = int((seen >= threshold).sum()), int((absent >= threshold).sum())
-        low = beta.ppf(0.0005, hits, draws - hits + 1)
-        high = beta.ppf(0.9995, alarms + 1, draws - alarms)
+        low = beta.ppf(0.0005, hits, len(seen) - hits + 1)
+        high = beta.ppf(0.9995, alarms + 1, len(absent) - alarms)
         losses.append(math.log(low / high))
-    assert 0.5 < max(losses) < epsilon
+    return max(losses)
+
+
+def test_releases_as_files_do_not_tell_whether_a_person_is_in_them(tmp_path: Path) -> None:
+    """The attack on the numbers in the written files of two kits, one of which lacks a person, stays under epsilon too."""
+    epsilon, releases, found = 1.0, 2000, []
+    for name in ("with", "without"):
+        kit = dataclasses.replace(site(tmp_path / name, 3), privacy_words=50)
+        if name == "without":
+            for table in ("utterances", "scores"):
+                path = kit.run_folder("room") / f"{table}.parquet"
+                rows = pd.read_parquet(path)
+                write_parquet(rows[~rows["utterance_id"].str.startswith("site3-0-")], path)
+        plan = plan_release(kit, epsilon, attributes=["accent"])
+        out = tmp_path / f"{name}.json"
+        sums = []
+        for _ in range(releases):
+            release(kit, plan, out, plan.code)
+            (kit.folder / LEDGER_FILE).unlink()
+            rows = json.loads(out.read_text(encoding="utf-8"))["body"]["tables"][0]["rows"]
+            sums.append(sum(row[3] + row[4] for row in rows if row[2] == "local"))
+        found.append((plan.cells[0].values, np.array(sums)))
+    (values, seen), (fewer, absent) = found
+    assert 50 < np.abs(values - fewer).sum() <= 2 * 50
+    assert 0.2 < largest_loss(seen, absent) < epsilon
+
+
+def test_the_cost_that_the_docs_show_is_measured(repository: Path) -> None:
+    """The table of epsilon against points of WER in the docs is what the benchmark draws."""
+    spec = importlib.util.spec_from_file_location("bench", repository / "benchmarks" / "private_release.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    text = (repository / "docs" / "lastmile.md").read_text(encoding="utf-8")
+    for people in bench.PEOPLE:
+        shown = re.search(rf"^\| {people} \|(.*)\|$", text, re.MULTILINE)
+        assert shown is not None
+        wanted = [float(cell) for cell in shown[1].split("|")]
+        drawn = [bench.width(people, e, wer=0.2, words=300, draws=4000) for e in bench.EPSILONS]
+        np.testing.assert_allclose(wanted, [*drawn, bench.sampling(people, wer=0.2)], rtol=0.12)
 
 
 def test_epsilon_adds_up_and_the_budget_holds(tmp_path: Path) -> None:
@@ -62,6 +112,11 @@ def test_epsilon_adds_up_and_the_budget_holds(tmp_path: Path) -> None:
         assert math.isclose(1.4 * number, spent_epsilon(kit))
     with pytest.raises(InputError, match="budget"):
         plan_release(kit, 0.7)
+    stale = plan_release(kit, 0.05)
+    release(kit, stale, tmp_path / "3.json", stale.code)
+    with pytest.raises(InputError, match="released since"):
+        release(kit, stale, tmp_path / "4.json", stale.code)
+    assert not (tmp_path / "4.json").exists()
     with pytest.raises(InputError, match="code"):
         release(kit, plan_release(kit, 0.05), tmp_path / "no.json", "0")
     assert not (tmp_path / "no.json").exists()

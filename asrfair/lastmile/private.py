@@ -163,9 +163,15 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
     """Draw the noise, note the epsilon in the ledger, write the release. The ledger comes first: spent is spent.
 
     Raises:
-        InputError: The code is not that of the plan.
+        InputError: The code is not that of the plan, or something was released since it was made.
     """
     check_code(plan.code, code)
+    if spent_epsilon(kit) != plan.spent:
+        raise InputError(
+            "something was released since this release was planned",
+            file=kit.folder / LEDGER_FILE,
+            remedy="Plan it again",
+        )
     attributes = [item.attribute for item in plan.cells]
     note(kit, {"kind": "private", "epsilon": plan.cost, "attributes": attributes, "file": out.name})
     tables = []
