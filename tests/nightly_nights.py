@@ -28,18 +28,20 @@ def write_suite(
     count: int = 60,
     audio: bool = False,
     extra: str = "",
+    engine: str = "fake",
 ) -> Path:
-    """Write a suite with the fake engine, and its manifest if there is none."""
+    """Write a suite, with the fake engine if no other is named, and its manifest if there is none."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.csv"
     if not manifest.exists():
         make_manifest(folder, count, audio=audio)
-    chosen = {"substitutions": 0.2, "parallel": "inline", "needs_audio": audio, **(options or {})}
+    chosen = {"substitutions": 0.2, "parallel": "inline", "needs_audio": audio} if engine == "fake" else {}
+    chosen = {**chosen, **(options or {})}
     listed = "\n".join(f"{key} = {json.dumps(value)}" for key, value in chosen.items())
     path = folder / "suite.toml"
     path.write_text(
         f'[suite]\nname = "{name}"\nmanifest = "manifest.csv"\nconditions = {json.dumps(list(conditions))}\n{extra}\n'
-        f'[[engine]]\nname = "fake"\n[engine.options]\n{listed}\n'
+        f'[[engine]]\nname = "{engine}"\n[engine.options]\n{listed}\n'
         f'[groups]\nby = ["accent"]\nmin_speakers = 3\nmin_words = 10\n[statistics]\ndraws = 100\n{scoring}\n{gates}',
         encoding="utf-8",
     )

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +16,10 @@ import pytest
 from click.testing import CliRunner
 from nightly_nights import go, write_suite
 
-from asrfair.cli.main import app
+from asrfair.cli.main import app, run
 from asrfair.errors import InputError
 from asrfair.gatesettings import GateSettings, Limits
+from asrfair.nightly import History
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.looks import Scored, make_look, widths
 from asrfair.nightly.moderate import moderate
@@ -269,7 +271,10 @@ def test_the_command_ends_with_the_verdict(tmp_path: Path) -> None:
     write_suite(tmp_path / "s", options={"substitutions": 0.6})
     second = CliRunner().invoke(app, base, standalone_mode=False)
     assert 1 == second.return_value, second.output
-    verdict = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    whole = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    assert json.loads(second.output) == whole
+    assert "fail" == whole["verdict"]
+    (verdict,) = whole["suites"]
     assert "fail" == verdict["verdict"]
     assert "accepted night 1" == verdict["baseline"]
     assert any("option substitutions changed from 0.2 to 0.6" in change["text"] for change in verdict["changes"])
@@ -292,3 +297,43 @@ def test_the_command_ends_with_the_verdict(tmp_path: Path) -> None:
         assert name == verdict.baseline
     with pytest.raises(InputError, match="no baseline"):
         go(suite, history, baseline="yesterday")
+
+
+def test_several_suites_have_one_verdict(tmp_path: Path) -> None:
+    """Each suite has its own nights; one that fails for want of an engine does not keep the others from theirs."""
+    from xml.etree import ElementTree as ET
+
+    history, out = tmp_path / "h", tmp_path / "out"
+    one, other = (write_suite(tmp_path / name, name=name, count=20) for name in ("wards", "streets"))
+    folder = tmp_path / "broken"
+    broken = write_suite(
+        folder,
+        name="broken",
+        count=4,
+        audio=True,
+        engine="python",
+        options={"callable": "away:hear", "source_dir": "."},
+    )
+    base = ["--history", str(history), "--workers", "1", "--json", "--out", str(out)]
+    assert 0 == run(["nightly", str(one), str(other), *base])
+    assert ["wards", "streets"] == [night.suite for night in History(history).nights()]
+    write_suite(tmp_path / "streets", name="streets", options={"substitutions": 0.7})
+    assert 1 == run(["nightly", str(one), str(other), *base])
+    whole = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    assert ("fail", ["pass", "fail"]) == (whole["verdict"], [suite["verdict"] for suite in whole["suites"]])
+    assert ["accepted night 1", "accepted night 2"] == [suite["baseline"] for suite in whole["suites"]]
+    junit = ET.parse(out / "junit.xml").getroot()
+    assert ["asrfair nightly wards", "asrfair nightly streets"] == [suite.get("name") for suite in junit]
+    assert str(len(whole["suites"][1]["failed"])) == junit.get("failures")
+    page = (out / "verdict.md").read_text(encoding="utf-8")
+    assert "1 of 2 suites failed" in page
+    assert "| wards | 3 | passed | 0 |" in page
+
+    assert 3 == run(["nightly", str(broken), str(one), *base])
+    whole = json.loads((out / "verdict.json").read_text(encoding="utf-8"))
+    assert "no verdict" == whole["verdict"]
+    assert ["broken"] == [item["suite"] for item in whole["no_verdict"]]
+    assert ["wards"] == [suite["suite"] for suite in whole["suites"]]
+    assert "1" == ET.parse(out / "junit.xml").getroot().get("errors")
+    assert 2 == run(["nightly", str(one), str(one), *base])
+    assert {"wards": 3, "streets": 2} == Counter(night.suite for night in History(history).nights())

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("suite", type=click.Path(path_type=Path))
+@click.argument("suites", metavar="SUITE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--history",
     type=click.Path(path_type=Path, file_okay=False),
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Also write verdict.json, junit.xml and verdict.md into this folder.",
+    help="Also write verdict.json, junit.xml and verdict.md over all suites into this folder.",
 )
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
 def nightly(
-    suite: Path,
+    suites: tuple[Path, ...],
     history: Path,
     baseline: str,
     accept: int | None,
@@ -52,41 +52,49 @@ def nightly(
     workers: int | None,
     as_json: bool,
 ) -> int:
-    """Run SUITE as the next night of a history, and judge it by the suite's [gates] (docs/nightly.md).
+    """Run each SUITE as the next night of a history, and judge it by the suite's [gates] (docs/nightly.md).
 
     \b
     asrfair nightly suite.toml --history nights
+    asrfair nightly wards.toml streets.toml --history nights --out verdict
     asrfair nightly suite.toml --history nights --accept 12 --reason "new model, checked by hand"
 
     Exit codes: 0 all gates hold, 1 a gate failed, 2 bad input, 3 an engine or the machine failed.
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
-    from asrfair.nightly import run_night
-    from asrfair.suite import read_suite
+    from asrfair.nightly import run_night, run_suites
+    from asrfair.suite import Suite, read_suite
 
-    read = read_suite(suite)
+    read = [read_suite(suite) for suite in suites]
     if accept is not None:
-        _accept(read.name, history, accept, reason, as_json=as_json)
+        _accept([suite.name for suite in read], history, accept, reason, as_json=as_json)
         return 0
-    result = run_night(
-        read,
-        history,
-        baseline=baseline,
-        keep_nights=keep,
-        cache=not no_cache,
-        report=report,
-        workers=workers,
-        progress=not as_json,
-    )
+
+    def night(suite: Suite) -> NightResult:
+        return run_night(
+            suite,
+            history,
+            baseline=baseline,
+            keep_nights=keep,
+            cache=not no_cache,
+            report=report,
+            workers=workers,
+            progress=not as_json,
+        )
+
+    result = run_suites(read, history, baseline, night)
     if out is not None:
-        _copy(result, out)
+        result.write(out)
     if as_json:
-        click.echo(json.dumps(result.verdict.to_json(), ensure_ascii=True, indent=2))
+        click.echo(json.dumps(result.to_json(), ensure_ascii=True, indent=2))
     else:
-        _print(result)
-    return 1 if result.verdict.failed else 0
+        for one in result.nights:
+            _print(one)
+    for failed in result.failures:
+        click.echo(f"asrfair: {failed.suite}: {failed.message}", err=True)
+    return result.exit_code
 
 
-def _accept(name: str, history: Path, number: int, reason: str, *, as_json: bool) -> None:
+def _accept(names: list[str], history: Path, number: int, reason: str, *, as_json: bool) -> None:
     import datetime as dt
 
     from asrfair.errors import InputError
@@ -94,21 +102,13 @@ def _accept(name: str, history: Path, number: int, reason: str, *, as_json: bool
 
     kept = History(history)
     night = kept.night(number)
-    if night.suite != name:
-        raise InputError("that night is of another suite", value=night.suite, remedy=f"Name a night of {name}")
+    if night.suite not in names:
+        raise InputError("that night is of another suite", value=night.suite, remedy=f"Name a night of {names[0]}")
     kept.accept(number, reason, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     if as_json:
-        click.echo(json.dumps({"accepted": number, "suite": name}, ensure_ascii=True))
+        click.echo(json.dumps({"accepted": number, "suite": night.suite}, ensure_ascii=True))
     else:
         click.echo(f"Night {number} is the baseline from now on.")
-
-
-def _copy(result: NightResult, out: Path) -> None:
-    import shutil
-
-    out.mkdir(parents=True, exist_ok=True)
-    for name in ("verdict.json", "verdict.md", "junit.xml"):
-        shutil.copyfile(result.night.path / name, out / name)
 
 
 def _print(result: NightResult) -> None:

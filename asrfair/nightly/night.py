@@ -185,7 +185,7 @@ def _commit(
                 shutil.copyfile(run / name, folder / name)
         write_json(folder / "verdict.json", numbered.to_json())
         (folder / "verdict.md").write_text(to_markdown(numbered), encoding="utf-8")
-        (folder / "junit.xml").write_bytes(to_junit(numbered))
+        (folder / "junit.xml").write_bytes(to_junit([numbered]))
         return {
             "suite": suite.name,
             "verdict": numbered.word,

@@ -109,35 +109,73 @@ def power_lines(gates: Sequence[Gate]) -> list[str]:
     return lines
 
 
-def to_junit(verdict: Verdict) -> bytes:
-    """Return JUnit XML: one test case a gate, engine, condition and group."""
-    failures = len(verdict.failed)
-    skipped = sum(gate.status == "not_tested" for gate in verdict.gates)
-    counts = {"tests": str(len(verdict.gates)), "failures": str(failures), "skipped": str(skipped), "errors": "0"}
-    root = ET.Element("testsuites", counts)
-    suite = ET.SubElement(root, "testsuite", {"name": _xml(f"asrfair nightly {verdict.suite}"), **counts})
-    for gate in verdict.gates:
-        case = ET.SubElement(
-            suite,
-            "testcase",
-            {
-                "classname": _xml(f"{verdict.suite}.{gate.engine}.{gate.condition}"),
-                "name": _xml(gate.name),
-                "time": "0",
-            },
-        )
-        if gate.status == "fail":
-            failure = ET.SubElement(case, "failure", {"message": _xml(sentence(gate)), "type": gate.rule})
-            failure.text = _xml("\n".join(change.text for change in verdict.changes) or "No input changed.")
-        elif gate.status == "not_tested":
-            ET.SubElement(case, "skipped", {"message": _xml(gate.note)})
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A suite that came to no verdict: an engine, the machine or the input failed.
+
+    Args:
+        suite: The suite's name.
+        message: What is wrong, and what to do.
+        exit_code: The command's, had it been the only suite.
+    """
+
+    suite: str
+    message: str
+    exit_code: int
+
+
+def to_junit(verdicts: Sequence[Verdict], failures: Sequence[Failure] = ()) -> bytes:
+    """Return JUnit XML: a test suite for each suite, a test case for each gate, engine, condition and group."""
+    root = ET.Element("testsuites")
+    for verdict in verdicts:
+        skipped = sum(gate.status == "not_tested" for gate in verdict.gates)
+        suite = _junit_suite(root, verdict.suite, len(verdict.gates), len(verdict.failed), skipped, 0)
+        for gate in verdict.gates:
+            place = {"classname": _xml(f"{verdict.suite}.{gate.engine}.{gate.condition}"), "name": _xml(gate.name)}
+            case = ET.SubElement(suite, "testcase", {**place, "time": "0"})
+            if gate.status == "fail":
+                failure = ET.SubElement(case, "failure", {"message": _xml(sentence(gate)), "type": gate.rule})
+                failure.text = _xml("\n".join(change.text for change in verdict.changes) or "No input changed.")
+            elif gate.status == "not_tested":
+                ET.SubElement(case, "skipped", {"message": _xml(gate.note)})
+    for failed in failures:
+        suite = _junit_suite(root, failed.suite, 1, 0, 0, 1)
+        case = ET.SubElement(suite, "testcase", {"classname": _xml(failed.suite), "name": "night", "time": "0"})
+        ET.SubElement(case, "error", {"message": _xml(failed.message), "type": "asrfair"})
+    for name in _JUNIT_COUNTS:
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return written + b"\n"
 
 
+_JUNIT_COUNTS = ("tests", "failures", "skipped", "errors")
+
+
+def _junit_suite(root: ET.Element, name: str, *counts: int) -> ET.Element:
+    found = dict(zip(_JUNIT_COUNTS, map(str, counts), strict=True))
+    return ET.SubElement(root, "testsuite", {"name": _xml(f"asrfair nightly {name}"), **found})
+
+
+def overview_markdown(verdicts: Sequence[Verdict], failures: Sequence[Failure] = ()) -> str:
+    """Return the summary of several suites: a table of all, then each; one suite alone needs no table."""
+    parts = [to_markdown(verdict) for verdict in verdicts]
+    if len(verdicts) + len(failures) == 1 and verdicts:
+        return parts[0]
+    bad = sum(bool(verdict.failed) for verdict in verdicts)
+    total = len(verdicts) + len(failures)
+    lines = [f"## asrfair nightly: {bad} of {total} suites failed, {len(failures)} came to no verdict", ""]
+    lines += ["| Suite | Night | Verdict | Gates failed |", "|---|---:|---|---:|"]
+    for verdict in verdicts:
+        word = "failed" if verdict.failed else "passed"
+        lines.append(f"| {_md(verdict.suite)} | {verdict.night} | {word} | {len(verdict.failed)} |")
+    lines += [f"| {_md(failed.suite)} |  | no verdict |  |" for failed in failures]
+    lines += ["", *(f"**{_md(failed.suite)}**: {_md(failed.message)}\n" for failed in failures)]
+    return "\n".join([*lines, *parts])
+
+
 def to_markdown(verdict: Verdict) -> str:
-    """Return a summary fit for a comment on a pull request."""
+    """Return the summary of one suite, fit for a comment on a pull request."""
     tested = [gate for gate in verdict.gates if gate.status != "not_tested"]
     skipped = len(verdict.gates) - len(tested)
     head = "failed" if verdict.failed else "passed"
