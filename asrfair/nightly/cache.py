@@ -6,8 +6,8 @@ condition (its fingerprint holds noise files) and, where something is drawn or m
 corpus; for an engine that works in batches, the whole batch. So a night with one changed profile transcribes what that
 profile touches, and nothing else.
 
-Not cached: engines that are not deterministic (a service may change without saying so), engines that look up files
-(``precomputed``), and failures.
+Not cached: engines that are not deterministic (a service may change without saying so), a program or function of the
+user's without a stated version, engines that look up files (``precomputed``), and failures.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ class Keys:
 
     Args:
         rows: (engine, condition, utterance id) → key; engines that may not be cached are absent.
+        batches: (engine, condition, utterance id) → what names its batch, for engines that work in batches.
         achieved: (condition, utterance id) → key of what was measured, for suites that render audio.
         measured: The engine whose run measures; ``None`` where no audio is read.
         fingerprints: Engine label → its fingerprint once started.
@@ -38,6 +39,7 @@ class Keys:
     """
 
     rows: dict[tuple[str, str, str], str]
+    batches: dict[tuple[str, str, str], str]
     achieved: dict[tuple[str, str], str]
     measured: str | None
     fingerprints: dict[str, dict[str, str]]
@@ -81,6 +83,7 @@ def make_keys(
         for u in utterances:
             sounds[condition.name, u.utterance_id] = key_of(_sound(u, condition, seed, recordings, others), rendering)
     rows: dict[tuple[str, str, str], str] = {}
+    batches: dict[tuple[str, str, str], str] = {}
     fingerprints: dict[str, dict[str, str]] = {}
     for spec in engines:
         trait = traits[spec.label]
@@ -88,7 +91,10 @@ def make_keys(
         if not trait.deterministic or hasattr(engine, "leftovers"):
             continue
         knows = bool(getattr(engine, "knows_references", False))
-        fingerprints[spec.label] = started_fingerprint(spec, context, trait)
+        fingerprint = started_fingerprint(spec, context, trait)
+        if fingerprint.get("version") == "":
+            continue  # a program or a function of the user's, of which nobody says whether it is still the same
+        fingerprints[spec.label] = fingerprint
         what = [spec.name, public_options(spec, base), _planned(trait), fingerprints[spec.label], rendering]
         for condition in conditions:
             own = [
@@ -102,12 +108,14 @@ def make_keys(
                 ):
                     together = key_of([own[i] for i in batch.tolist()])
                     for i in batch.tolist():
-                        rows[spec.label, condition.name, utterances[i].utterance_id] = key_of(what, own[i], together)
+                        place = spec.label, condition.name, utterances[i].utterance_id
+                        rows[place], batches[place] = key_of(what, own[i], together), together
             else:
                 for u, part in zip(utterances, own, strict=True):
                     rows[spec.label, condition.name, u.utterance_id] = key_of(what, part)
     return Keys(
         rows=rows,
+        batches=batches,
         achieved={place: key_of("achieved", sound) for place, sound in sounds.items()},
         measured=listens[0] if listens else None,
         fingerprints=fingerprints,

@@ -63,18 +63,18 @@ def _fill(journal: Journal, keys: Keys, cache: Cache) -> int:
     filled = 0
     for (engine, condition), items in wanted.items():
         held = cache.get(key for _, key in items)
-        measured = {}
-        if engine == keys.measured:
+        measured: dict[str, list[object]] = {}
+        if engine == keys.measured:  # what is not measured must be rendered
             measured = cache.get(keys.achieved[condition, utterance_id] for utterance_id, _ in items)
+            held = {key: held[key] for name, key in items if key in held and keys.achieved[condition, name] in measured}
+        # of a batch that lacks one, all are transcribed again: together, as the first time
+        broken = {keys.batches.get((engine, condition, name)) for name, key in items if key not in held} - {None}
         for utterance_id, key in items:
-            if key not in held:
+            if key not in held or keys.batches.get((engine, condition, utterance_id)) in broken:
                 continue
             achieved: list[Achieved] = []
             if engine == keys.measured:
-                place_key = keys.achieved[condition, utterance_id]
-                if place_key not in measured:
-                    continue  # it must be rendered to be measured
-                achieved = unpack_achieved(utterance_id, measured[place_key])
+                achieved = unpack_achieved(utterance_id, measured[keys.achieved[condition, utterance_id]])
             journal.record(engine, condition, [unpack_row(utterance_id, held[key])], achieved)
             filled += 1
     return filled
