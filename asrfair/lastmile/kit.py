@@ -30,6 +30,7 @@ from asrfair.tablefile import read_table, write_csv
 from asrfair.types import NOT_STATED
 
 SPEAKERS_FILE = "speakers.csv"
+MOST_NAME_BYTES = 200
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 _TEMPLATE = """\
@@ -156,14 +157,12 @@ def read_speakers(kit: Kit) -> pd.DataFrame:
         InputError: It is missing, lacks a column, or names a person twice.
     """
     path = kit.folder / SPEAKERS_FILE
-    table = read_table(path)
-    for name in ("speaker_id", *kit.questions):
+    table = _speaker_table(path)
+    for name in kit.questions:
         if name not in table.columns:
             raise InputError(
                 "the table of speakers lacks a column", file=path, column=name, remedy="Add it; it may be empty"
             )
-    if table["speaker_id"].duplicated().any() or (table["speaker_id"].str.strip() == "").any():
-        raise InputError("a speaker has no name, or the name of another", file=path, column="speaker_id")
     table = table[["speaker_id", *kit.questions]].copy()
     for name in kit.questions:
         column = table[name].str.strip()
@@ -200,8 +199,40 @@ def _write_lines(path: Path, head: str, lines: Sequence[str]) -> None:
 def _speaker_names(kit: Kit) -> list[str]:
     path = kit.folder / SPEAKERS_FILE
     if path.is_file():
-        return [str(name) for name in read_table(path)["speaker_id"]]
+        return [str(name) for name in _speaker_table(path)["speaker_id"]]
     return [f"speaker-{number:02d}" for number in range(1, kit.speakers + 1)]
+
+
+def _speaker_table(path: Path) -> pd.DataFrame:
+    """Read ``speakers.csv`` and check the names, which are names of folders too.
+
+    Raises:
+        InputError: There is no column of names, or a name is empty, doubled or none that a folder can have.
+    """
+    table = read_table(path)
+    if "speaker_id" not in table.columns:
+        raise InputError("the table of speakers lacks a column", file=path, column="speaker_id", remedy="Add it")
+    folders = table["speaker_id"].str.casefold()
+    for number, name in enumerate(table["speaker_id"], start=1):
+        plain = (
+            name == name.strip()
+            and name.isprintable()
+            and not name.startswith(".")
+            and not set(name) & set('/\\:*?"<>|')
+        )
+        if not name or not plain or len(name.encode("utf-8", "replace")) > MOST_NAME_BYTES:
+            raise InputError(
+                "a speaker's name must be one that a folder can have",
+                file=path,
+                line=number,
+                column="speaker_id",
+                value=name,
+                remedy="Use letters, digits and '-', such as speaker-01",
+            )
+    if folders.duplicated().any():
+        twice = str(table.loc[folders.duplicated(), "speaker_id"].iloc[0])
+        raise InputError("two speakers have one name", file=path, column="speaker_id", value=twice, remedy="Rename one")
+    return table
 
 
 def _speakers(kit: Kit) -> Path:
