@@ -16,6 +16,7 @@ from asrfair.lastmile.export import make_export, write_export
 from asrfair.lastmile.kit import init_kit
 from asrfair.lastmile.merge import merge_exports
 from asrfair.lastmile.settings import Kit
+from asrfair.lastmile.signoff import sign_off_page
 from asrfair.lastmile.suppress import SUPPRESSED, small_together, suppress
 from asrfair.runfile import settings_to_json, write_run_file
 from asrfair.tablefile import read_result, write_parquet
@@ -154,3 +155,19 @@ def test_exports_together_are_counted_by_what_they_add() -> None:
     assert 3 == small_together(second, [first], least=3)
     assert 0 == small_together(second, [first], least=1)
     assert 0 == small_together(first, [first, first], least=3)
+
+
+def test_the_page_shows_everything_that_would_leave(tmp_path: Path) -> None:
+    """Every name, hash and number of an export stands on the page that is signed."""
+    kit = site(tmp_path / "kit", 1)
+    made = make_export(kit)
+    page = sign_off_page(made).html()
+    left = [made.body]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += [value for name, value in one.items() if name not in {"columns"}]
+        elif isinstance(one, list):
+            left += one
+        else:
+            assert str(one) in page, one

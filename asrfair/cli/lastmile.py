@@ -153,19 +153,22 @@ def export(
         plan = plan_release(kit, epsilon, attributes=attributes)
         _print(plan.page())
         if out is None or code is None:
-            _say(f"Nothing was written, no epsilon was spent. If you agree: --out FILE --sign-off {plan.code}")
+            _say("Nothing was written, no epsilon was spent. If you agree, the same command again with:")
+            _say(f"--out private.json --sign-off {plan.code}")
             return
         release(kit, plan, out, code)
         _say(f"Written: {out}")
         return
-    from asrfair.lastmile.export import make_export, sign_off_page, write_export
+    from asrfair.lastmile.export import make_export, write_export
+    from asrfair.lastmile.signoff import sign_off_page
 
     made = make_export(kit)
     page = sign_off_page(made)
     page.write(kit.folder / "SIGN-OFF")
     if out is None or code is None:
         _print(page)
-        _say(f"Nothing was written that leaves. If you agree: --out FILE --sign-off {made.code}")
+        _say(f"Nothing that leaves was written. The page is in {kit.folder / 'SIGN-OFF.html'}. If you agree to it:")
+        _say(f"asrfair lastmile export {folder} --out counts.json --sign-off {made.code}")
         return
     write_export(kit, made, out, code)
     _say(f"Written: {out}")

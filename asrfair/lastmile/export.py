@@ -25,7 +25,6 @@ from asrfair.conditions.profiles import list_profiles
 from asrfair.engines.table import ENGINES
 from asrfair.errors import InputError
 from asrfair.lastmile.ledger import Shown, note, shown_before
-from asrfair.lastmile.pages import Page
 from asrfair.lastmile.run import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
 from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, small_together, suppress
@@ -48,7 +47,6 @@ COUNTS = (
     "failed",
 )
 ROW = ("source", "engine", "condition", "speaker", "groups", *COUNTS)
-
 QUANTITIES = ("active_level_dbfs", "snr_estimate_db", "clipped_fraction", "active_fraction")
 RENDERED = ("snr_db", "rt60_s", "loss")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,39}")
@@ -192,48 +190,6 @@ def _sealed(body: Mapping[str, Any], withheld: Withheld) -> Export:
 def pseudonym(key: bytes, name: str) -> str:
     """Return a code that nobody without the site's key can trace back: keyed BLAKE2b, 64 bits."""
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=8).hexdigest()
-
-
-def sign_off_page(made: Export) -> Page:
-    """Return the page of exactly what would leave, row by row."""
-    body = made.body
-    page = Page(title="What would leave this site")
-    page.text(
-        "Below is everything, to the last number. No audio, no transcript, no name and none of your words is in it. "
-        "The codes for people are made with a secret key that stays in this folder (.site-key)."
-    )
-    page.heading("About the test")
-    page.items(
-        [
-            f"Code of this site: {body['site']}",
-            f"asrfair {body['asrfair']}, language {body['language']}",
-            *(
-                f"{run['source']}: engines {', '.join(e['name'] for e in run['engines'])}; conditions "
-                f"{', '.join(run['conditions'])}; rules {run['normalizer']}; "
-                + ", ".join(f"{name} {version}" for name, version in run["packages"].items())
-                + "; hashes "
-                + ", ".join([*(e["fingerprint"] for e in run["engines"]), *run["condition_hashes"]])
-                for run in body["runs"]
-            ),
-        ]
-    )
-    page.heading("Counts")
-    attributes = list(body["attributes"])
-    page.table([*ROW[:4], *attributes, *COUNTS], [(*row[:4], *row[4], *row[5:]) for row in body["rows"]])
-    page.heading("Sound, averaged over all people")
-    page.table(["source", "condition", "quantity", "mean", "standard deviation", "recordings"], body["acoustics"])
-    held = body["withheld"]
-    page.heading("What stays")
-    page.text(
-        f"Fewer than {body['least_speakers']} people never share a visible group, and rows of fewer than "
-        f"{body['least_words']} words stay: {held['groups_hidden']} answers of {held['people']} people were hidden "
-        f"(“{SUPPRESSED}”), {held['rows']} rows were left out."
-    )
-    page.heading("Sign-off")
-    page.text(f"SHA-256 of the content: {made.sha256}")
-    page.text(f"Code: {made.code}")
-    page.line("Agreed by, date")
-    return page
 
 
 def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:

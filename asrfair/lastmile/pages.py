@@ -13,7 +13,9 @@ from asrfair.errors import printable
 Kind = Literal["heading", "text", "list", "table", "line"]
 
 _STYLE = """
-body { font: 17px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+body { font: 17px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
+  overflow-wrap: anywhere; }
+.wide { overflow-x: auto; } .wide table { overflow-wrap: normal; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; } td, th { border: 1px solid #999; padding: .3rem .5rem; text-align: left; }
 .line { border-bottom: 1px solid #333; min-height: 2.2rem; margin-top: 1rem; }
@@ -82,6 +84,7 @@ class Page:
         parts = [
             (
                 f'<!doctype html><html lang="{html.escape(self.language, quote=True)}"><head><meta charset="utf-8">'
+                '<meta name="viewport" content="width=device-width, initial-scale=1">'
                 f"<title>{_shown(self.title)}</title><style>{_STYLE}</style></head><body><main><h1>{_shown(self.title)}</h1>"
             )
         ]
@@ -98,7 +101,9 @@ class Page:
                 head, *rows = block.rows
                 top = "".join(f'<th scope="col">{_shown(cell)}</th>' for cell in head)
                 body = "".join("<tr>" + "".join(f"<td>{_shown(c)}</td>" for c in row) + "</tr>" for row in rows)
-                parts.append(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
+                parts.append(
+                    f'<div class="wide" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+                )
         return "\n".join([*parts, "</main></body></html>"]) + "\n"
 
     def write(self, stem: Path) -> list[Path]:
