@@ -166,7 +166,7 @@ def test_the_page_shows_everything_that_would_leave(tmp_path: Path) -> None:
     while left:
         one = left.pop()
         if isinstance(one, dict):
-            left += [value for name, value in one.items() if name not in {"columns"}]
+            left += [value for name, value in one.items() if name != "columns"]
         elif isinstance(one, list):
             left += one
         else:

@@ -136,7 +136,7 @@ def page_of(checked: Checked) -> Page:
             elif severity == "listen":
                 page.text("These are kept. What is said of them is not certain.")
             page.items([f"{item.file}: {item.text}" if item.file else item.text for item in found])
-    if not checked.of("again") and not checked.of("listen"):
+    if checked.recordings and not checked.of("again") and not checked.of("listen"):
         page.text("Nothing needs to be recorded again.")
     return page
 

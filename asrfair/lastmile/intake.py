@@ -126,10 +126,16 @@ def read_export(path: Path) -> Received:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError("the file is too large for an export", file=path, remedy="Is it an export?")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be read: {error.strerror}", file=path, remedy="Check its name and place"
+        ) from error
+    try:
+        content = json.loads(text.decode())
         file = _File.model_validate(content)
         digest = hashlib.sha256(canonical(file.body).encode()).hexdigest()
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"this is not an export of asrfair: {_first(error)}", file=path, remedy="Ask the site for a new one"
         ) from error
