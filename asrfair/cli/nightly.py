@@ -140,4 +140,4 @@ def _print(result: NightResult) -> None:
     if result.removed:
         say(console, f"Removed by --keep: {len(result.removed):,} nights.")
     say(console, f"Night:  {result.night.path}")
-    say(console, f"Trend:  {result.trend[0]}")
+    say(console, f"Trend:  {', '.join(map(str, result.trend))}")

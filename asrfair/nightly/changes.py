@@ -107,6 +107,8 @@ def _pairs(kind: Kind, before: Mapping[str, str], after: Mapping[str, str], form
             what = form.format(name=name.replace("_", " "))
             if kind == "normalizer" and name == "rules":
                 what = "normalizer"
+            if kind == "suite" and name == "sha256":
+                what = "the text of the suite's file"
             text = f"{what} changed from {_short(old) or 'nothing'} to {_short(new) or 'nothing'}"
             found.append(Change(kind=kind, name=name, before=old, after=new, text=text))
     return found

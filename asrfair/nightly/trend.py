@@ -1,120 +1,181 @@
-"""The trend page: WER of every group over the nights, with intervals, gaps, and the nights on which something changed.
-
-The pictures are SVG drawn here, so that the page is one file without scripts that opens anywhere.
-"""
+"""The trend: WER of every group and every gap over the nights, as one page and as one picture, beside the history."""
 
 from __future__ import annotations
 
-import html
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from asrfair.errors import printable
 from asrfair.nightly.history import History, Night, explained
 
-WIDTH, HEIGHT = 720, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 150, 14, 30
-_COLOURS = ("#0b6e99", "#b3540a", "#3d7a37", "#8a3b8f", "#6b6b00", "#a31515", "#1f4fa3", "#5c4033")
 MAX_NIGHTS = 400
 """Older nights stay in the history and are not drawn."""
 MARKED = ("engine", "package", "manifest", "normalizer", "noise", "condition", "suite")
-
-_LEGEND = (
-    "Bars are intervals over speakers. "
-    "Dashed lines mark nights on which an engine, package, manifest, rule or noise file changed."
-)
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:62rem;padding:0 1rem;color:#1a1a1a;background:#fff}
-table{border-collapse:collapse;margin:1rem 0}th,td{text-align:left;padding:.25rem .75rem;border-bottom:1px solid #ccc}
-td.n{text-align:right;font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto}figure{margin:1.5rem 0}
-.fail{color:#a31515;font-weight:600}@media print{body{margin:0}}
-"""
+_GAP = "worst − best"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line of a picture: ``points`` are (night, value, low, high), bounds NaN where there are none."""
+class Panel:
+    """One group, or one gap, over the nights.
+
+    Args:
+        name: The group's name, or whose gap it is.
+        points: (night, value, low, high) in percent or points; bounds are NaN where there are none.
+        failed: Nights on which a gate of it failed.
+        baseline: What the newest night was held against, NaN where nothing was.
+        few: Whether it is too small to be judged.
+        gap: Whether it is a gap, in points.
+    """
 
     name: str
-    points: Sequence[tuple[int, float, float, float]]
+    points: tuple[tuple[int, float, float, float], ...]
+    failed: frozenset[int] = frozenset()
+    baseline: float = math.nan
+    few: bool = False
+    gap: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One engine in one condition: everybody, the gaps, and the groups of each attribute, the worst first."""
+
+    engine: str
+    condition: str
+    overall: tuple[Panel, ...]
+    groups: dict[str, tuple[Panel, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A night on which something that decides the figures changed; ``letter`` names it in the pictures."""
+
+    letter: str
+    night: int
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend:
+    """All that the page and the picture show.
+
+    Args:
+        suite: The suite's name.
+        nights: The nights, oldest first.
+        accepted: The baseline's number.
+        sections: One for each engine and condition.
+        marks: The changes, in the order of the nights.
+        changes: Every sentence about a change, by night.
+    """
+
+    suite: str
+    nights: tuple[Night, ...]
+    accepted: int | None
+    sections: tuple[Section, ...]
+    marks: tuple[Mark, ...]
+    changes: dict[int, tuple[str, ...]]
 
 
 def write_trend(history: History, suite: str) -> list[Path]:
-    """Write ``trend/SUITE.html`` below the history, in one step; return the files written.
+    """Write ``trend/SUITE.html`` and ``trend/SUITE.png`` below the history, each in one step; return the files.
 
     Args:
         history: The history.
         suite: The suite's name.
     """
-    nights = history.nights(suite)[-MAX_NIGHTS:]
+    from asrfair.nightly.trendpage import trend_page
+    from asrfair.nightly.trendpicture import trend_picture
+
+    trend = read_trend(suite, history.nights(suite)[-MAX_NIGHTS:], history.accepted(suite))
     folder = history.folder / "trend"
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in suite)[:60] or "suite"
-    path = folder / f"{name}.html"
+    written = []
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f".{name}.{os.getpid()}"
-        aside.write_text(trend_page(suite, nights, history.accepted(suite)), encoding="utf-8")
-        aside.replace(path)
-    return [path]
+        for ending, content in (("html", trend_page(trend).encode()), ("png", trend_picture(trend))):
+            aside = folder / f".{name}.{ending}.{os.getpid()}"
+            try:
+                aside.write_bytes(content)
+                written.append(aside.replace(folder / f"{name}.{ending}"))
+            finally:
+                aside.unlink(missing_ok=True)
+    return written
 
 
-def trend_page(suite: str, nights: Sequence[Night], accepted: int | None) -> str:
-    """Return the page.
-
-    Args:
-        suite: The suite's name.
-        nights: The nights to show, oldest first.
-        accepted: The baseline's number.
-    """
-    groups = _table(nights, "groups")
-    gaps = _table(nights, "gaps")
+def read_trend(suite: str, nights: Sequence[Night], accepted: int | None) -> Trend:
+    """Gather what the nights hold."""
+    groups, gaps, gates = (_table(nights, name) for name in ("groups", "gaps", "gates"))
     changes = _table(nights, "changes")
-    marked = changes[changes["kind"].isin(MARKED)] if len(changes) else changes
-    marks: dict[int, list[str]] = {}
-    for night, text in zip(marked.get("night", ()), marked.get("text", ()), strict=True):
-        marks.setdefault(int(night), []).append(str(text))
-    parts = [
-        "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{_text(suite)}: trend</title>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{_STYLE}</style></head><body><main>",
-        f"<h1>{_text(suite)}: {len(nights)} nights</h1>",
-        f"<p>Accepted baseline: night {accepted if accepted is not None else 'none'}. {_LEGEND}</p>",
-    ]
+    told: dict[int, list[str]] = {}
+    marked: dict[int, list[str]] = {}
+    for row in changes.to_dict("records"):
+        told.setdefault(int(row["night"]), []).append(str(row["text"]))
+        if row["kind"] in MARKED and row["name"] != "sha256":  # of the suite's file: its gates or its wording
+            marked.setdefault(int(row["night"]), []).append(str(row["text"]))
+    failed: dict[tuple[str, ...], set[int]] = {}
+    against: dict[tuple[str, ...], float] = {}
+    for row in gates.to_dict("records"):
+        group = _GAP if row["rule"] == "max_gap" else str(row["group"])
+        key = (str(row["engine"]), str(row["condition"]), str(row["attribute"]), group)
+        if row["status"] == "fail":
+            failed.setdefault(key, set()).add(int(row["night"]))
+        if nights and row["rule"] == "max_increase" and int(row["night"]) == nights[-1].number:
+            against[key] = _number(row["baseline"]) * 100
+
+    def panel(key: tuple[str, ...], name: str, rows: pd.DataFrame, columns: tuple[str, str, str]) -> Panel:
+        few = "flag" in rows and any(word in str(rows["flag"].iloc[-1]) for word in ("few_", "not_stated"))
+        return Panel(
+            name=name,
+            points=_points(rows, *columns),
+            failed=frozenset(failed.get(key, ())),
+            baseline=against.get(key, math.nan),
+            few=few and columns[0] == "wer",
+            gap=columns[0] == "gap",
+        )
+
+    sections = []
     for (engine, condition), part in groups.groupby(["engine", "condition"], sort=False) if len(groups) else ():
-        parts.append(f"<h2>{_text(engine)}, {_text(condition)}</h2>")
+        overall: list[Panel] = []
+        by: dict[str, tuple[Panel, ...]] = {}
         for attribute, rows in part.groupby("attribute", sort=False):
-            lines = [
-                Line(name=str(group), points=_points(own, "wer", "ci_low", "ci_high"))
+            panels = [
+                panel((str(engine), str(condition), str(attribute), str(group)), str(group), own, _WER)
                 for group, own in rows.groupby("group", sort=False)
             ]
-            parts.append(_figure(f"WER by {attribute}, percent", lines, marks))
-        own_gaps = gaps[(gaps["engine"] == engine) & (gaps["condition"] == condition)]
-        lines = [
-            Line(name=str(attribute), points=_points(rows, "gap", "gap_ci_low", "gap_ci_high"))
-            for attribute, rows in own_gaps.groupby("attribute", sort=False)
-        ]
-        parts.append(_figure("Gap between the worst and the best group, points", lines, marks))
-    parts += [
-        "<h2>Nights</h2>",
-        "<table><thead><tr><th>Night</th><th>Finished</th><th>Verdict</th><th>What changed</th>",
-    ]
-    parts.append("</tr></thead><tbody>")
-    for night in reversed(nights):
-        told: list[str] = changes.loc[changes["night"] == night.number, "text"].tolist() if len(changes) else []
-        verdict = "failed" if night.verdict == "fail" else "passed"
-        parts.append(
-            f'<tr><td class="n">{night.number}</td><td>{_text(str(night.content.get("finished", "")))}</td>'
-            f'<td class="{_text(night.verdict)}">{verdict}</td>'
-            f"<td>{'<br>'.join(_text(item) for item in told)}</td></tr>"
-        )
-    parts.append("</tbody></table></main></body></html>")
-    return "\n".join(parts) + "\n"
+            panels = sorted((p for p in panels if p.points), key=lambda p: (p.few, -p.points[-1][1]))
+            if attribute == "overall":
+                overall += [Panel(**{**vars(p), "name": "everybody"}) for p in panels]
+            elif panels:
+                by[str(attribute)] = tuple(panels)
+        own_gaps = gaps[(gaps["engine"] == engine) & (gaps["condition"] == condition)] if len(gaps) else gaps
+        for attribute, rows in own_gaps.groupby("attribute", sort=False) if len(own_gaps) else ():
+            key = (str(engine), str(condition), str(attribute), _GAP)
+            found = panel(key, f"gap by {attribute}", rows, ("gap", "gap_ci_low", "gap_ci_high"))
+            overall += [found] if found.points else []
+        sections.append(Section(engine=str(engine), condition=str(condition), overall=tuple(overall), groups=by))
+    return Trend(
+        suite=suite,
+        nights=tuple(nights),
+        accepted=accepted,
+        sections=tuple(sections),
+        marks=tuple(
+            Mark(letter=_letter(place), night=night, texts=tuple(marked[night]))
+            for place, night in enumerate(sorted(marked))
+        ),
+        changes={night: tuple(texts) for night, texts in told.items()},
+    )
+
+
+_WER = ("wer", "ci_low", "ci_high")
+
+
+def _letter(place: int) -> str:
+    """Count as A, B, … Z, AA, AB, … do."""
+    return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
 
 
 def _table(nights: Sequence[Night], name: str) -> pd.DataFrame:
@@ -123,64 +184,11 @@ def _table(nights: Sequence[Night], name: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _points(rows: pd.DataFrame, value: str, low: str, high: str) -> list[tuple[int, float, float, float]]:
+def _points(rows: pd.DataFrame, value: str, low: str, high: str) -> tuple[tuple[int, float, float, float], ...]:
     columns = [pd.to_numeric(rows[name]).to_numpy(dtype="float64") * 100 for name in (value, low, high)]
     found = zip(rows["night"].tolist(), *(column.tolist() for column in columns), strict=True)
-    return [(int(night), v, a, b) for night, v, a, b in found if math.isfinite(v)]
+    return tuple((int(night), v, a, b) for night, v, a, b in found if math.isfinite(v))
 
 
-def _figure(title: str, lines: Sequence[Line], marks: dict[int, list[str]]) -> str:
-    """Draw lines over nights; the caption says what the picture shows, the table below the pictures says the rest."""
-    points = [point for line in lines for point in line.points]
-    if not points:
-        return ""
-    first, last = min(p[0] for p in points), max(p[0] for p in points)
-    tops = [b if math.isfinite(b) else v for _, v, _, b in points]
-    top = max(min(max(tops), 2 * max(p[1] for p in points)), 1e-9) * 1.05
-
-    def x(night: float) -> float:
-        return _LEFT + (night - first + 0.5) / (last - first + 1) * (WIDTH - _LEFT - _RIGHT)
-
-    def y(value: float) -> float:
-        return _TOP + (1 - min(max(value, 0.0), top) / top) * (HEIGHT - _TOP - _BOTTOM)
-
-    out = [f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{_text(title)}">']
-    for share in (0.0, 0.5, 1.0):
-        level = top / 1.05 * share
-        out.append(f'<path d="M{_LEFT} {y(level):.1f}H{WIDTH - _RIGHT}" stroke="#ddd"/>')
-        out.append(f'<text x="{_LEFT - 6}" y="{y(level) + 4:.1f}" font-size="11" text-anchor="end">{level:.1f}</text>')
-    for night, texts in marks.items():
-        if first <= night <= last:
-            out.append(
-                f'<path d="M{x(night):.1f} {_TOP}V{HEIGHT - _BOTTOM}" stroke="#444" stroke-dasharray="3 3">'
-                f"<title>night {night}: {_text('; '.join(texts))}</title></path>"
-            )
-    for number, line in enumerate(lines):
-        colour = _COLOURS[number % len(_COLOURS)]
-        shift = (number - (len(lines) - 1) / 2) * min(3.0, 40 / (last - first + 1) / max(len(lines), 1))
-        for night, _, low, high in line.points:
-            if math.isfinite(low) and math.isfinite(high):
-                at = f"M{x(night) + shift:.1f} {y(high):.1f}V{y(low):.1f}"
-                out.append(f'<path d="{at}" stroke="{colour}" stroke-opacity=".35"/>')
-        path = "".join(
-            f"{'L' if index else 'M'}{x(night) + shift:.1f} {y(value):.1f}"
-            for index, (night, value, _, _) in enumerate(line.points)
-        )
-        out.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        for night, value, _, _ in line.points:
-            told = _text(f"{line.name}, night {night}: {value:.1f}")
-            place = f'cx="{x(night) + shift:.1f}" cy="{y(value):.1f}"'
-            out.append(f'<circle {place} r="2.5" fill="{colour}"><title>{told}</title></circle>')
-        if number < 14:
-            out.append(f'<text x="{WIDTH - _RIGHT + 8}" y="{_TOP + 10 + 13 * number}" font-size="11" fill="{colour}">')
-            out.append(f"{_text(line.name[:24])}</text>")
-    out.extend(
-        f'<text x="{x(night):.1f}" y="{HEIGHT - 12}" font-size="11" text-anchor="middle">{night}</text>'
-        for night in dict.fromkeys((first, (first + last) // 2, last))
-    )
-    out.append(f"</svg><figcaption>{_text(title)}, by night</figcaption></figure>")
-    return "".join(out)
-
-
-def _text(value: object) -> str:
-    return html.escape(printable(str(value), limit=600))
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
