@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,17 @@ def test_a_clock_that_goes_backwards_changes_no_order(tmp_path: Path) -> None:
     assert ["a-0", "a-1", "a-2"] == [night.token for night in History(tmp_path).nights()]
 
 
+def in_a_small_file_system(script: str) -> str:
+    """Run a shell script that may mount; return what it printed."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("there is no unshare(1) to make a small file system with")
+    done = subprocess.run([unshare, "-rm", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "Operation not permitted" in done.stderr:
+        pytest.skip("this machine lets nobody mount a small file system")
+    return done.stdout + done.stderr
+
+
 def test_a_full_disk_leaves_the_history_as_it_was(tmp_path: Path) -> None:
     """On a file system of 600 KiB nights are added until it is full; what is there is whole, and room lets it go on."""
     script = f"""
@@ -106,17 +118,75 @@ add_nights(folder, "more", 1)
 print("whole", len(tokens), check_whole(folder)[-1])
 END
 """
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.skip("there is no unshare(1) to make a small file system with")
-    done = subprocess.run([unshare, "-rm", "sh", "-c", script], capture_output=True, text=True, check=False)
-    if done.returncode == 77 or "Operation not permitted" in done.stderr:
-        pytest.skip("this machine lets nobody mount a small file system")
-    assert "the disk is full" in done.stdout, done
-    assert "exit 1" in done.stdout
-    assert "\n0\n" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("whole "), done
-    assert done.stdout.endswith("more-0\n")
+    said = in_a_small_file_system(script)
+    assert "the disk is full" in said
+    assert "exit 1" in said
+    assert "\n0\n" in said
+    assert said.splitlines()[-1].startswith("whole "), said
+    assert said.endswith("more-0\n")
+
+
+def test_the_command_meets_a_full_disk_and_goes_on_later(tmp_path: Path) -> None:
+    """Full in the midst of a run, and full at its end: exit code 3 and a remedy; room lets the same command go on."""
+    suite, history = write_suite(tmp_path / "s", count=300), tmp_path / "h"
+    history.mkdir()
+    night = f"{sys.executable} -m asrfair.cli.main nightly {suite} --history {history} --workers 1 --json >/dev/null"
+    said = in_a_small_file_system(f"""
+mount -t tmpfs -o size=200k tmpfs {history} || exit 77
+{night}; echo "first $? $(ls {history}/nights | wc -l)"
+mount -o remount,size=2m {history}
+{night}; echo "second $? $(ls {history}/nights | wc -l)"
+head -c 4m /dev/zero > {history}/full 2>/dev/null
+{night}; echo "third $? $(ls {history}/nights | wc -l)"
+rm {history}/full
+{night}; echo "fourth $? $(ls {history}/nights | wc -l)"
+{sys.executable} -c "
+from asrfair.nightly import History
+from pathlib import Path
+print([night.verdict for night in History(Path('{history}')).nights()])"
+""")
+    expected = ["first 3 0", "second 0 1", "third 3 1", "fourth 0 2", "['pass', 'pass']"]
+    found = [line for line in said.splitlines() if re.match(r"\[|\w+ \d \d$", line)]
+    assert expected == found, said
+    assert said.count("disk is full") == 2, said
+
+
+def test_commands_at_once_that_are_killed_leave_whole_nights(tmp_path: Path) -> None:
+    """Two commands on one history are killed at random moments, again and again, until both come through."""
+    suite, history = write_suite(tmp_path / "s", count=40, options={"latency_s": 0.01}), tmp_path / "h"
+    dice = random.Random(11)
+    for _ in range(5):
+        children = [start(suite, history) for _ in range(2)]
+        for moment in sorted(dice.uniform(0.3, 3.5) for _ in children):
+            time.sleep(moment / 2)
+            end(children.pop(), kill=True)
+        check_whole(history)
+    numbers = [int(end(child)) for child in [start(suite, history) for _ in range(2)]]
+    assert numbers[0] != numbers[1]
+    nights = History(history).nights()
+    assert list(range(1, len(nights) + 1)) == [night.number for night in nights]
+    for night in nights:
+        for name, rows in (("utterances", 40), ("hypotheses", 40), ("scores", 40)):
+            assert rows == len(pd.read_parquet(night.path / f"{name}.parquet"))
+        assert "pass" == json.loads((night.path / "verdict.json").read_text(encoding="utf-8"))["verdict"]
+    assert [] == [path for path in (history / "work").iterdir() if path.is_dir()]
+
+
+def test_a_night_under_a_clock_that_went_back_is_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Baseline, changes, trend and retention follow the numbers of the nights, not what the clock said."""
+    suite, history = write_suite(tmp_path / "s", count=20), tmp_path / "h"
+    for year in (2030, 2031, 1999):
+        monkeypatch.setattr("asrfair.nightly.night._now", lambda year=year: f"{year}-01-01T00:00:00+00:00")
+        if year == 1999:
+            suite = write_suite(tmp_path / "s", options={"substitutions": 0.21})
+        result = go(suite, history)
+    assert 3 == result.night.number
+    assert "accepted night 1" == result.verdict.baseline
+    assert any("0.2 to 0.21" in change.text for change in result.verdict.since_last)
+    page = (history / "trend" / "small.html").read_text(encoding="utf-8")
+    places = [page.index(f">{year}-01-01 00:00<") for year in (1999, 2031, 2030)]
+    assert sorted(places) == places
+    assert (2,) == go(suite, history, keep_nights=2).removed
 
 
 def test_acceptance_and_retention(tmp_path: Path) -> None:

@@ -266,14 +266,29 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
+def room_needed(folder: Path) -> Iterator[None]:
+    """Turn a full disk, wherever it is met, into our error; other errors of the file system pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise _failed(folder, error) from error
+
+
+@contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Turn the file system's errors into ours."""
     try:
         yield
     except OSError as error:
-        what = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
-        raise EnvironmentFailedError(
-            f"the history cannot be written: {what}",
-            file=folder,
-            remedy="Nothing was lost: make room, check the permissions, and start the same command again",
-        ) from error
+        raise _failed(folder, error) from error
+
+
+def _failed(folder: Path, error: OSError) -> EnvironmentFailedError:
+    what = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
+    return EnvironmentFailedError(
+        f"the history cannot be written: {what}",
+        file=folder,
+        remedy="Nothing was lost: make room, check the permissions, and start the same command again",
+    )

@@ -22,7 +22,7 @@ from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_movements, same_inputs, scored
 from asrfair.nightly.cache import Cache
 from asrfair.nightly.changes import Change, changes_between, inputs_of
-from asrfair.nightly.history import History, Night, write_json
+from asrfair.nightly.history import History, Night, room_needed, write_json
 from asrfair.nightly.keys import Keys
 from asrfair.nightly.looks import Scored
 from asrfair.nightly.prefill import keep, prefill
@@ -90,7 +90,7 @@ def run_night(
         ],
         default=str,
     )
-    with work_folder(history, suite.name, identity) as work:
+    with room_needed(folder), work_folder(history, suite.name, identity) as work:
         store = Cache(folder / "cache.sqlite")
         keys, counts = prefill(suite, manifest, conditions, work.run, store if cache else _empty(work))
         result = run_suite(
