@@ -13,13 +13,16 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+import pyarrow.dataset as arrow_dataset
 import pytest
 from nightly_nights import add_nights, go, write_suite
 
 from asrfair.errors import InputError
 from asrfair.nightly import History
 
+DOCS = Path(__file__).parents[1] / "docs" / "nightly.md"
 CHILD = Path(__file__).with_name("nightly_nights.py")
 
 
@@ -240,15 +243,26 @@ def test_a_night_that_was_committed_is_not_committed_again(tmp_path: Path) -> No
     assert [1, 2] == History(tmp_path / "h").numbers()
 
 
-def test_the_history_reads_with_pandas_alone(tmp_path: Path) -> None:
-    """Any reader of Parquet gets all nights at once, each row with its night and suite."""
-    suite = write_suite(tmp_path / "s", count=20)
-    for _ in range(2):
-        go(suite, tmp_path / "h")
-    for name in ("groups", "gaps", "scores", "hypotheses", "utterances", "gates"):
-        files = sorted((tmp_path / "h" / "nights").glob(f"*/{name}.parquet"))
-        frame = pd.concat([pd.read_parquet(file) for file in files])
-        assert {1, 2} == set(frame["night"])
-        assert {"small"} == set(frame["suite"])
-    night = json.loads((tmp_path / "h" / "nights" / "night-000002" / "night.json").read_text(encoding="utf-8"))
+def test_the_history_reads_with_duckdb_and_pandas(tmp_path: Path) -> None:
+    """The query of the docs, an Arrow data set and plain pandas each get all nights of all suites at once."""
+    history = tmp_path / "h"
+    for name in ("small", "other", "small"):
+        go(write_suite(tmp_path / name, name=name, count=20), history)
+    (query,) = re.findall(r"```sql\n(.*?)\n```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
+    query = query.replace("'history/", f"'{history}/").replace("'demo'", "'small'")
+    rows = duckdb.sql(query).fetchall()
+    assert {1, 3} == {night for night, *_ in rows}
+    first = pd.read_parquet(history / "nights" / "night-000001" / "groups.parquet")
+    first = first.astype(object).where(first.notna(), None)
+    columns = ["night", "group", "wer", "ci_low", "ci_high"]
+    assert sorted(first[columns].itertuples(index=False, name=None)) == sorted(row for row in rows if row[0] == 1)
+    for name in ("groups", "gaps", "scores", "hypotheses", "utterances", "gates", "changes"):
+        files = sorted((history / "nights").glob(f"*/{name}.parquet"))
+        plain = pd.concat([pd.read_parquet(file) for file in files])
+        ((count,),) = duckdb.sql(f"SELECT count(*) FROM '{history}/nights/*/{name}.parquet'").fetchall()
+        frame = arrow_dataset.dataset([str(file) for file in files]).to_table().to_pandas()
+        assert len(plain) == len(frame) == count
+        if name != "changes":
+            assert {(1, "small"), (2, "other"), (3, "small")} == set(zip(frame["night"], frame["suite"], strict=True))
+    night = json.loads((history / "nights" / "night-000003" / "night.json").read_text(encoding="utf-8"))
     assert "pass" == night["verdict"]

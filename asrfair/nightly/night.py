@@ -25,6 +25,7 @@ from asrfair.nightly.changes import Change, changes_between, inputs_of
 from asrfair.nightly.history import History, Night, room_needed, write_json
 from asrfair.nightly.keys import Keys
 from asrfair.nightly.looks import Scored
+from asrfair.nightly.outcome import gates_table
 from asrfair.nightly.prefill import keep, prefill
 from asrfair.nightly.relative import relative_gates
 from asrfair.nightly.trend import write_trend
@@ -173,8 +174,8 @@ def _commit(
             "scores": tonight.scores,
             "groups": result.analysis.tables["disparity"],
             "gaps": result.analysis.tables["gaps"],
-            "gates": pd.DataFrame([gate.to_json() for gate in numbered.gates]),
-            "changes": pd.DataFrame([vars(change) for change in numbered.since_last], columns=_CHANGE),
+            "gates": gates_table(numbered.gates),
+            "changes": pd.DataFrame([vars(change) for change in numbered.since_last], columns=_CHANGE, dtype="str"),
         }
         if checked is not None:
             tables["invariance"] = checked

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
+
+import pandas as pd
 
 GateStatus = Literal["pass", "fail", "not_tested"]
 
@@ -65,3 +68,10 @@ class Gate:
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in asdict(self).items()
         }
+
+
+def gates_table(gates: Sequence[Gate]) -> pd.DataFrame:
+    """Return gates as rows; every column has the same type on every night, also where it is empty."""
+    types = {"float": "float64", "int": "int64", "int | None": "Int64"}
+    columns = {item.name: types.get(str(item.type), "str") for item in fields(Gate)}
+    return pd.DataFrame([vars(gate) for gate in gates], columns=list(columns)).astype(columns)
