@@ -266,11 +266,12 @@ def _words(takes: Sequence[_Take], prompts: Sequence[Prompt]) -> list[Finding]:
                 )
                 findings.append(_about(take, "swapped", "again", text))
             else:
+                # Never left out for this: who speaks unlike the model's speakers is misheard here too, and is whom the test is for.
                 text = (
-                    f"It sounds like the sentence of {other.prompt_id} (“{other.text}”), not “{take.prompt.text}”. "
-                    "Rename it or record it again."
+                    f"It sounds more like the sentence of {other.prompt_id} (“{other.text}”) than like "
+                    f"“{take.prompt.text}”. Listen to it; if it holds another sentence, rename it or record it again."
                 )
-                findings.append(_about(take, "wrong_sentence", "again", text))
+                findings.append(_about(take, "wrong_sentence", "listen", text))
             continue
         absent = listener.missing(take.measures.samples, take.prompt.text)
         expected = listener.words_of(take.prompt.text)
