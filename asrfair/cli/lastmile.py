@@ -51,7 +51,7 @@ def check(folder: Path, no_words: bool, as_json: bool) -> None:
     from asrfair.lastmile.check import check_kit, page_of
     from asrfair.lastmile.settings import read_kit
 
-    checked = check_kit(read_kit(folder), words=not no_words)
+    checked = check_kit(read_kit(folder), words=not no_words, progress=not as_json)
     if as_json:
         click.echo(json.dumps([asdict(item) for item in checked.findings], ensure_ascii=True, indent=2))
         return

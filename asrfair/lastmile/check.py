@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import Prompt, read_prompts
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.spoken import PromptListener
+from asrfair.progress import Progress
 from asrfair.tomlfile import did_you_mean
 
 CHECK_FILE = "check.json"
@@ -80,12 +81,13 @@ class _Take:
     measures: Measures
 
 
-def check_kit(kit: Kit, *, words: bool = True) -> Checked:
+def check_kit(kit: Kit, *, words: bool = True, progress: bool = False) -> Checked:
     """Check all recordings of a kit and write ``check.json``, ``CHECK.md`` and ``CHECK.html``.
 
     Args:
         kit: The kit.
         words: Whether to listen for the sentences' words (English only).
+        progress: Whether to show how far the listening is.
 
     Raises:
         InputError: The kit's tables are wrong.
@@ -106,7 +108,7 @@ def check_kit(kit: Kit, *, words: bool = True) -> Checked:
         findings.append(Finding(speaker="", prompt="", file="", kind="language", severity="note", text=text))
     elif words and takes:
         unusable = {(f.speaker, f.prompt) for f in findings if f.kind in {"silent", "unreadable", "duplicate"}}
-        findings += _words([t for t in takes if (t.speaker, t.prompt.prompt_id) not in unusable], prompts)
+        findings += _words([t for t in takes if (t.speaker, t.prompt.prompt_id) not in unusable], prompts, progress)
     order = {"again": 0, "listen": 1, "note": 2}
     findings.sort(key=lambda f: (order[f.severity], f.speaker, f.prompt, f.file, f.kind))
     checked = Checked(findings=tuple(findings), recordings=len(takes), expected=len(prompts) * len(speakers))
@@ -248,40 +250,51 @@ def _relative_floor(found: Measures) -> np.ndarray:
     return np.maximum(found.floor_db - (found.level_dbfs or 0.0), -75.0)
 
 
-def _words(takes: Sequence[_Take], prompts: Sequence[Prompt]) -> list[Finding]:
+def _words(takes: Sequence[_Take], prompts: Sequence[Prompt], progress: bool) -> list[Finding]:
     """Which recordings hold another sentence than they should, and which lack words."""
     listener = PromptListener()
     listener.choose([prompt.text for prompt in prompts])
-    heard = {(take.speaker, take.prompt.prompt_id): listener.which(take.measures.samples) for take in takes}
+    heard: dict[tuple[str, str], int | None] = {}
     findings = []
-    for take in takes:
-        place = heard[take.speaker, take.prompt.prompt_id]
-        if place is not None and prompts[place].prompt_id != take.prompt.prompt_id:
-            other = prompts[place]
-            back = heard.get((take.speaker, other.prompt_id))
-            if back is not None and prompts[back].prompt_id == take.prompt.prompt_id:
-                text = (
-                    f"It holds the sentence of {other.prompt_id} (“{other.text}”), and {other.prompt_id} holds this one: "
-                    "the two files are swapped. Exchange their names."
-                )
-                findings.append(_about(take, "swapped", "again", text))
-            else:
-                # Never left out for this: who speaks unlike the model's speakers is misheard here too, and is whom the test is for.
-                text = (
-                    f"It sounds more like the sentence of {other.prompt_id} (“{other.text}”) than like "
-                    f"“{take.prompt.text}”. Listen to it; if it holds another sentence, rename it or record it again."
-                )
-                findings.append(_about(take, "wrong_sentence", "listen", text))
-            continue
-        absent = listener.missing(take.measures.samples, take.prompt.text)
-        expected = listener.words_of(take.prompt.text)
-        if len(absent) > len(expected) / 2:
-            text = f"It does not sound like “{take.prompt.text}”. Listen to it; if it holds something else, record it again."
-            findings.append(_about(take, "wrong_sentence", "listen", text))
-            continue
-        telling = [word for word in absent if len(word) > 3]
-        if telling:
-            named = ", ".join(f"“{word}”" for word in telling)
-            text = f"We could not hear {named} in it. Listen to it; if a word is missing, record it again."
-            findings.append(_about(take, "missing_words", "listen", text))
+    with Progress(2 * len(takes), description="listening", enabled=progress) as shown:
+        for take in takes:
+            heard[take.speaker, take.prompt.prompt_id] = listener.which(take.measures.samples)
+            shown.advance(1)
+        for take in takes:
+            findings += _sentence(take, prompts, heard, listener)
+            shown.advance(1)
     return findings
+
+
+def _sentence(
+    take: _Take, prompts: Sequence[Prompt], heard: Mapping[tuple[str, str], int | None], listener: PromptListener
+) -> list[Finding]:
+    """Hold one recording against its sentence, given which sentence each recording fits best."""
+    place = heard[take.speaker, take.prompt.prompt_id]
+    if place is not None and prompts[place].prompt_id != take.prompt.prompt_id:
+        other = prompts[place]
+        back = heard.get((take.speaker, other.prompt_id))
+        if back is not None and prompts[back].prompt_id == take.prompt.prompt_id:
+            text = (
+                f"It holds the sentence of {other.prompt_id} (“{other.text}”), and {other.prompt_id} holds this one: "
+                "the two files are swapped. Exchange their names."
+            )
+            return [_about(take, "swapped", "again", text)]
+        # Never left out for this: who speaks unlike the model's speakers is misheard here, and is whom the test is for.
+        text = (
+            f"It sounds more like the sentence of {other.prompt_id} (“{other.text}”) than like “{take.prompt.text}”. "
+            "Listen to it; if it holds another sentence, rename it or record it again."
+        )
+        return [_about(take, "wrong_sentence", "listen", text)]
+    absent = listener.missing(take.measures.samples, take.prompt.text)
+    if len(absent) > len(listener.words_of(take.prompt.text)) / 2:
+        text = (
+            f"It does not sound like “{take.prompt.text}”. Listen to it; if it holds something else, record it again."
+        )
+        return [_about(take, "wrong_sentence", "listen", text)]
+    telling = [word for word in absent if len(word) > 3]
+    if telling:
+        named = ", ".join(f"“{word}”" for word in telling)
+        text = f"We could not hear {named} in it. Listen to it; if a word is missing, record it again."
+        return [_about(take, "missing_words", "listen", text)]
+    return []

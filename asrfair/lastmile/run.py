@@ -69,7 +69,7 @@ def run_kit(
         InputError: There is neither a usable recording nor a room to put benchmark speech into.
     """
     say("Listening to the recordings first.")
-    checked = check_kit(kit)
+    checked = check_kit(kit, progress=progress)
     suites: dict[str, Path] = {}
     notes: list[str] = []
     table = _table(kit, checked)
