@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from asrfair.audio import AudioError
-from asrfair.lastmile.kit import read_speakers, recordings_of
+from asrfair.lastmile.kit import SPEAKERS_FILE, read_speakers, recordings_of
 from asrfair.lastmile.measure import Measures, measure
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import Prompt, read_prompts
@@ -19,6 +20,7 @@ from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.spoken import PromptListener
 from asrfair.progress import Progress
 from asrfair.tomlfile import did_you_mean
+from asrfair.types import NOT_STATED
 
 CHECK_FILE = "check.json"
 
@@ -43,7 +45,7 @@ class Finding:
         prompt: Which sentence; empty where the finding is about a file that belongs to none.
         file: Path relative to the kit's folder.
         kind: ``missing``, ``unknown_file``, ``unreadable``, ``silent``, ``faint``, ``clipped``, ``noisy``, ``short``,
-            ``long``, ``swapped``, ``wrong_sentence``, ``missing_words``, ``duplicate`` or ``elsewhere``.
+            ``long``, ``swapped``, ``wrong_sentence``, ``missing_words``, ``duplicate``, ``elsewhere``, ``unknown_answer`` or ``language``.
         severity: ``again`` (the recording is left out of a run), ``listen`` (decide for yourself) or ``note``.
         text: What is wrong and what to do, in plain words.
     """
@@ -93,8 +95,9 @@ def check_kit(kit: Kit, *, words: bool = True, progress: bool = False) -> Checke
         InputError: The kit's tables are wrong.
     """
     prompts = read_prompts(kit.folder)
-    speakers = [str(name) for name in read_speakers(kit)["speaker_id"]]
-    findings: list[Finding] = []
+    table = read_speakers(kit)
+    speakers = [str(name) for name in table["speaker_id"]]
+    findings = _answers(kit, table)
     takes: list[_Take] = []
     for speaker in speakers:
         found, problems = _collect(kit, speaker, prompts)
@@ -141,6 +144,20 @@ def page_of(checked: Checked) -> Page:
     if checked.recordings and not checked.of("again") and not checked.of("listen"):
         page.text("Nothing needs to be recorded again.")
     return page
+
+
+def _answers(kit: Kit, table: pd.DataFrame) -> list[Finding]:
+    """Answers in ``speakers.csv`` that ``kit.toml`` does not name: often slips, and groups of their own."""
+    findings = []
+    for name, values in kit.values.items():
+        for answer in dict.fromkeys(table[name]):
+            if values and answer not in {*values, NOT_STATED}:
+                text = (
+                    f"“{answer}” ({name}) is none of {', '.join(values)}. It is compared as a group of its own, and would "
+                    f"leave as “other” in an export. {did_you_mean(answer, values)}"
+                )
+                findings.append(_finding("", "", SPEAKERS_FILE, "unknown_answer", "note", text.strip()))
+    return findings
 
 
 def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt]) -> tuple[list[_Take], list[Finding]]:
