@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 import soundfile
 from nightly_nights import go, write_suite
 
-from asrfair.nightly import NightResult
+from asrfair.cli.main import run
+from asrfair.nightly import History, NightResult
 from asrfair.nightly.changes import changes_between
+from asrfair.nightly.trend import read_trend
 
 PROFILE = """
 [profile]
@@ -138,3 +141,72 @@ def test_packages_engines_and_code_are_named() -> None:
     ]
     assert expected == [change.text for change in changes_between(before, after)]
     assert [] == changes_between(before, before)
+
+
+def test_old_nights_are_scored_again_without_audio(tmp_path: Path) -> None:
+    """By another normalizer, after the recordings are gone: the trend has one scale, and the nights stay as they were."""
+    folder, history = tmp_path / "s", tmp_path / "h"
+
+    def suite(normalizer: str) -> str:
+        return str(write_suite(folder, audio=True, count=24, scoring=f'[scoring]\nnormalizer = "{normalizer}"'))
+
+    for _ in range(2):
+        assert 0 == run(["nightly", suite("none"), "--history", str(history), "--workers", "1"])
+    nights = sorted((history / "nights").glob("*/*"))
+    before = [path.read_bytes() for path in nights]
+    for path in folder.glob("*.wav"):
+        path.unlink()
+    table = pd.read_csv(folder / "manifest.csv", dtype=str)
+    assert 0 == run(["nightly", suite("basic"), "--history", str(history), "--rescore"])
+    assert before == [path.read_bytes() for path in sorted((history / "nights").glob("*/*"))]
+    rules = {"rules": "basic@1", "errors_as": "excluded", "empty_references": "insertions", "key_terms": ""}
+    for number in (1, 2):
+        again = history / "rescored" / f"night-00000{number}"
+        assert rules == json.loads((again / "rules.json").read_text(encoding="utf-8"))
+        frame = pd.read_parquet(again / "groups.parquet")
+        assert {(number, "small")} == set(zip(frame["night"], frame["suite"], strict=True))
+    out = tmp_path / "run"
+    text = pd.read_parquet(history / "nights" / "night-000001" / "hypotheses.parquet")
+    text[["utterance_id", "hypothesis"]].to_csv(tmp_path / "text.csv", index=False)
+    table.drop(columns="audio").to_csv(tmp_path / "manifest.csv", index=False)
+    arguments = ["score", "--manifest", str(tmp_path / "manifest.csv"), "--hypotheses", f"fake={tmp_path / 'text.csv'}"]
+    arguments += [
+        "--normalizer",
+        "basic",
+        "--by",
+        "accent",
+        "--draws",
+        "100",
+        "--min-speakers",
+        "3",
+        "--min-words",
+        "10",
+    ]
+    assert 0 == run([*arguments, "--out", str(out), "--no-html"])
+    expected = pd.read_csv(out / "disparity.csv")
+    frame = pd.read_parquet(history / "rescored" / "night-000001" / "groups.parquet")
+    for name in ("group", "utterances", "hits", "substitutions", "deletions", "insertions"):
+        assert expected[name].tolist() == frame[name].tolist()
+    trend = read_trend("small", History(history).nights(), 1, rules)
+    shown = {panel.name: panel.points[0][1] for panel in trend.sections[0].groups["accent"]}
+    assert {
+        group: 100 * wer for group, wer in zip(expected["group"], expected["wer"], strict=True) if group != "all"
+    } == shown
+    History(history).retain(1, "small")
+    assert ["night-000001", "night-000002"] == sorted(path.name for path in (history / "rescored").iterdir())
+
+
+def test_a_run_folder_is_a_baseline(tmp_path: Path) -> None:
+    """The command compares with a run made elsewhere, names what differs from it, and fails what is worse than it."""
+    folder, history, out = tmp_path / "s", str(tmp_path / "h"), tmp_path / "out"
+    suite = str(write_suite(folder))
+    assert 0 == run(["run", suite, "--out", str(tmp_path / "monday"), "--workers", "1", "--no-html"])
+    base = ["nightly", suite, "--history", history, "--workers", "1", "--out", str(out)]
+    assert 0 == run([*base, "--baseline", str(tmp_path / "monday")])
+    write_suite(folder, options={"substitutions": 0.6})
+    assert 1 == run([*base, "--baseline", str(tmp_path / "monday")])
+    (verdict,) = json.loads((out / "verdict.json").read_text(encoding="utf-8"))["suites"]
+    assert "run monday" == verdict["baseline"]
+    assert any("option substitutions changed from 0.2 to 0.6" in change["text"] for change in verdict["changes"])
+    assert {"max_increase"} <= {gate["rule"] for gate in verdict["failed"]}
+    assert 2 == run([*base, "--baseline", str(tmp_path / "tuesday")])

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from asrfair.nightly import NightResult
+    from asrfair.suite import Suite
 
 
 @click.command()
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 )
 @click.option("--accept", type=click.IntRange(1), metavar="NIGHT", help="Make NIGHT the baseline, and do nothing else.")
 @click.option("--reason", default="", help="Why it is accepted; kept in the history.")
+@click.option(
+    "--rescore", is_flag=True, help="Score all nights again by SUITE's rules, for the trend, and do nothing else."
+)
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Keep only the newest N nights, and accepted ones.")
 @click.option("--no-cache", is_flag=True, help="Transcribe everything, even what an earlier night transcribed.")
 @click.option("--report", is_flag=True, help="Also write the full report of the run into the night's folder.")
@@ -45,6 +49,7 @@ def nightly(
     baseline: str,
     accept: int | None,
     reason: str,
+    rescore: bool,
     keep: int | None,
     no_cache: bool,
     report: bool,
@@ -62,11 +67,14 @@ def nightly(
     Exit codes: 0 all gates hold, 1 a gate failed, 2 bad input, 3 an engine or the machine failed.
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
     from asrfair.nightly import run_night, run_suites
-    from asrfair.suite import Suite, read_suite
+    from asrfair.suite import read_suite
 
     read = [read_suite(suite) for suite in suites]
     if accept is not None:
         _accept([suite.name for suite in read], history, accept, reason, as_json=as_json)
+        return 0
+    if rescore:
+        _rescore(read, history, as_json=as_json)
         return 0
 
     def night(suite: Suite) -> NightResult:
@@ -109,6 +117,22 @@ def _accept(names: list[str], history: Path, number: int, reason: str, *, as_jso
         click.echo(json.dumps({"accepted": number, "suite": night.suite}, ensure_ascii=True))
     else:
         click.echo(f"Night {number} is the baseline from now on.")
+
+
+def _rescore(suites: list[Suite], history: Path, *, as_json: bool) -> None:
+    from asrfair.nightly import History
+    from asrfair.nightly.rescore import rescore
+    from asrfair.nightly.trend import write_trend
+
+    kept = History(history)
+    for suite in suites:
+        numbers, rules = rescore(kept, suite)
+        trend = write_trend(kept, suite.name, rules or None)
+        if as_json:
+            click.echo(json.dumps({"suite": suite.name, "rescored": numbers, "rules": rules}, ensure_ascii=True))
+        else:
+            by = f" by {rules['rules']}" if rules else ""
+            click.echo(f"{len(numbers):,} nights of {suite.name} were scored again{by}: {', '.join(map(str, trend))}")
 
 
 def _print(result: NightResult) -> None:

@@ -20,7 +20,7 @@ from asrfair.nightly.history import History, Night
 from asrfair.nightly.looks import Scored
 from asrfair.nightly.movement import Key, Movements
 from asrfair.runfile import read_run_file, settings_from_json
-from asrfair.score import score_run
+from asrfair.score import ScoreSummary, score_run
 from asrfair.types import ScoringSettings
 
 _MARKS = ("night", "suite", "recording")
@@ -103,13 +103,23 @@ def scored(
     if same:
         return Scored(utterances=utterances, scores=_plain(folder / "scores.parquet"))
     with tempfile.TemporaryDirectory(prefix="asrfair-rescore-") as name:
-        again = Path(name)
-        utterances.to_parquet(again / "utterances.parquet", index=False)
-        _plain(folder / "hypotheses.parquet").to_parquet(again / "hypotheses.parquet", index=False)
-        if (folder / "run.json").is_file():
-            shutil.copyfile(folder / "run.json", again / "run.json")
-        score_run(again, scoring, workers=1)
-        return Scored(utterances=utterances, scores=_plain(again / "scores.parquet"))
+        score_again(folder, Path(name), scoring)
+        return Scored(utterances=utterances, scores=_plain(Path(name) / "scores.parquet"))
+
+
+def score_again(folder: Path, again: Path, scoring: ScoringSettings) -> ScoreSummary:
+    """Score a night's transcripts by other rules, in a run folder of their own; the night stays as it is.
+
+    Args:
+        folder: A night's folder, or a run folder.
+        again: An empty folder.
+        scoring: The rules.
+    """
+    for name in ("utterances", "hypotheses"):
+        _plain(folder / f"{name}.parquet").to_parquet(again / f"{name}.parquet", index=False)
+    if (folder / "run.json").is_file():
+        shutil.copyfile(folder / "run.json", again / "run.json")
+    return score_run(again, scoring, workers=1)
 
 
 def _plain(path: Path) -> pd.DataFrame:

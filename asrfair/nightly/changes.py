@@ -51,13 +51,19 @@ def inputs_of(content: Mapping[str, Any], noise_files: Mapping[str, Mapping[str,
             "version": content["manifest"]["version"],
             "fingerprint": content["manifest"]["fingerprint"],
         },
-        "normalizer": {
-            "rules": content["scoring"].get("normalizer_version") or content["scoring"]["normalizer"],
-            "errors_as": content["scoring"]["errors_as"],
-            "empty_references": content["scoring"].get("empty_references", ""),
-            "key_terms": "; ".join(content["scoring"]["key_terms"]),
-        },
+        "normalizer": rules_of(content),
         "suite": {"name": suite.get("name", ""), "sha256": suite.get("sha256", ""), "seed": str(content.get("seed"))},
+    }
+
+
+def rules_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the rules of scoring of a ``run.json``."""
+    scoring = content["scoring"]
+    return {
+        "rules": scoring.get("normalizer_version") or scoring["normalizer"],
+        "errors_as": scoring["errors_as"],
+        "empty_references": scoring.get("empty_references", ""),
+        "key_terms": "; ".join(scoring["key_terms"]),
     }
 
 

@@ -212,6 +212,7 @@ class History:
                 aside = self.folder / "incoming" / f"gone-{os.getpid()}-{number}"
                 self.path(number).rename(aside)  # a reader sees the night whole or not at all
                 shutil.rmtree(aside, ignore_errors=True)
+                shutil.rmtree(self.folder / "rescored" / self.path(number).name, ignore_errors=True)
             self._sweep()
         return gone
 

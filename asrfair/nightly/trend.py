@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from asrfair.nightly.history import History, Night, explained
+from asrfair.nightly.rescore import table_by_rules
 
 MAX_NIGHTS = 400
 """Older nights stay in the history and are not drawn."""
@@ -80,17 +81,18 @@ class Trend:
     changes: dict[int, tuple[str, ...]]
 
 
-def write_trend(history: History, suite: str) -> list[Path]:
+def write_trend(history: History, suite: str, rules: Mapping[str, Any] | None = None) -> list[Path]:
     """Write ``trend/SUITE.html`` and ``trend/SUITE.png`` below the history, each in one step; return the files.
 
     Args:
         history: The history.
         suite: The suite's name.
+        rules: Of scoring, for nights that were scored again; those of the newest night by default.
     """
     from asrfair.nightly.trendpage import trend_page
     from asrfair.nightly.trendpicture import trend_picture
 
-    trend = read_trend(suite, history.nights(suite)[-MAX_NIGHTS:], history.accepted(suite))
+    trend = read_trend(suite, history.nights(suite)[-MAX_NIGHTS:], history.accepted(suite), rules)
     folder = history.folder / "trend"
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in suite)[:60] or "suite"
     written = []
@@ -106,10 +108,14 @@ def write_trend(history: History, suite: str) -> list[Path]:
     return written
 
 
-def read_trend(suite: str, nights: Sequence[Night], accepted: int | None) -> Trend:
+def read_trend(
+    suite: str, nights: Sequence[Night], accepted: int | None, rules: Mapping[str, Any] | None = None
+) -> Trend:
     """Gather what the nights hold."""
-    groups, gaps, gates = (_table(nights, name) for name in ("groups", "gaps", "gates"))
-    changes = _table(nights, "changes")
+    if rules is None:
+        rules = nights[-1].content.get("inputs", {}).get("normalizer", {}) if nights else {}
+    groups, gaps = (_table([table_by_rules(night, name, rules) for night in nights]) for name in ("groups", "gaps"))
+    gates, changes = (_table([night.path / f"{name}.parquet" for night in nights]) for name in ("gates", "changes"))
     told: dict[int, list[str]] = {}
     marked: dict[int, list[str]] = {}
     for row in changes.to_dict("records"):
@@ -178,9 +184,8 @@ def _letter(place: int) -> str:
     return (_letter(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
 
 
-def _table(nights: Sequence[Night], name: str) -> pd.DataFrame:
-    parts = [pd.read_parquet(night.path / f"{name}.parquet") for night in nights]
-    parts = [part for part in parts if len(part)]
+def _table(paths: Sequence[Path]) -> pd.DataFrame:
+    parts = [part for part in map(pd.read_parquet, paths) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
