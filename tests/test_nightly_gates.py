@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +25,9 @@ from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.looks import Scored, make_look, widths
 from asrfair.nightly.moderate import moderate
 from asrfair.nightly.movement import MIN_PAIRS, Movements
+from asrfair.nightly.outcome import Gate
 from asrfair.nightly.relative import relative_gates
+from asrfair.nightly.verdict import sentence
 from asrfair.suite import read_suite
 from asrfair.types import GroupSettings
 
@@ -244,6 +247,19 @@ def test_absolute_gates() -> None:
     assert 2 / 3 == found[-1].value
     sure = absolute_gates(rows, gaps, scores, GroupSettings(), GateSettings(limits=limits, judge="interval"))
     assert ["pass", "pass", "pass"] == [sure[0].status, sure[1].status, sure[6].status]
+
+
+def test_the_figure_of_tonight_stands_beside_that_of_the_pool() -> None:
+    """Where several nights were pooled, the reader is told both; a night alone is said as such."""
+    gate = Gate(
+        rule="max_increase", engine="e", condition="clean", attribute="accent", group="x", status="fail", limit=0.01,
+        value=0.013, tonight=0.027, baseline=0.175,
+    )  # fmt: skip
+    pooled = (
+        "e, clean, accent = x: WER +2.7 points tonight, +1.3 over 4 nights against the baseline's 17.5 % (limit +1.0)"
+    )
+    assert pooled == sentence(replace(gate, nights=4))
+    assert "e, clean, accent = x: WER +1.3 points against the baseline's 17.5 % (limit +1.0)" == sentence(gate)
 
 
 def test_gates_of_a_suite_are_checked(tmp_path: Path) -> None:

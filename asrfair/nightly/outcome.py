@@ -28,7 +28,8 @@ class Gate:
         low: Lower bound of its interval, where there is one.
         high: Upper bound.
         baseline: The baseline's WER (``max_increase`` only).
-        nights: Nights pooled in the look that decided (``max_increase`` only).
+        tonight: The difference to the baseline tonight alone (``max_increase`` only).
+        nights: Nights pooled in the look that decided, of which ``value`` is (``max_increase`` only).
         p: P-value of that look, for all looks of the night (``max_increase`` only).
         p_holm: Corrected for all gates of the night.
         level: What ``p_holm`` is held against: what tonight may spend.
@@ -49,6 +50,7 @@ class Gate:
     low: float = math.nan
     high: float = math.nan
     baseline: float = math.nan
+    tonight: float = math.nan
     nights: int = 0
     p: float = math.nan
     p_holm: float = math.nan

@@ -207,6 +207,7 @@ def _decide(
         tested = [gate for gate in found[key] if gate.status != "not_tested"]
         # of the looks at the same p-value (unchanged: all 1) the newest night alone is the one to show
         gate = min(tested, key=lambda item: item.p) if tested else found[key][0]
+        gate = replace(gate, tonight=found[key][0].value)
         best.append(replace(gate, p=min(gate.p * looks, 1.0)) if tested else gate)
     adjusted = holm(np.array([gate.p for gate in best], dtype=np.float64))
     level = settings.alpha / settings.horizon_nights

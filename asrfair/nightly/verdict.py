@@ -80,16 +80,20 @@ def sentence(gate: Gate) -> str:
     if gate.status == "not_tested":
         return f"{who}: not tested ({gate.note})"
     if gate.rule == "max_increase":
-        text = f"{who}: WER {_points(gate.value)} points against the baseline's {_percent(gate.baseline)}"
+        text = f"{who}: WER {_increase(gate, ' points')} against the baseline's {_percent(gate.baseline)}"
         text += f" (limit {_points(gate.limit)}"
         if math.isfinite(gate.p_holm):
-            text += (
-                f", p = {gate.p_holm:.2g} after Holm, tonight's level {gate.level:.2g}, nights pooled: {gate.nights}"
-            )
+            text += f", p = {gate.p_holm:.2g} after Holm, tonight's level {gate.level:.2g}"
         return text + ")" + (f"; {gate.note}" if gate.note else "")
     what = {"max_wer": "WER", "max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed"}[gate.rule]
     text = f"{who}: {what} {_percent(gate.value)} ({RULES[gate.rule]} {_percent(gate.limit)})"
     return text + (f"; {gate.note}" if gate.note else "")
+
+
+def _increase(gate: Gate, unit: str = "") -> str:
+    if gate.nights < 2:
+        return _points(gate.value) + unit
+    return f"{_points(gate.tonight)}{unit} tonight, {_points(gate.value)} over {gate.nights} nights"
 
 
 def power_lines(gates: Sequence[Gate]) -> list[str]:
@@ -189,7 +193,7 @@ def to_markdown(verdict: Verdict) -> str:
         ]
         for gate in verdict.failed:
             relative = gate.rule == "max_increase"
-            shown = _points(gate.value) if relative else _percent(gate.value)
+            shown = _increase(gate) if relative else _percent(gate.value)
             limit = _points(gate.limit) if relative else _percent(gate.limit)
             p = f"{gate.p_holm:.2g}" if math.isfinite(gate.p_holm) else ""
             cells = (gate.engine, gate.condition, f"{gate.attribute} = {gate.group}", RULES[gate.rule], shown, limit, p)
