@@ -92,7 +92,7 @@ def test_every_flipped_digit_is_noticed(good: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_no_export_is_named(good: Path, tmp_path: Path) -> None:
-    """Other JSON, cut-off files, numbers that JSON lacks, endless nesting, a newer version, a private release."""
+    """Other JSON, cut-off files, numbers that JSON lacks, endless nesting, a newer version."""
     text = good.read_text(encoding="utf-8")
     path = tmp_path / "file.json"
     for content in (
@@ -108,9 +108,6 @@ def test_what_is_no_export_is_named(good: Path, tmp_path: Path) -> None:
             read_export(path)
     path.write_text(text.replace('"version": 1', '"version": 2'), encoding="utf-8")
     with pytest.raises(InputError, match="does not read this kind"):
-        read_export(path)
-    path.write_text(text.replace("asrfair-lastmile-export", "asrfair-lastmile-private"), encoding="utf-8")
-    with pytest.raises(InputError, match=r"private release.*Leave it out"):
         read_export(path)
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from asrfair.errors import InputError
-from asrfair.lastmile.export import COUNTS, FORMAT, PRIVATE_FORMAT, ROW, canonical
+from asrfair.lastmile.export import COUNTS, FORMAT, ROW, canonical
 from asrfair.lastmile.settings import attribute_problem
 from asrfair.types import INTERSECTION
 
@@ -139,12 +139,6 @@ def read_export(path: Path) -> Received:
         raise InputError(
             f"this is not an export of asrfair: {_first(error)}", file=path, remedy="Ask the site for a new one"
         ) from error
-    if file.format == PRIVATE_FORMAT:
-        raise InputError(
-            "this is a private release: noisy sums of groups, without people, over whom an interval could be computed",
-            file=path,
-            remedy="Leave it out here. Its tables can be read and added up as they stand; docs/lastmile.md says how",
-        )
     if file.format != FORMAT or file.version != 1:
         kind = f"{file.format} {file.version}"
         raise InputError(
@@ -205,7 +199,7 @@ def _implausible(body: dict[str, Any]) -> str:
         groups, values = row[4], row[5:]
         if not isinstance(groups, list) or len(groups) != len(body["attributes"]):
             return where + "not one group an attribute"
-        if not all(_is_name(text) for text in (*groups, row[1], row[2])):
+        if not all(is_name(text) for text in (*groups, row[1], row[2])):
             return where + "a group, engine or condition has no name that can be printed"
         if not all(type(value) is int and 0 <= value <= 1_000_000_000 for value in values):
             return where + "a count is no whole number from 0"
@@ -226,7 +220,8 @@ def _implausible(body: dict[str, Any]) -> str:
     return ""
 
 
-def _is_name(text: Any) -> bool:
+def is_name(text: Any) -> bool:
+    """Tell whether something is a text that can name a group, engine or condition in a table."""
     return isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable() and INTERSECTION.strip() not in text
 
 

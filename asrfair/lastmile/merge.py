@@ -18,6 +18,7 @@ from asrfair.errors import InputError
 from asrfair.lastmile.export import COUNTS
 from asrfair.lastmile.intake import Received, read_exports
 from asrfair.lastmile.pages import Page
+from asrfair.lastmile.pool_private import Private, check_apart, is_private, pool_private, read_private
 from asrfair.runfile import settings_to_json, write_run_file
 from asrfair.tablefile import write_csv, write_parquet
 from asrfair.types import (
@@ -30,6 +31,7 @@ from asrfair.types import (
 )
 
 SITE = "site"
+PRIVATE_FILE = "private.csv"
 _SUMS = COUNTS[1:-1]
 
 
@@ -53,6 +55,8 @@ def merge_exports(
 ) -> Merged:
     """Pool exports and write ``OUT/SOURCE/disparity.csv``, ``gaps.csv`` and so on, and ``OUT/MERGED.md`` and ``.html``.
 
+    Private releases are pooled apart, in ``OUT/private.csv``.
+
     Args:
         paths: Export files.
         out: Folder; it is made.
@@ -63,13 +67,17 @@ def merge_exports(
     Raises:
         InputError: An export cannot be trusted (and ``skip_bad`` is not set), or none is left.
     """
-    received, refused = read_exports(paths, skip_bad=skip_bad)
-    if not received:
+    private = [path for path in paths if is_private(path)]
+    received, refused = read_exports([path for path in paths if path not in private], skip_bad=skip_bad)
+    releases, more = _read_private(private, skip_bad=skip_bad)
+    refused += more
+    if not received and not releases:
         raise InputError(
             "no export is left to merge", value="; ".join(refused[:3]), remedy="Ask the sites for new ones"
         )
     page = Page(title="Pooled exports")
-    page.text(f"{len(received)} exports of {len({item.site for item in received})} sites were pooled.")
+    if received:
+        page.text(f"{len(received)} exports of {len({item.site for item in received})} sites were pooled.")
     if refused:
         page.heading("Left out")
         page.items(list(refused))
@@ -91,12 +99,59 @@ def merge_exports(
         folders[source] = folder
         files += [folder / "disparity.csv", folder / "gaps.csv"]
         _describe(page, source, shown)
+    if releases:
+        files.append(out / PRIVATE_FILE)
+        _write_private(page, releases, out / PRIVATE_FILE)
     page.text(
         "A hash shows that a file was damaged or edited by hand. Who computes a new hash over invented counts is caught only "
         "where the counts are implausible or copied: trust in an export is trust in the site that signed it off."
     )
     files += page.write(out / "MERGED")
     return Merged(folders=folders, page=page, files=tuple(files), refused=tuple(refused))
+
+
+def _read_private(paths: Sequence[Path], *, skip_bad: bool) -> tuple[list[tuple[Path, Private]], list[str]]:
+    """Read private releases, each checked against those before it."""
+    releases: list[tuple[Path, Private]] = []
+    refused: list[str] = []
+    for path in paths:
+        try:
+            one = (path, read_private(path))
+            check_apart([*releases, one])
+        except InputError as error:
+            if not skip_bad:
+                raise
+            refused.append(str(error))
+        else:
+            releases.append(one)
+    return releases, refused
+
+
+def _write_private(page: Page, releases: Sequence[tuple[Path, Private]], path: Path) -> None:
+    table = pool_private(releases)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(table, path)
+    page.heading("Private releases")
+    page.text(
+        f"{len(releases)} sites released noisy sums only; they are not in the tables above. The range is of the noise alone: "
+        "how far people differ cannot be told from sums."
+    )
+    page.table(
+        ["Engine", "Condition", "Attribute", "Group", "Sites", "WER", "Range of the noise"],
+        [
+            (
+                row["engine"],
+                row["condition"],
+                row["attribute"],
+                row["group"],
+                row["sites"],
+                "" if pd.isna(row["wer"]) else f"{row['wer']:.1%}",
+                f"{row['noise_low']:.1%} – {row['noise_high']:.1%}"
+                + (" (too wide to be of use)" if row["flag"] else ""),
+            )
+            for _, row in table.iterrows()
+        ],
+    )
 
 
 def _pooled(received: Sequence[Received], source: str) -> tuple[pd.DataFrame, list[str]]:

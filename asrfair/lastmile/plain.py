@@ -112,8 +112,9 @@ def _people(page: Page, found: _Found, kit: Kit, run: Path) -> None:
         return
     found.worst = max(found.worst, float(overall["wer"]))
     wrong = f"Of 100 words that people read here, {overall['wer'] * 100:.0f} went wrong"
-    found.short.append(f"{wrong}{_aside(overall)}.")
-    page.text(f"{int(overall['speakers'])} people read {int(overall['ref_words'])} words. {wrong}{_aside(overall)}.")
+    wrong += f"{_aside(overall)}, counting words that nobody said." if overall["wer"] > 1 else f"{_aside(overall)}."
+    found.short.append(wrong)
+    page.text(f"{int(overall['speakers'])} people read {int(overall['ref_words'])} words. {wrong}")
     for attribute in [name for name in table["attribute"].unique() if name != OVERALL_ATTRIBUTE]:
         rows = table[(table["attribute"] == attribute) & (table["condition"] == CLEAN)]
         _groups(page, found, rows, str(attribute))

@@ -26,6 +26,7 @@ from asrfair import __version__
 from asrfair.errors import InputError, MissingExtraError
 from asrfair.lastmile.export import (
     PRIVATE_FORMAT,
+    canonical,
     check_code,
     condition_names,
     counts_of,
@@ -189,7 +190,7 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
         "scale": plan.scale,
         "tables": tables,
     }
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    digest = hashlib.sha256(canonical(body).encode()).hexdigest()
     text = json.dumps(
         {"format": PRIVATE_FORMAT, "version": 1, "sha256": digest, "body": body}, sort_keys=True, indent=1
     )
