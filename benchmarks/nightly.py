@@ -5,8 +5,9 @@ speakers of EdAcc lose 3 points more. Every night is drawn from real transcripts
 (15 % of the substitutions go and as many come, each word by itself), *utterances* (one in twenty as another system has
 it: errors that come in clumps) and *still* (an engine that does not move at all).
 
-    python benchmarks/nightly.py                    # 150 months of each, about 20 minutes on one core
+    python benchmarks/nightly.py                    # 150 months of each, half an hour on one core
     python benchmarks/nightly.py --months 20 --only words
+    python benchmarks/nightly.py --months 0         # only the updates
 
 The test adds counts up by speaker, so each speaker is simulated as one row; nothing else differs from a night of the
 command. The limit is 0 in the quiet nights: every increase counts, and chance alone decides.
@@ -148,9 +149,9 @@ class Speakers:
         """Words that come and go, each by itself."""
         return perturbed(self.real, rng, add=add, group=self.group)
 
-    def clumps(self, rng: np.random.Generator, add: float) -> Scored:
+    def clumps(self, rng: np.random.Generator, add: float, share: float = SWAPPED) -> Scored:
         """Utterances that come out as another system has them."""
-        swapped = rng.random(len(self._code)) < SWAPPED
+        swapped = rng.random(len(self._code)) < share
         night = self.night(np.where(swapped[:, None], self.counts[1], self.counts[0]))
         return perturbed(night, rng, share=0.0, add=add, group=self.group)
 
@@ -246,6 +247,19 @@ def month(
     return Month(alarms=alarms, promised=promised, caught=caught, others=others)
 
 
+def updates(speakers: Speakers, swapped: float, count: int, seed: int) -> int:
+    """Count the alarms at updates of an engine that always answers the same, each of no effect on average."""
+    settings = GateSettings(limits=Limits(max_increase=0.0))
+    alarms = 0
+    for child in np.random.SeedSequence([seed, 9]).spawn(count):
+        rng = np.random.default_rng(child)
+        before, after = (speakers.clumps(rng, 0.0, swapped) for _ in range(2))
+        movements = Movements(still=("simulated",))
+        gates = relative_gates([after], [before], GROUPS, settings, movements=movements, same_inputs=False)
+        alarms += any(gate.status == "fail" for gate in gates)
+    return alarms
+
+
 def share(count: int, total: int) -> str:
     """A share with its exact 95 % interval (Clopper and Pearson)."""
     if not total:
@@ -280,6 +294,7 @@ def main() -> None:
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=default, help="the folder that holds edacc/")
     parser.add_argument("--months", type=int, default=150)
+    parser.add_argument("--updates", type=int, default=800, help="updates without an effect on average, of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=0.0, help="max_increase after the change, a fraction")
     parser.add_argument("--only", nargs="+", choices=("words", "utterances", "still"))
@@ -287,7 +302,7 @@ def main() -> None:
     speakers = Speakers(edacc(arguments.data))
     ways: dict[str, Draw] = {"words": speakers.words, "utterances": speakers.clumps, "still": speakers.still}
     for place, (name, draw) in enumerate(ways.items()):
-        if arguments.only and name not in arguments.only:
+        if not arguments.months or (arguments.only and name not in arguments.only):
             continue
         begun = time.perf_counter()
         seeds = np.random.SeedSequence([arguments.seed, place]).spawn(arguments.months)
@@ -295,6 +310,13 @@ def main() -> None:
             month(draw, np.random.default_rng(seed), limit=arguments.limit, still=name == "still") for seed in seeds
         ]
         show(name, months, time.perf_counter() - begun)
+    if arguments.updates:
+        print(f"\nupdates of an engine that does not move, without effect on average (alpha a night {0.05 / 30:.4f})")
+    for swapped in (0.05, 0.2, 0.5) if arguments.updates else ():
+        alarms = updates(speakers, swapped, arguments.updates, arguments.seed)
+        print(
+            f"  {100 * swapped:.0f} % of the utterances as another system has them: {share(alarms, arguments.updates)}"
+        )
 
 
 if __name__ == "__main__":
