@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -15,9 +16,10 @@ from test_lastmile_merge import exported, site
 
 from asrfair.errors import AsrfairError
 from asrfair.lastmile.check import check_kit
-from asrfair.lastmile.export import make_export, sealed_text
+from asrfair.lastmile.export import canonical, make_export, sealed_text
 from asrfair.lastmile.kit import init_kit
 from asrfair.lastmile.merge import merge_exports
+from asrfair.lastmile.private import plan_release, release
 from asrfair.lastmile.settings import read_kit
 
 VALUES = [
@@ -159,3 +161,23 @@ def test_exports_are_merged_or_refused(sealed: bool, tmp_path: Path) -> None:
             ends["refused" if "good.json" in str(error) else str(error)] += 1
     assert set(ends) <= {"pooled", "refused"}
     assert ends["refused"] > 200, ends
+
+
+def test_private_releases_are_merged_or_refused(tmp_path: Path) -> None:
+    """300 broken private releases under a new hash that fits: each is pooled or refused in a sentence."""
+    pytest.importorskip("opendp")
+    kit, path = site(tmp_path / "kit", 1, speakers=6), tmp_path / "good.json"
+    plan = plan_release(kit, 1.0)
+    release(kit, plan, path, plan.code)
+    good = json.loads(path.read_text(encoding="utf-8"))
+    ends: Counter[str] = Counter()
+    for case in range(300):
+        body = mutate_json(good["body"], random.Random(case))
+        digest = hashlib.sha256(canonical(body).encode()).hexdigest()
+        path.write_text(json.dumps({**good, "body": body, "sha256": digest}), encoding="utf-8")
+        try:
+            merge_exports([path], tmp_path / "out")
+            ends["pooled"] += 1
+        except AsrfairError as error:
+            ends["refused" if "good.json" in str(error) else str(error)] += 1
+    assert {"pooled", "refused"} == set(ends), ends
