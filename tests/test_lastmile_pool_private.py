@@ -52,7 +52,7 @@ def test_releases_are_added_up_apart_from_exports(released: list[Path], tmp_path
     paths = [str(path) for path in (released[0], counts, *released[1:])]
     done = CliRunner().invoke(lastmile, ["merge", *paths, "--out", str(tmp_path / "o")], catch_exceptions=False)
     assert 0 == done.exit_code, done.output
-    assert "1 exports of 1 sites" in done.output
+    assert "Exports: 1. Sites: 1." in done.output
     assert "3 sites released noisy sums only" in done.output
     table = read_result(tmp_path / "o" / "private.csv", text=("group",))
     bodies = [read_private(path) for path in released]

@@ -35,6 +35,9 @@ from asrfair.types import CLEAN, NOT_STATED
 FORMAT = "asrfair-lastmile-export"
 FORMAT_VERSION = 1
 PRIVATE_FORMAT = "asrfair-lastmile-private"
+OWN_ROOM = "own-room-"
+"""What a profile that asrfair does not ship leaves as, with a number."""
+
 SITE_KEY_FILE = ".site-key"
 COUNTS = (
     "utterances",
@@ -262,7 +265,7 @@ def condition_names(content: Mapping[str, Any]) -> dict[str, str]:
         if name == CLEAN:
             names[name] = CLEAN
             continue
-        base = profile if profile in known else own.setdefault(profile, f"own-room-{len(own) + 1}")
+        base = profile if profile in known else own.setdefault(profile, f"{OWN_ROOM}{len(own) + 1}")
         shown = base
         if at:
             shown = f"{base}@{suffix if _SUFFIX.fullmatch(suffix) else OTHER}"

@@ -15,7 +15,7 @@ import pandas as pd
 
 from asrfair.disparity import analyse_run
 from asrfair.errors import InputError
-from asrfair.lastmile.export import COUNTS
+from asrfair.lastmile.export import COUNTS, OWN_ROOM
 from asrfair.lastmile.intake import Received, read_exports
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.pool_private import Private, check_apart, is_private, pool_private, read_private
@@ -77,7 +77,7 @@ def merge_exports(
         )
     page = Page(title="Pooled exports")
     if received:
-        page.text(f"{len(received)} exports of {len({item.site for item in received})} sites were pooled.")
+        page.text(f"Exports: {len(received)}. Sites: {len({item.site for item in received})}.")
     if refused:
         page.heading("Left out")
         page.items(list(refused))
@@ -236,6 +236,8 @@ def _describe(page: Page, source: str, disparity: pd.DataFrame) -> None:
     page.heading(f"Source: {source}")
     if source == "demo":
         page.text("Synthetic voices: they show what rooms do, and nothing about people.")
+    if disparity["condition"].str.startswith(OWN_ROOM).any():
+        page.text(f"“{OWN_ROOM}1” is each site's own room: pooled, it stands for as many rooms as there are sites.")
     rows = disparity[~disparity["attribute"].str.contains(INTERSECTION, regex=False)]
     page.table(
         ["Engine", "Condition", "Attribute", "Group", "Speakers", "Words", "WER", "Interval"],

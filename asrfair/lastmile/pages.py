@@ -13,11 +13,12 @@ from asrfair.errors import printable
 Kind = Literal["heading", "text", "list", "table", "line"]
 
 _STYLE = """
-body { font: 17px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
+body { font: 17px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
   overflow-wrap: anywhere; }
+h1, h2, p, ul { max-width: 46rem; }
 .wide { overflow-x: auto; } .wide table { overflow-wrap: normal; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; } td, th { border: 1px solid #999; padding: .3rem .5rem; text-align: left; }
+table { border-collapse: collapse; min-width: min(100%, 46rem); } td, th { border: 1px solid #999; padding: .3rem .5rem; text-align: left; }
 .line { border-bottom: 1px solid #333; min-height: 2.2rem; margin-top: 1rem; }
 @media print { h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
