@@ -132,15 +132,15 @@ def _plain(path: Path) -> pd.DataFrame:
     return frame.drop(columns=[name for name in _MARKS if name in frame])
 
 
-def same_inputs(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two nights were made of the same things; the wording of the suite file does not count."""
+def same_inputs(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None, *, but: Collection[str] = ()) -> bool:
+    """Whether two nights were made of the same things, those in ``but`` aside; a suite file's wording does not count."""
     if one is None or other is None:
         return False
-    return _deciding(one) == _deciding(other)
+    return _deciding(one, but) == _deciding(other, but)
 
 
-def _deciding(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in inputs.items() if key != "suite"}
+def _deciding(inputs: Mapping[str, Any], but: Collection[str]) -> dict[str, Any]:
+    found = {key: value for key, value in inputs.items() if key != "suite" and key not in but}
     found["seed"] = inputs.get("suite", {}).get("seed")
     return found
 
@@ -164,7 +164,8 @@ def measured_movements(
     """Measure how much each group's WER moved between successive nights on which nothing changed.
 
     Nights with other inputs than tonight's count too, each beside its like: an engine's new version is taken to move as
-    much as the old one did.
+    much as the old one did. Packages may differ: where some package is new every night, none would be left to measure by,
+    and one that does move figures makes the estimate larger, never smaller.
 
     Args:
         nights: All nights of the suite, oldest first.
@@ -181,7 +182,8 @@ def measured_movements(
             key = (str(engine), str(condition), str(attribute), str(group))
             values.setdefault(key, [math.nan] * len(newest))[place] = math.nan if wer is None else float(wer)
     alike = [
-        same_inputs(one.content.get("inputs"), other.content.get("inputs")) for one, other in itertools.pairwise(newest)
+        same_inputs(one.content.get("inputs"), other.content.get("inputs"), but=("package", "code"))
+        for one, other in itertools.pairwise(newest)
     ]
     differences = {key: np.where(alike, np.diff(found), math.nan).tolist() for key, found in values.items()}
     moved: dict[Key, float] = {}
