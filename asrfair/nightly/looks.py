@@ -77,16 +77,13 @@ def widths(nights: int, window: int) -> list[int]:
     return found
 
 
-def make_look(
-    newest: Sequence[Scored], baseline: Sequence[Scored], groups: GroupSettings, folder: Path | None = None
-) -> Look | None:
+def make_look(newest: Sequence[Scored], baseline: Sequence[Scored], groups: GroupSettings) -> Look | None:
     """Pool two sets of nights and put them into one frame; ``None`` where they share nothing.
 
     Args:
         newest: The nights to be judged; attributes are those of the first.
         baseline: The nights they are held against.
         groups: For whom.
-        folder: Where the frame's two tables are written for a moment; a temporary folder by default.
     """
     first = newest[0].utterances
     ids = _alike([night.utterances for night in (*newest, *baseline)])
@@ -105,7 +102,7 @@ def make_look(
     )
     merged = merged.loc[order.sort_values(["e", "c", "u"], kind="stable").index]
     kept = first[_within(first, ids)]
-    with tempfile.TemporaryDirectory(prefix="asrfair-nightly-", dir=folder) as name:
+    with tempfile.TemporaryDirectory(prefix="asrfair-nightly-") as name:
         pq.write_table(pa.Table.from_pandas(kept, preserve_index=False), Path(name) / "utterances.parquet")
         pq.write_table(pa.Table.from_pandas(merged, preserve_index=False), Path(name) / "scores.parquet")
         frame = load_frame(Path(name), groups)

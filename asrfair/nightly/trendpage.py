@@ -172,6 +172,9 @@ def _figure(panel: Panel, numbers: Sequence[int], marks: Sequence[Mark]) -> str:
     if math.isfinite(panel.baseline):
         out.append(f'<path class="base" d="M{_LEFT} {y(panel.baseline):.1f}H{WIDTH - _RIGHT}"/>')
     band = [(x(n), y(low), y(high)) for n, _, low, high in panel.points if math.isfinite(low) and math.isfinite(high)]
+    if len(band) == 1:  # of one night alone there is no area
+        at, lower, upper = band[0]
+        band = [(at - 3, lower, upper), (at + 3, lower, upper)]
     if band:
         edge = [f"{at:.1f} {upper:.1f}" for at, _, upper in band] + [
             f"{at:.1f} {lower:.1f}" for at, lower, _ in reversed(band)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 PANELS = 6
-"""Of each engine and condition: two rows."""
+"""Two rows for an engine and condition that is alone; one for each of several."""
 NOTES = 6
 """Changes that are named below the picture: the newest."""
 SECTIONS = 4
@@ -28,7 +28,7 @@ def trend_picture(trend: Trend) -> bytes:
     from matplotlib.figure import Figure
 
     shown = trend.sections[:SECTIONS]
-    rows = [_chosen(section) for section in shown]
+    rows = [_chosen(section, PANELS if len(shown) == 1 else COLUMNS) for section in shown]
     heights = [-(-len(panels) // COLUMNS) for panels in rows]
     lines = max(sum(heights), 1)
     with style():
@@ -47,7 +47,10 @@ def trend_picture(trend: Trend) -> bytes:
         for section, panels, height in zip(shown, rows, heights, strict=True):
             cells = [cell for row in axes[line : line + height] for cell in row]
             for cell, panel in zip(cells, panels, strict=False):
-                _draw(cell, panel, section, trend)
+                _draw(cell, panel, trend)
+            if len(shown) > 1 and panels:
+                where = f"{printable(section.engine, limit=30)}\n{printable(section.condition, limit=30)}"
+                cells[0].set_ylabel(where, fontsize=8)
             for cell in cells[len(panels) :]:
                 cell.set_axis_off()
             line += height
@@ -69,20 +72,22 @@ def _notes(trend: Trend) -> list[str]:
     return lines
 
 
-def _chosen(section: Section) -> list[Panel]:
+def _chosen(section: Section, count: int) -> list[Panel]:
     """Everybody and the gaps; then groups that are large enough, those that failed last first, then the worst."""
     groups = [panel for panels in section.groups.values() for panel in panels if not panel.few]
     groups.sort(key=lambda panel: (-max(panel.failed, default=0), -panel.points[-1][1]))
     first = list(section.overall[: COLUMNS - 1])
-    return first + groups[: PANELS - len(first)]
+    return first + groups[: count - len(first)]
 
 
-def _draw(axes: Axes, panel: Panel, section: Section, trend: Trend) -> None:
+def _draw(axes: Axes, panel: Panel, trend: Trend) -> None:
     numbers = [night.number for night in trend.nights]
     place = {number: index for index, number in enumerate(numbers)}
     x = [place[night] for night, _, _, _ in panel.points]
     known = [(place[n], low, high) for n, _, low, high in panel.points if math.isfinite(low) and math.isfinite(high)]
-    if known:
+    if len(known) == 1:
+        axes.vlines(known[0][0], known[0][1], known[0][2], color=ACCENT, alpha=0.4)
+    elif known:
         at, low, high = zip(*known, strict=True)
         axes.fill_between(at, low, high, color=ACCENT, alpha=0.15, linewidth=0)
     axes.plot(x, [point[1] for point in panel.points], color=ACCENT, marker="o", markersize=2.5)
@@ -104,7 +109,4 @@ def _draw(axes: Axes, panel: Panel, section: Section, trend: Trend) -> None:
             free = place[mark.night] + len(numbers) / 25
     ticks = list(dict.fromkeys((0, len(numbers) // 2, len(numbers) - 1)))
     axes.set_xticks(ticks, [str(numbers[tick]) for tick in ticks])
-    where = f" · {section.engine}, {section.condition}" if len(trend.sections) > 1 else ""
-    axes.set_title(
-        f"{printable(panel.name, limit=30)}{printable(where, limit=40)}\n{said(panel)}", fontsize=8.5, pad=12
-    )
+    axes.set_title(f"{printable(panel.name, limit=40)}\n{said(panel)}", fontsize=8.5, pad=12)
