@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import soundfile
 from asrfair.audio import load_clip
 from asrfair.engines import EngineContext, create, traits_of
 from asrfair.errors import EngineError
+from asrfair.gpu import watched
 from asrfair.transcribe import plan_batches
 from asrfair.types import Clip, EngineSpec, Utterance
 
@@ -144,7 +142,7 @@ def bench(
         failed = [found.error for found in engine.transcribe(decoded[-1]) if found.status == "error"]  # warms up
         if len(failed) == len(decoded[-1]):
             raise EngineError(f"the engine {spec.name!r} failed: {failed[0]}")
-        with _gpu_watched(device) as gpu:
+        with watched([device]) as gpu:
             started = time.perf_counter()
             for clips in decoded:
                 engine.transcribe(clips)
@@ -174,50 +172,3 @@ def bench(
 
 def _decode(batch: Sequence[Utterance], sample_rate_hz: int) -> list[Clip]:
     return [load_clip(utterance, sample_rate_hz) for utterance in batch]
-
-
-def gpus() -> list[dict[str, str | float]]:
-    """Return name, use in per cent, used and total memory in MiB of each NVIDIA device, as nvidia-smi has them."""
-    command = [
-        "nvidia-smi",
-        "--query-gpu=name,utilization.gpu,memory.used,memory.total",
-        "--format=csv,noheader,nounits",
-    ]
-    try:
-        listing = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return []
-    found: list[dict[str, str | float]] = []
-    for line in listing.splitlines():
-        name, *numbers = (part.strip() for part in line.rsplit(",", 3))
-        values = [float(number) if number.replace(".", "", 1).isdigit() else float("nan") for number in numbers]
-        found.append({"name": name, "use_percent": values[0], "used_mib": values[1], "total_mib": values[2]})
-    return found
-
-
-@contextmanager
-def _gpu_watched(device: str) -> Iterator[dict[str, float]]:
-    """Look at the devices twice a second while the block runs; fill the mapping at its end."""
-    found: dict[str, float] = {}
-    if not device.startswith("cuda"):
-        yield found
-        return
-    looks: list[tuple[float, float]] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.5):
-            busiest = max(gpus(), key=lambda gpu: float(gpu["used_mib"]), default=None)
-            if busiest is not None:
-                looks.append((float(busiest["use_percent"]), float(busiest["used_mib"])))
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
-    if looks:
-        found["use_percent"] = float(np.mean([use for use, _ in looks]))
-        found["peak_mib"] = max(used for _, used in looks)

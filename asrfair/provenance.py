@@ -122,6 +122,25 @@ def usable_cores() -> int:
     return cores
 
 
+def free_memory_bytes() -> int | None:
+    """Return the memory that can be used without swapping, a container's limit (cgroup v2) included; ``None``: unknown."""
+    free: list[int] = []
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                free.append(int(line.split()[1]) * 1024)
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text(encoding="ascii").strip()
+        if limit != "max":
+            free.append(max(0, int(limit) - int((group / "memory.current").read_text(encoding="ascii"))))
+    except (OSError, ValueError):
+        pass
+    return min(free, default=None)
+
+
 def hardware() -> dict[str, Any]:
     """Return processor, cores, memory in GiB, operating system, and the names of NVIDIA devices."""
     return {

@@ -59,7 +59,7 @@ def versions() -> list[Finding]:
 
 def accelerator() -> list[Finding]:
     """Return the NVIDIA devices, and whether torch can use them."""
-    from asrfair.bench import gpus
+    from asrfair.gpu import gpus
 
     devices = [
         Finding(

@@ -25,7 +25,8 @@ def print_outcome(result: RunResult, *, as_json: bool) -> None:
     console.print()
     say(console, ledger_line(result))
     if result.transcribe is not None:
-        say(console, result.transcribe.line())
+        for line in result.transcribe.lines():
+            say(console, line)
     names = {path.name for path in result.written}
     pages = [str(result.run / name) for name in ("report.html", "report.md") if name in names]
     say(console, f"Tables: {result.run / 'disparity.csv'}, {result.run / 'gaps.csv'}")

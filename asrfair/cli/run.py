@@ -70,7 +70,8 @@ def run(
         if as_json:
             click.echo(json.dumps({"run": str(out), "shard": list(part), **summary.volatile()}, indent=2))
         else:
-            click.echo(summary.line())
+            for line in summary.lines():
+                click.echo(line)
             click.echo(f"Part {part[0] + 1} of {part[1]} is in {out}. Join all parts: asrfair merge PART… --out RUN")
         return
     result = run_suite(read_suite(suite), out, html=not no_html, invariance=invariance_check or 0, **settings)

@@ -48,6 +48,9 @@ class EngineTraits:
         max_padded_s: Budget of a batch: its clips times its longest clip, in seconds; ``None`` is no budget.
         concurrency: Calls at once (``threads`` only).
         devices: Names handed to the engines as ``context.device``, one process each (``device`` only).
+        threads: Processor threads of each worker (``processes`` only): so many fewer workers are started.
+        memory_bytes: What each worker is expected to hold beyond the audio (``processes`` only): no more workers are
+            started than there is memory for.
     """
 
     sample_rate_hz: int = 16_000
@@ -58,9 +61,11 @@ class EngineTraits:
     max_padded_s: float | None = None
     concurrency: int = 1
     devices: tuple[str, ...] = ("cpu",)
+    threads: int = 1
+    memory_bytes: int = 0
 
     def __post_init__(self) -> None:
-        if self.sample_rate_hz < 1 or self.max_batch < 1 or self.concurrency < 1 or not self.devices:
+        if min(self.sample_rate_hz, self.max_batch, self.concurrency, self.threads) < 1 or not self.devices:
             raise EngineError(f"an engine states impossible traits: {self}")
         if self.max_padded_s is not None and not self.max_padded_s > 0:
             raise EngineError(f"an engine states impossible traits: {self}")

@@ -41,6 +41,16 @@ def files_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def folder_bytes(path: Path, pattern: str = "*") -> int:
+    """Return the size of a file, or of a folder's files of a pattern; 0 where there is nothing (yet)."""
+    try:
+        if path.is_file():
+            return path.stat().st_size
+        return sum(found.stat().st_size for found in path.glob(pattern) if found.is_file())
+    except OSError:
+        return 0
+
+
 def is_hub_id(model: str) -> bool:
     """Tell a hub id such as ``openai/whisper-small`` from a path."""
     return bool(_HUB_ID.match(model)) and not model.startswith(".")

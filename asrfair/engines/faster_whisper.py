@@ -15,7 +15,7 @@ import pydantic
 
 from asrfair.engines import torch_device
 from asrfair.engines.base import EngineBase, EngineContext, EngineTraits, read_options
-from asrfair.engines.checkpoint import fetch_from_hub, files_sha256, is_hub_id
+from asrfair.engines.checkpoint import fetch_from_hub, files_sha256, folder_bytes, is_hub_id
 from asrfair.engines.longform import join_texts
 from asrfair.errors import EngineError, InputError, MissingExtraError
 from asrfair.torchaudio_import import ensure_importable
@@ -31,6 +31,7 @@ class FasterWhisperOptions(pydantic.BaseModel):
         model: A local folder in CTranslate2's format, or a hub id.
         revision: The commit of a hub id; required for one.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``; or a list of devices, one process each.
+        threads: Processor threads of each worker on the processor; more of them mean fewer workers.
         compute_type: CTranslate2's number format, such as ``int8``, ``float16``, ``float32``.
         language, task, beam_size, initial_prompt, hotwords: Passed to the model.
         word_times: Whether to compute the times of words.
@@ -42,6 +43,7 @@ class FasterWhisperOptions(pydantic.BaseModel):
     model: str
     revision: str | None = None
     device: str | list[str] = "auto"
+    threads: int = pydantic.Field(default=1, ge=1, le=1024)
     compute_type: str = "default"
     language: str | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
@@ -85,11 +87,17 @@ class FasterWhisper(EngineBase):
             ) from error
 
     @classmethod
-    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:  # noqa: ARG003 -- same for every context
+    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
         """Return the traits: one process a device on CUDA, one a core on the processor; one clip a call."""
-        devices = torch_device.devices(read_options(FasterWhisperOptions, spec).device)
-        on_cuda = devices[0].startswith("cuda")
-        return EngineTraits(parallel="device" if on_cuda else "processes", devices=devices)
+        options = read_options(FasterWhisperOptions, spec)
+        # One clip a call, so there is no batch to bound.
+        return torch_device.traits(
+            options.device,
+            max_batch=1,
+            max_padded_s=None,
+            threads=options.threads,
+            weights_bytes=folder_bytes(context.path(options.model), "*.bin"),
+        )
 
     def _find(self) -> Path:
         folder = self.context.path(self.options.model)

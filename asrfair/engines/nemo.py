@@ -14,6 +14,7 @@ import pydantic
 
 from asrfair.engines import torch_device
 from asrfair.engines.base import EngineBase, EngineContext, EngineTraits, read_options
+from asrfair.engines.checkpoint import folder_bytes
 from asrfair.engines.longform import WINDOW_S, cut_long, join_texts
 from asrfair.errors import EngineError, InputError, MissingExtraError
 from asrfair.provenance import sha256_file
@@ -27,6 +28,7 @@ class NemoOptions(pydantic.BaseModel):
         model: The ``.nemo`` file.
         accept_pickle: That you trust whoever made it (see above).
         device: ``auto``, a device, or a list of devices (one process each).
+        threads: Processor threads of each worker on the processor; more of them mean fewer workers.
         max_batch: Most clips a call; default 32 on CUDA and 1 on the processor.
         max_padded_s: Budget of a batch in seconds: its clips times its longest clip.
         window_s: Longer audio is cut (docs/engines.md says how).
@@ -36,6 +38,7 @@ class NemoOptions(pydantic.BaseModel):
     model: str
     accept_pickle: bool = False
     device: str | list[str] = "auto"
+    threads: int = pydantic.Field(default=1, ge=1, le=1024)
     max_batch: int | None = pydantic.Field(default=None, ge=1, le=4096)
     max_padded_s: float = pydantic.Field(default=480.0, gt=0)
     window_s: float = pydantic.Field(default=WINDOW_S, ge=1, le=3600)
@@ -67,15 +70,15 @@ class Nemo(EngineBase):
             raise EngineError(f"the model cannot be restored: {type(error).__name__}: {error}") from error
 
     @classmethod
-    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:  # noqa: ARG003 -- same for every context
-        """Return the traits: one process a device, batches under a padded-seconds budget."""
+    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
+        """Return the traits: one process a device or several on the processor, batches under a padded-seconds budget."""
         options = read_options(NemoOptions, spec)
-        devices = torch_device.devices(options.device)
-        return EngineTraits(
-            parallel="device",
-            devices=devices,
-            max_batch=options.max_batch or (32 if devices[0].startswith("cuda") else 1),
+        return torch_device.traits(
+            options.device,
+            max_batch=options.max_batch,
             max_padded_s=options.max_padded_s,
+            threads=options.threads,
+            weights_bytes=folder_bytes(context.path(options.model)),
         )
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Hypothesis]:

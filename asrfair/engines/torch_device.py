@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any, Literal
 
+from asrfair.engines.base import EngineTraits
 from asrfair.errors import EngineError, MissingExtraError
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -38,6 +39,37 @@ def devices(asked: str | list[str]) -> tuple[str, ...]:
         return ("cpu",)
     count = torch.cuda.device_count()
     return tuple(f"cuda:{index}" for index in range(count)) or ("cpu",)
+
+
+LIBRARIES_BYTES = 700 * 2**20
+"""What a process of torch and a model library holds before it has loaded any weights."""
+
+
+def traits(
+    asked: str | list[str], *, max_batch: int | None, max_padded_s: float | None, threads: int, weights_bytes: int
+) -> EngineTraits:
+    """Return the traits of an engine that takes batches: one process a device, or several on the processor.
+
+    On the processor every worker has a model of its own and decodes, renders and recognises by itself, with a fixed
+    number of threads: that keeps all cores at work on audio, and the transcripts do not depend on how many there are.
+
+    Args:
+        asked: The option ``device``.
+        max_batch: Most clips a call; by default 32 on CUDA and 1 on the processor, where batches gain little.
+        max_padded_s: Budget of a batch in seconds, padding included.
+        threads: Processor threads of each worker, on the processor.
+        weights_bytes: Size of the model's weights.
+    """
+    names = devices(asked)
+    on_processor = names == ("cpu",)
+    return EngineTraits(
+        parallel="processes" if on_processor else "device",
+        devices=names,
+        max_batch=max_batch or (32 if names[0].startswith("cuda") else 1),
+        max_padded_s=max_padded_s,
+        threads=threads if on_processor else 1,
+        memory_bytes=LIBRARIES_BYTES + weights_bytes if on_processor else 0,
+    )
 
 
 def dtype_of(torch: Any, precision: Precision, device: str) -> Any:

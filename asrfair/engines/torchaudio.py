@@ -18,6 +18,7 @@ import pydantic
 from asrfair.engines import torch_device
 from asrfair.engines.backoff import Backoff
 from asrfair.engines.base import EngineBase, EngineContext, EngineTraits, read_options
+from asrfair.engines.checkpoint import folder_bytes
 from asrfair.engines.longform import WINDOW_S, cut_long, join_texts
 from asrfair.errors import EngineError, InputError, MissingExtraError
 from asrfair.provenance import sha256_file
@@ -35,6 +36,7 @@ class TorchaudioOptions(pydantic.BaseModel):
         bundle: A name in ``torchaudio.pipelines``, such as ``WAV2VEC2_ASR_BASE_960H``.
         weights: A safetensors file with the bundle's state dict; empty lets torchaudio download its own.
         device: ``auto``, a device, or a list of devices (one process each).
+        threads: Processor threads of each worker on the processor; more of them mean fewer workers.
         precision: ``auto`` (bf16 on CUDA, fp32 elsewhere), ``fp32``, ``fp16`` or ``bf16``.
         max_batch: Most clips a call; default 32 on CUDA and 1 on the processor.
         max_padded_s: Budget of a batch in seconds: its clips times its longest clip.
@@ -46,6 +48,7 @@ class TorchaudioOptions(pydantic.BaseModel):
     bundle: str
     weights: str | None = None
     device: str | list[str] = "auto"
+    threads: int = pydantic.Field(default=1, ge=1, le=1024)
     precision: torch_device.Precision = "auto"
     max_batch: int | None = pydantic.Field(default=None, ge=1, le=4096)
     max_padded_s: float = pydantic.Field(default=480.0, gt=0)
@@ -75,15 +78,15 @@ class Torchaudio(EngineBase):
         )
 
     @classmethod
-    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:  # noqa: ARG003 -- same for every context
-        """Return the traits: one process a device, batches under a padded-seconds budget."""
+    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
+        """Return the traits: one process a device or several on the processor, batches under a padded-seconds budget."""
         options = read_options(TorchaudioOptions, spec)
-        devices = torch_device.devices(options.device)
-        return EngineTraits(
-            parallel="device",
-            devices=devices,
-            max_batch=options.max_batch or (32 if devices[0].startswith("cuda") else 1),
+        return torch_device.traits(
+            options.device,
+            max_batch=options.max_batch,
             max_padded_s=options.max_padded_s,
+            threads=options.threads,
+            weights_bytes=0 if options.weights is None else folder_bytes(context.path(options.weights)),
         )
 
     def _params(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pydantic
 from asrfair.engines import torch_device
 from asrfair.engines.backoff import Backoff
 from asrfair.engines.base import EngineBase, EngineContext, EngineTraits, read_options
-from asrfair.engines.checkpoint import find_checkpoint
+from asrfair.engines.checkpoint import find_checkpoint, folder_bytes
 from asrfair.engines.longform import WINDOW_S, cut_long, join_texts
 from asrfair.errors import EngineError, MissingExtraError
 from asrfair.torchaudio_import import ensure_importable
@@ -40,6 +40,7 @@ class TransformersOptions(pydantic.BaseModel):
         model: A local folder, or a hub id.
         revision: The commit of a hub id; required for one.
         device: ``auto`` (every CUDA device, else the processor), a device, or a list of devices (one process each).
+        threads: Processor threads of each worker on the processor; more of them mean fewer workers.
         precision: ``auto`` (bf16 on CUDA, fp32 elsewhere), ``fp32``, ``fp16`` or ``bf16``.
         max_batch: Most clips a call; default 32 on CUDA and 1 on the processor, where batches gain nothing.
         max_padded_s: Budget of a batch in seconds: its clips times its longest clip.
@@ -57,6 +58,7 @@ class TransformersOptions(pydantic.BaseModel):
     model: str
     revision: str | None = None
     device: str | list[str] = "auto"
+    threads: int = pydantic.Field(default=1, ge=1, le=1024)
     precision: torch_device.Precision = "auto"
     max_batch: int | None = pydantic.Field(default=None, ge=1, le=4096)
     max_padded_s: float = pydantic.Field(default=480.0, gt=0)
@@ -87,16 +89,15 @@ class Transformers(EngineBase):
         )
 
     @classmethod
-    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:  # noqa: ARG003 -- same for every context
-        """Return the traits: one process a device, batches under a padded-seconds budget."""
+    def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
+        """Return the traits: one process a device or several on the processor, batches under a padded-seconds budget."""
         options = read_options(TransformersOptions, spec)
-        devices = torch_device.devices(options.device)
-        on_cuda = devices[0].startswith("cuda")
-        return EngineTraits(
-            parallel="device",
-            devices=devices,
-            max_batch=options.max_batch or (32 if on_cuda else 1),
+        return torch_device.traits(
+            options.device,
+            max_batch=options.max_batch,
             max_padded_s=options.max_padded_s,
+            threads=options.threads,
+            weights_bytes=folder_bytes(context.path(options.model), "*.safetensors"),
         )
 
     def _load(self) -> None:

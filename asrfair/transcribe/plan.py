@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from asrfair.journal import Journal
     from asrfair.manifest import Manifest
 
+SHORTEST_SHARE = 0.8
+"""How short an utterance may be beside the longest of its batch, which bounds what is padding."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Roster:
@@ -69,6 +72,8 @@ def plan_batches(durations_s: npt.NDArray[np.float64], *, max_batch: int, max_pa
     """Sort by length, longest first, and cut into batches.
 
     The longest first: memory runs out at once or never, and the last batches are small, so that workers end together.
+    With a budget, an utterance shorter than ``SHORTEST_SHARE`` of its batch's longest begins the next: a large corpus has
+    enough of every length, and in a small one padding costs more than a smaller batch.
 
     Args:
         durations_s: Lengths in the order of a roster (ascending ids break ties), shape (utterances,).
@@ -81,12 +86,15 @@ def plan_batches(durations_s: npt.NDArray[np.float64], *, max_batch: int, max_pa
         bounds = np.append(np.arange(0, len(order), max_batch), len(order)).astype(np.int64)
         return Plan(order=order, bounds=bounds if len(order) else np.zeros(1, np.int64))
     budget = max_padded_s * 1000
+    falling = -milliseconds[order]
     starts = [0]
     position = 0
     while position < len(order):
-        longest = max(int(milliseconds[order[position]]), 1)
-        position += max(1, min(max_batch, int(budget // longest)))
-        starts.append(min(position, len(order)))
+        longest = -int(falling[position])
+        last = position + max(1, min(max_batch, int(budget // max(longest, 1))))
+        near = int(np.searchsorted(falling[position:last], -SHORTEST_SHARE * longest, side="right"))
+        position = min(position + max(1, near), len(order))
+        starts.append(position)
     return Plan(order=order, bounds=np.asarray(starts, np.int64))
 
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from asrfair.conditions import RenderContext
 from asrfair.engines import Engine, EngineContext, EngineTraits, create, traits_of
+from asrfair.gpu import watched
 from asrfair.journal import Event, Journal, begin_anew, row_of
 from asrfair.progress import Progress
-from asrfair.provenance import usable_cores
+from asrfair.provenance import free_memory_bytes, usable_cores
 from asrfair.transcribe.channel import Ready
 from asrfair.transcribe.finalise import finalise
 from asrfair.transcribe.identity import check_settings, fingerprints, public_options
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 ROWS_AT_A_TIME = 512
 """Rows of the manifest that are turned into utterances at a time: what is in flight stays bounded."""
+
+MEMORY_SHARE = 0.8
+"""How much of the free memory the workers of an engine may be expected to take."""
 
 
 def transcribe(
@@ -159,10 +163,11 @@ class _Run:
         self.roster = roster
         self.progress = progress
         self.measured = measured
+        self.started = time.monotonic()
 
     def engine(self, spec: EngineSpec, traits: EngineTraits) -> EngineSummary:
         """Do what is left to do for one engine."""
-        started = time.monotonic()
+        started = self.started = time.monotonic()
         plan = plan_batches(self.roster.durations_s, max_batch=traits.max_batch, max_padded_s=traits.max_padded_s)
         summary = EngineSummary(
             label=spec.label,
@@ -220,8 +225,10 @@ class _Run:
         count = max(1, min(self.workers, int(left.any(axis=1).sum())))
         target: Callable[..., None]
         if setup.traits.parallel == "processes":
-            setups = [replace(setup, context=replace(setup.context, threads=1)) for _ in range(count)]
-            target, ahead = whole_worker, 2
+            threads = setup.traits.threads
+            count = _bounded(max(1, count // threads), setup.traits.memory_bytes)
+            setups = [replace(setup, context=replace(setup.context, threads=threads)) for _ in range(count)]
+            target, ahead, engines = whole_worker, 2, count
         else:
             devices = setup.traits.devices if setup.traits.parallel == "device" else ("",)
             feeders = max(1, -(-count // len(devices)))
@@ -231,9 +238,14 @@ class _Run:
                 for device in devices
             ]
             target, ahead = fed_worker, feeders * FEEDER_AHEAD + AHEAD_OF_ENGINE + setup.traits.concurrency
-        summary.workers = count if target is whole_worker else len(setups) * (feeders + 1)
+            engines = len(setups) * setup.traits.concurrency
         fed = target is fed_worker
-        with Pool(target, setups, ahead=ahead, one_thread=not fed, daemon=not fed) as pool:
+        summary.workers = len(setups) * (feeders + 1) if fed else count
+        summary.engines = engines
+        with (
+            watched(() if not fed else setup.traits.devices) as summary.gpu,
+            Pool(target, setups, ahead=ahead, one_thread=not fed, daemon=not fed) as pool,
+        ):
             for message in pool.run(IteratorSource(jobs)):
                 self._take(label, message, pool, summary, display)
         summary.replaced_workers = pool.replaced
@@ -272,6 +284,7 @@ class _Run:
     def _take(self, label: str, message: object, pool: Pool | None, summary: EngineSummary, display: Progress) -> None:
         """Record one message of a worker."""
         if isinstance(message, Ready):
+            summary.start_s = summary.start_s or time.monotonic() - self.started
             self.journal.check_engine(label, message.payload)
         elif isinstance(message, Done):
             condition = self.conditions[message.condition].name
@@ -327,6 +340,12 @@ class _Run:
         utterances: Iterator[Utterance] = replace(self.manifest, table=self.manifest.table.iloc[rows]).utterances()
         for number, positions, conditions in block:
             yield Job(number=number, utterances=tuple(next(utterances) for _ in positions), conditions=conditions)
+
+
+def _bounded(count: int, memory_bytes: int) -> int:
+    """Return how many workers there is memory for; one at least."""
+    free = free_memory_bytes() if memory_bytes else None
+    return count if free is None else max(1, min(count, int(MEMORY_SHARE * free / memory_bytes)))
 
 
 @contextmanager

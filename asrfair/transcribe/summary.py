@@ -26,12 +26,15 @@ class EngineSummary:
         batches: Batches of its plan.
         padding_efficiency: Seconds of audio over seconds with padding, by the plan.
         workers: Processes that worked for it.
+        engines: Engines that recognised at once: processes, or calls to a service.
         results: Results of this session (those of earlier ones, before a resume, not counted).
         audio_s: Seconds of audio recognised in this session.
         wall_s: Seconds that this took, starting included.
+        start_s: Seconds until the first worker's engine was ready.
         stages: Seconds by stage, summed over workers.
         replaced_workers: Processes that died and were replaced.
         statistics: What the engine counted, added up over its workers.
+        gpu: Mean use and peak memory of its CUDA devices, as ``asrfair.gpu.watched`` has them; empty without one.
     """
 
     label: str
@@ -41,17 +44,46 @@ class EngineSummary:
     batches: int = 0
     padding_efficiency: float = 1.0
     workers: int = 0
+    engines: int = 1
     results: int = 0
     audio_s: float = 0.0
     wall_s: float = 0.0
+    start_s: float = 0.0
     stages: StageTimes = field(default_factory=StageTimes)
     replaced_workers: int = 0
     statistics: Mapping[str, float] = field(default_factory=dict)
+    gpu: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rtfx(self) -> float | None:
         """Seconds of audio per second; ``None`` if there was no audio."""
         return self.audio_s / self.wall_s if self.audio_s and self.wall_s else None
+
+    @property
+    def engine_rtfx(self) -> float | None:
+        """The same if there were nothing to start, decode or render: of the engine alone; ``None`` without audio."""
+        spent = self.stages.engine_s / self.engines
+        return self.audio_s / spent if self.audio_s and spent else None
+
+    def line(self) -> str | None:
+        """Return one line for people about speed; ``None`` if nothing was heard in this session."""
+        if self.rtfx is None or self.engine_rtfx is None:
+            return None
+        parts = [f"{self.label}: {self.rtfx:,.1f}× real time, the engine alone {self.engine_rtfx:,.1f}×"]
+        stages = self.stages
+        spent = {
+            "starting": self.start_s,
+            "decoding": stages.decode_s,
+            "conditions": stages.condition_s,
+            "engine": stages.engine_s,
+        }
+        times = ", ".join(f"{name} {seconds:,.1f} s" for name, seconds in spent.items())
+        parts.append(f"{times} over {self.workers} process(es)")
+        if self.padding_efficiency < 1:
+            parts.append(f"{100 * (1 - self.padding_efficiency):.0f} % of what it heard was padding")
+        if self.gpu:
+            parts.append(f"GPU {self.gpu['use_percent']:.0f} % busy, {self.gpu['peak_mib']:,.0f} MiB at most")
+        return "; ".join(parts) + "."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,24 +121,16 @@ class TranscribeSummary:
         """Seconds of audio per second of this session; ``None`` if there was no audio."""
         return self.audio_s / self.wall_s if self.audio_s and self.wall_s else None
 
-    def line(self) -> str:
-        """Return one line for people: what was done, how fast, where the time went."""
+    def lines(self) -> list[str]:
+        """Return what was done, in words, and a line an engine about how fast and where the time went."""
         new = sum(engine.results for engine in self.engines.values())
-        total = StageTimes()
-        for engine in self.engines.values():
-            total.add(engine.stages)
         parts = [f"Transcribed {new:,} results in {clock(self.wall_s)} with {self.workers} worker(s)"]
         if self.resumed:
             parts.append(f"{self.resumed:,} were there before")
-        if self.rtfx is not None:
-            parts.append(
-                f"{self.rtfx:,.1f}× real time "
-                f"(decoding {total.decode_s:,.1f} s, conditions {total.condition_s:,.1f} s, "
-                f"engine {total.engine_s:,.1f} s over all workers)"
-            )
         if self.events:
             parts.append(f"{len(self.events):,} event(s) such as a split batch or a worker killed (run.json)")
-        return "; ".join(parts) + "."
+        speeds = [line for engine in self.engines.values() if (line := engine.line()) is not None]
+        return ["; ".join(parts) + ".", *speeds]
 
     def volatile(self) -> dict[str, Any]:
         """Return, for ``run.json``, what may differ between identical runs."""
@@ -120,12 +144,16 @@ class TranscribeSummary:
             "engines": {
                 label: {
                     "workers": engine.workers,
+                    "engines": engine.engines,
                     "batches": engine.batches,
                     "padding_efficiency": round(engine.padding_efficiency, 4),
                     "results": engine.results,
                     "audio_s": round(engine.audio_s, 3),
                     "wall_s": round(engine.wall_s, 3),
+                    "start_s": round(engine.start_s, 3),
                     "rtfx": None if engine.rtfx is None else round(engine.rtfx, 3),
+                    "engine_rtfx": None if engine.engine_rtfx is None else round(engine.engine_rtfx, 3),
+                    "gpu": {name: round(value, 1) for name, value in engine.gpu.items()},
                     "replaced_workers": engine.replaced_workers,
                     "statistics": dict(engine.statistics),
                     "stages": {name: round(value, 3) for name, value in asdict(engine.stages).items()},
