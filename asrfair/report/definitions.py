@@ -383,6 +383,26 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
         ),
         order=worst_first("share"),
     ),
+    "invariance": Definition(
+        source="invariance",
+        title="Do batches change transcripts?",
+        caption=(
+            "A sample balanced over groups, transcribed again one utterance at a time. Padding follows the batch: "
+            "where transcripts follow it, errors belong to the plan and not to the speaker."
+        ),
+        columns=(
+            ENGINE,
+            CONDITION,
+            ATTRIBUTE,
+            GROUP,
+            UTTERANCES,
+            Column(name="flips", heading="Transcripts that differ", kind="count"),
+            REF_WORDS,
+            Column(name="wer_run", heading="WER %, in batches", kind="percent"),
+            Column(name="wer_alone", heading="WER %, alone", kind="percent"),
+            Column(name="difference", heading="Difference, points", kind="points"),
+        ),
+    ),
     "achieved": Definition(
         source="achieved_by_group",
         title="What the conditions did to each group's audio",

@@ -50,6 +50,7 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "faas": ("engine", "condition", "attribute", "faas"),
     "coverage": ("attribute", "group", "speakers", "utterances"),
     "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances", "share"),
+    "invariance": ("engine", "condition", "attribute", "group", "utterances", "flips"),
     "achieved_by_group": ("condition", "attribute", "group", "quantity", "mean"),
 }
 """Tables that a report may show, each with the columns that it cannot do without."""

@@ -77,6 +77,12 @@ SECTIONS: Final[tuple[Section, ...]] = (
         needs="nothing: no utterance of this run stands in the ledger",
     ),
     Section(
+        anchor="invariance",
+        title="Do batches change transcripts?",
+        table="invariance",
+        needs="`asrfair run --invariance-check N` and an engine that takes several utterances a call",
+    ),
+    Section(
         anchor="achieved",
         title="What the conditions did to each group's audio",
         table="achieved",
