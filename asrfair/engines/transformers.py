@@ -233,12 +233,18 @@ class Transformers(EngineBase):
         with self._torch.inference_mode():
             inputs = self._extract(list(arrays))
             moved = {
-                name: value.to(self.context.device, non_blocking=True)
-                if not value.is_floating_point()
-                else value.to(self.context.device, dtype=self._dtype, non_blocking=True)
+                name: self._pinned(value).to(
+                    self.context.device,
+                    dtype=self._dtype if value.is_floating_point() else None,
+                    non_blocking=True,
+                )
                 for name, value in inputs.items()
             }
             return self._ctc(moved) if self._is_ctc else self._seq2seq(moved)
+
+    def _pinned(self, value: Any) -> Any:
+        """Put a tensor on its way to a CUDA device into pinned memory: only from there does a copy not block."""
+        return value.pin_memory() if self.context.device.startswith("cuda") and value.device.type == "cpu" else value
 
     def _ctc(self, inputs: dict[str, Any]) -> list[tuple[str, float | None]]:
         logits = self._model(**inputs).logits
