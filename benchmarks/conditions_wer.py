@@ -1,10 +1,11 @@
 """Word error rate by profile and severity: does a place that is called worse make recognition worse?
 
-    python benchmarks/conditions_wer.py run OUT.csv [--every N]      PocketSphinx on the demo and on small_speech
+    python benchmarks/conditions_wer.py run OUT.csv [--every N] [--longest S] [--only PROFILE …]
     python benchmarks/conditions_wer.py plot OUT.csv OUT.png
 
-``run`` appends to OUT.csv and goes on where it stopped. It takes every Nth of the demo's 120 utterances and, where the
-real recordings lie beside the repository (ASRFAIR_SHARED_DATA), the read sentences of small_speech of 2.5 to 4 s. The
+``run`` lets PocketSphinx hear the demo and small_speech. It appends to OUT.csv and goes on where it stopped. It takes every
+Nth of the demo's 120 utterances and, where the real recordings lie beside the repository (ASRFAIR_SHARED_DATA), the read
+sentences of small_speech of 2.5 to S seconds. The
 decoder's beams are narrowed (maxhmmpf 3000, maxwpf 10): twice as fast, at error rates within some points.
 """
 
@@ -45,9 +46,11 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("picture", type=Path, nargs="?")
     parser.add_argument("--every", type=int, default=20)
+    parser.add_argument("--longest", type=float, default=4.0)
+    parser.add_argument("--only", nargs="*", default=[])
     arguments = parser.parse_args()
     if arguments.what == "run":
-        run(arguments.table, arguments.every)
+        run(arguments.table, arguments.every, arguments.longest, arguments.only)
     else:
         plot(arguments.table, arguments.picture or arguments.table.with_suffix(".png"))
 
@@ -57,7 +60,7 @@ def _demo(every: int) -> tuple[list[Utterance], RenderContext]:
     return utterances[::every], RenderContext.of(utterances)
 
 
-def _small_speech() -> tuple[list[Utterance], RenderContext]:
+def _small_speech(longest_s: float) -> tuple[list[Utterance], RenderContext]:
     folder = SHARED / "small_speech"
     if not (folder / "manifest.csv").is_file():
         return [], RenderContext()
@@ -73,11 +76,11 @@ def _small_speech() -> tuple[list[Utterance], RenderContext]:
         )
         for row in rows
     ]
-    read = [u for u in utterances if 2.5 <= (u.duration_s or 0) <= 4 and len(u.reference.split()) >= 7]
+    read = [u for u in utterances if 2.5 <= (u.duration_s or 0) <= longest_s and len(u.reference.split()) >= 7]
     return read, RenderContext.of(utterances)
 
 
-def run(table: Path, every: int) -> None:
+def run(table: Path, every: int, longest_s: float, only: list[str]) -> None:
     """Fill the table, condition by condition; what it holds is not done again."""
     done = set()
     if table.exists():
@@ -90,8 +93,8 @@ def run(table: Path, every: int) -> None:
     )
     engine = create(spec, EngineContext())
     normalize = get_normalizer("whisper-english").rules
-    corpora = {"demo": _demo(every), "small_speech": _small_speech()}
-    for profile, severity in _conditions():
+    corpora = {"demo": _demo(every), "small_speech": _small_speech(longest_s)}
+    for profile, severity in _conditions(only):
         for corpus, (utterances, context) in corpora.items():
             if not utterances or (corpus, profile, severity) in done:
                 continue
@@ -110,9 +113,11 @@ def run(table: Path, every: int) -> None:
                 print(*row, round(time.perf_counter() - start, 1), sep=",", file=file)
 
 
-def _conditions() -> Iterator[tuple[str, str]]:
+def _conditions(only: list[str]) -> Iterator[tuple[str, str]]:
     yield "clean", ""
     for path in list_profiles():
+        if only and path.stem not in only:
+            continue
         for severity in SEVERITIES:
             yield path.stem, severity
 
