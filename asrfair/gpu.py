@@ -10,20 +10,21 @@ from contextlib import contextmanager
 EVERY_S = 0.5
 
 
-def gpus() -> list[dict[str, str | float]]:
-    """Return name, use in per cent, used and total memory in MiB of each NVIDIA device; nothing without one."""
-    command = [
-        "nvidia-smi",
-        "--query-gpu=name,utilization.gpu,memory.used,memory.total",
-        "--format=csv,noheader,nounits",
-    ]
+def query(*fields: str) -> list[list[str]]:
+    """Return fields of ``nvidia-smi --query-gpu`` for each NVIDIA device, as it prints them; nothing without one."""
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
     try:
-        listing = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
+        listing = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return []
+    rows = (line.rsplit(",", len(fields) - 1) for line in listing.splitlines() if line.strip())
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def gpus() -> list[dict[str, str | float]]:
+    """Return name, use in per cent, used and total memory in MiB of each NVIDIA device; nothing without one."""
     found: list[dict[str, str | float]] = []
-    for line in listing.splitlines():
-        name, *numbers = (part.strip() for part in line.rsplit(",", 3))
+    for name, *numbers in query("name", "utilization.gpu", "memory.used", "memory.total"):
         values = [float(number) if number.replace(".", "", 1).isdigit() else float("nan") for number in numbers]
         found.append({"name": name, "use_percent": values[0], "used_mib": values[1], "total_mib": values[2]})
     return found

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asrfair import gpu
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -171,15 +173,8 @@ def _memory_gib() -> float | None:
 
 @cache
 def gpus() -> tuple[str, ...]:
-    """Return ``name, memory, driver`` of every NVIDIA device, as ``nvidia-smi`` tells them; empty without one."""
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(line.strip() for line in done.stdout.splitlines() if line.strip()) if done.returncode == 0 else ()
+    """Return name, memory and driver of every NVIDIA device; empty without one."""
+    return tuple(
+        f"{name}, {memory} MiB, {driver}"
+        for name, memory, driver in gpu.query("name", "memory.total", "driver_version")
+    )
