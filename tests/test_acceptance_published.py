@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from edacc_card import EDACC_CARD
 
 from asrfair.cli.main import run
 
@@ -16,21 +17,6 @@ pytestmark = pytest.mark.shared
 
 SYSTEMS = ("whisper-small", "whisper-large-v3-turbo", "distil-large-v3.5", "parakeet-tdt-0.6b-v3")
 
-EDACC_CARD = """\
-[manifest]
-name = "edacc"
-version = "1"
-table = {table}
-licence = "CC-BY-SA-4.0"
-[columns]
-utterance_id = "utt_id"
-exclude = "exclusion"
-[reference]
-remove = ['<[A-Z_]+>']
-[attributes.accent]
-description = "accent as the speaker described it"
-provenance = "self-reported"
-"""
 
 ARTIE_CARD = """\
 [manifest]

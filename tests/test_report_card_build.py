@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from card_runs import GOLDEN, score_demo, steady, write_prose
+from edacc_card import EDACC_CARD
 
 from asrfair.cli.main import run as command
 from asrfair.errors import InputError, MissingExtraError
@@ -18,21 +19,6 @@ from asrfair.report.card import FORMATS, OUTLINES, blank_prose, gather, read_pro
 from asrfair.report.card.as_json import schema
 
 SYSTEM = "parakeet-tdt-0.6b-v3"
-EDACC = """\
-[manifest]
-name = "edacc"
-version = "1"
-table = {table}
-licence = "CC-BY-SA-4.0"
-[columns]
-utterance_id = "utt_id"
-exclude = "exclusion"
-[reference]
-remove = ['<[A-Z_]+>']
-[attributes.accent]
-description = "accent as the speaker described it"
-provenance = "self-reported"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +32,7 @@ def edacc(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of EdAcc with one system; three of seven accents have fewer than five speakers."""
     folder = tmp_path_factory.mktemp("card-edacc")
     table = json.dumps(str(shared_data / "edacc" / "manifest.csv"))
-    (folder / "edacc.toml").write_text(EDACC.format(table=table), encoding="utf-8")
+    (folder / "edacc.toml").write_text(EDACC_CARD.format(table=table), encoding="utf-8")
     code = command(
         [
             "score", "--manifest", str(folder / "edacc.toml"), "--hypotheses",

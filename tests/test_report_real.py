@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from edacc_card import EDACC_CARD
 
 from asrfair.cli.main import run as command
 from asrfair.report import all_tables, load_run
@@ -14,21 +15,6 @@ from asrfair.report.sections import SECTIONS
 
 pytestmark = pytest.mark.shared
 
-CARD = """\
-[manifest]
-name = "edacc"
-version = "1"
-table = {table}
-licence = "CC-BY-SA-4.0"
-[columns]
-utterance_id = "utt_id"
-exclude = "exclusion"
-[reference]
-remove = ['<[A-Z_]+>']
-[attributes.accent]
-description = "accent as the speaker described it"
-provenance = "self-reported"
-"""
 SYSTEMS = ("distil-large-v3.5", "parakeet-tdt-0.6b-v3")
 
 
@@ -37,7 +23,7 @@ def scored(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of two of EdAcc's systems, with its report."""
     folder = tmp_path_factory.mktemp("edacc")
     card = folder / "edacc.toml"
-    card.write_text(CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
+    card.write_text(EDACC_CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
     files = [f"{name}={shared_data / 'edacc' / 'hypotheses' / (name + '.csv')}" for name in SYSTEMS]
     arguments = ["score", "--manifest", str(card), "--where", "audited_group=1", "--by", "accent", "--draws", "200"]
     arguments += ["--min-speakers", "3", "--out", str(folder / "run"), *(a for f in files for a in ("--hypotheses", f))]

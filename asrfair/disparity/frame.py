@@ -22,21 +22,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from asrfair.errors import InputError
+from asrfair.score.run import COUNT_COLUMNS
 from asrfair.tomlfile import did_you_mean
 from asrfair.types import NOT_STATED, GroupSettings
 
-QUANTITIES = (
-    "hits",
-    "substitutions",
-    "deletions",
-    "insertions",
-    "char_hits",
-    "char_substitutions",
-    "char_deletions",
-    "char_insertions",
-    "key_terms",
-    "key_term_hits",
-)
+QUANTITIES = COUNT_COLUMNS
 """Counts of an utterance, in the order of the last axis of :attr:`Frame.counts`."""
 
 STATUSES = ("scored", "excluded", "no_reference", "error", "missing")

@@ -19,21 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asrfair.disparity.frame import Frame, load_frame
+from asrfair.disparity.frame import QUANTITIES, Frame, load_frame
 from asrfair.types import GroupSettings
 
-COUNTS = (
-    "hits",
-    "substitutions",
-    "deletions",
-    "insertions",
-    "char_hits",
-    "char_substitutions",
-    "char_deletions",
-    "char_insertions",
-    "key_terms",
-    "key_term_hits",
-)
 _KEY = ["engine", "condition", "utterance_id"]
 
 
@@ -140,15 +128,15 @@ def _pooled(tables: Sequence[pd.DataFrame], ids: pd.Index[Any]) -> pd.DataFrame:
     first = tables[0]
     kept = (first["status"] == "scored").to_numpy() & _within(first, ids)
     if all(len(t) == len(first) and _equal(t, first, [*_KEY, "status"]) for t in tables[1:]):
-        rows = first.loc[kept, [*_KEY, "status", *COUNTS]].reset_index(drop=True)
-        for name in COUNTS if len(tables) > 1 else ():
+        rows = first.loc[kept, [*_KEY, "status", *QUANTITIES]].reset_index(drop=True)
+        for name in QUANTITIES if len(tables) > 1 else ():
             rows[name] = sum(t[name].to_numpy()[kept] for t in tables)
         return rows
     rows = pd.concat([t[(t["status"] == "scored").to_numpy() & _within(t, ids)] for t in tables], ignore_index=True)
     grouped = rows.groupby(_KEY, sort=False)
-    sums = grouped[list(COUNTS)].sum()
+    sums = grouped[list(QUANTITIES)].sum()
     complete = sums[grouped.size() == len(tables)].astype("int32").reset_index()
-    return complete.assign(status="scored")[[*_KEY, "status", *COUNTS]]
+    return complete.assign(status="scored")[[*_KEY, "status", *QUANTITIES]]
 
 
 def _runs(table: pd.DataFrame) -> list[tuple[str, str]]:
