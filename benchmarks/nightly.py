@@ -30,8 +30,9 @@ import pandas as pd
 from scipy import stats
 
 from asrfair.cli.main import run as asrfair
+from asrfair.disparity.frame import QUANTITIES
 from asrfair.gatesettings import GateSettings, Limits
-from asrfair.nightly.looks import COUNTS, Scored
+from asrfair.nightly.looks import Scored
 from asrfair.nightly.movement import Key, Movements
 from asrfair.nightly.outcome import Gate
 from asrfair.nightly.relative import relative_gates
@@ -128,7 +129,7 @@ class Speakers:
         scored = ((first.scores["status"] == "scored") & (other.scores["status"] == "scored")).to_numpy()
         code, names = pd.factorize(people["speaker_id"][scored], sort=True)
         self._code: Ints = code
-        self.counts = [side.scores.loc[scored, list(COUNTS)].to_numpy(np.int64) for side in (first, other)]
+        self.counts = [side.scores.loc[scored, list(QUANTITIES)].to_numpy(np.int64) for side in (first, other)]
         accent = people[scored].groupby("speaker_id")["accent"].first().reindex(names)
         self.utterances = pd.DataFrame(
             {"utterance_id": names, "speaker_id": names, "reference": "", "accent": accent.to_numpy()}
@@ -138,9 +139,9 @@ class Speakers:
 
     def night(self, counts: Ints) -> Scored:
         """Add an utterance's counts, shape (utterances, counts), up by speaker."""
-        sums = np.zeros((len(self.utterances), len(COUNTS)), dtype=np.int64)
+        sums = np.zeros((len(self.utterances), len(QUANTITIES)), dtype=np.int64)
         np.add.at(sums, self._code, counts)
-        scores = pd.DataFrame(sums.astype(np.int32), columns=list(COUNTS))
+        scores = pd.DataFrame(sums.astype(np.int32), columns=list(QUANTITIES))
         ids = self.utterances["utterance_id"]
         scores = scores.assign(engine="simulated", condition="clean", utterance_id=ids, status="scored")
         return Scored(utterances=self.utterances, scores=scores)
