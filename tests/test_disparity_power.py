@@ -29,6 +29,7 @@ def test_the_difference_is_above_the_rate_it_is_compared_with() -> None:
     s, df = np.array([0.2]), np.array([20.0])
     ratio = math.exp(detectable_log_ratio(s, df, 0.95)[0])
     assert detectable_difference(np.array([0.3]), s, df, 0.95)[0] == pytest.approx(0.3 * (ratio - 1))
+    assert np.isnan(detectable_difference(np.array([0.0]), s, df, 0.95)[0])
 
 
 def needed(**changes: float) -> float:

@@ -40,9 +40,13 @@ def detectable_difference(rate: Floats, se_log: Floats, df: Floats, level: float
         df: Its degrees of freedom.
         level: Confidence of the test, such as 0.95.
         power: Probability of finding it.
+
+    Returns:
+        The difference; NaN against a group without a single error, of which no multiple says anything.
     """
     with np.errstate(all="ignore"):
-        return rate * np.expm1(detectable_log_ratio(se_log, df, level, power))
+        found: Floats = rate * np.expm1(detectable_log_ratio(se_log, df, level, power))
+        return np.where(np.asarray(rate) > 0, found, np.nan)
 
 
 def speakers_needed(
