@@ -385,7 +385,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
     ),
     "invariance": Definition(
         source="invariance",
-        title="Do batches change transcripts?",
+        title="In batches, and one at a time",
         caption=(
             "A sample balanced over groups, transcribed again one utterance at a time. Padding follows the batch: "
             "where transcripts follow it, errors belong to the plan and not to the speaker."
