@@ -11,6 +11,7 @@ from typing import Any
 from asrfair import __version__
 from asrfair.conditions import Condition, parse_condition
 from asrfair.disparity import Analysis, analyse_run
+from asrfair.disparity.covariates import check_covariates
 from asrfair.errors import InputError
 from asrfair.intake import HypothesisFile, write_hypotheses
 from asrfair.invariance import INVARIANCE_FILE, check_invariance
@@ -137,6 +138,7 @@ def _transcribed(
     """Transcribe a suite, or a part of it, and return what ``run.json`` will say."""
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
     _check_groups(manifest, suite.groups)
+    check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
     conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
     started = _now()
     summary = transcribe(

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from transcribe_child import make_manifest
 
 from asrfair.cli.main import run
 from asrfair.errors import InputError
@@ -160,3 +161,19 @@ def test_fake_engine_runs_from_suite_to_tables(folder: Path, capsys: pytest.Capt
         "report.html",
     ):
         assert (folder / "run" / name).stat().st_size > 0, name
+
+
+def test_an_unknown_covariate_is_refused_before_anything_is_transcribed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hours of transcription do not end in a misspelt name: exit 2, the nearest name, no journal."""
+    make_manifest(tmp_path, 4, audio=True)
+    (tmp_path / "suite.toml").write_text(
+        '[suite]\nname = "s"\nmanifest = "manifest.csv"\n[[engine]]\nname = "fake"\n'
+        '[groups]\nby = ["accent"]\n[statistics]\nadjust = ["lenght"]\n'
+    )
+    assert 2 == run(["run", str(tmp_path / "suite.toml"), "--out", str(tmp_path / "run")])
+    message = capsys.readouterr().err
+    assert "lenght" in message
+    assert "length" in message
+    assert not (tmp_path / "run").exists()

@@ -58,6 +58,18 @@ class Covariate:
     names: tuple[str, ...] = ()
 
 
+def check_covariates(names: Sequence[str], attributes: Sequence[str], *, file: Path) -> None:
+    """See to it that every covariate is known, before anything is computed.
+
+    Raises:
+        InputError: A name is neither a covariate that is computed nor one of the attributes.
+    """
+    known = [*TEXT, *ACOUSTIC, *attributes]
+    for name in names:
+        if name not in known:
+            raise InputError("unknown covariate", file=file, value=name, remedy=did_you_mean(name, known))
+
+
 def read_covariates(frame: Frame, names: Sequence[str]) -> list[Covariate]:
     """Compute the named covariates for the utterances of a frame.
 
@@ -68,14 +80,7 @@ def read_covariates(frame: Frame, names: Sequence[str]) -> list[Covariate]:
     columns = list(pq.read_schema(path).names)
     fixed = {"utterance_id", "speaker_id", "reference", "exclude", "duration_s", "language"}
     attributes = [column for column in columns if column not in fixed]
-    for name in names:
-        if name not in (*TEXT, *ACOUSTIC, *attributes):
-            raise InputError(
-                "unknown covariate",
-                file=path,
-                value=name,
-                remedy=did_you_mean(name, [*TEXT, *ACOUSTIC, *attributes]),
-            )
+    check_covariates(names, attributes, file=path)
     wanted = ["utterance_id", "speaker_id", *(n for n in attributes if n in names)]
     wanted += [c for c in ("reference", "duration_s") if c in columns and set(names) & set(TEXT)]
     table = pq.read_table(path, columns=wanted).to_pandas()
