@@ -64,14 +64,20 @@ def largest_loss(seen: np.ndarray, absent: np.ndarray) -> float:
 
 def test_releases_as_files_do_not_tell_whether_a_person_is_in_them(tmp_path: Path) -> None:
     """The attack on the numbers in the written files of two kits, one of which lacks a person, stays under epsilon too."""
-    epsilon, releases, found = 1.0, 2000, []
+    epsilon, releases, most, found = 1.0, 3000, 50, []
     for name in ("with", "without"):
-        kit = dataclasses.replace(site(tmp_path / name, 3), privacy_words=50)
-        if name == "without":
-            for table in ("utterances", "scores"):
-                path = kit.run_folder("room") / f"{table}.parquet"
-                rows = pd.read_parquet(path)
-                write_parquet(rows[~rows["utterance_id"].str.startswith("site3-0-")], path)
+        kit = dataclasses.replace(site(tmp_path / name, 3), privacy_words=most)
+        for table in ("utterances", "scores"):
+            path = kit.run_folder("room") / f"{table}.parquet"
+            rows = pd.read_parquet(path)
+            theirs = rows["utterance_id"].str.startswith("site3-0-")
+            if name == "without":
+                rows = rows[~theirs]
+            elif table == "scores":
+                # Not a word of theirs was understood, so the kits differ by all that the noise was set for.
+                rows.loc[theirs, "deletions"] += rows.loc[theirs, "hits"]
+                rows.loc[theirs, "hits"] = 0
+            write_parquet(rows, path)
         plan = plan_release(kit, epsilon, attributes=["accent"])
         out = tmp_path / f"{name}.json"
         sums = []
@@ -82,7 +88,7 @@ def test_releases_as_files_do_not_tell_whether_a_person_is_in_them(tmp_path: Pat
             sums.append(sum(row[3] + row[4] for row in rows if row[2] == "local"))
         found.append((plan.cells[0].values, np.array(sums)))
     (values, seen), (fewer, absent) = found
-    assert 50 < np.abs(values - fewer).sum() <= 2 * 50
+    assert np.abs(values - fewer).sum() == 2 * most
     assert 0.2 < largest_loss(seen, absent) < epsilon
 
 
@@ -98,7 +104,7 @@ def test_the_cost_that_the_docs_show_is_measured(repository: Path) -> None:
         shown = re.search(rf"^\| {people} \|(.*)\|$", text, re.MULTILINE)
         assert shown is not None
         wanted = [float(cell) for cell in shown[1].split("|")]
-        drawn = [bench.width(people, e, wer=0.2, words=300, draws=4000) for e in bench.EPSILONS]
+        drawn = [bench.width(people, e, wer=0.2, words=300, draws=20_000) for e in bench.EPSILONS]
         np.testing.assert_allclose(wanted, [*drawn, bench.sampling(people, wer=0.2)], rtol=0.12)
 
 
