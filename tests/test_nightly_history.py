@@ -211,7 +211,7 @@ def test_acceptance_and_retention(tmp_path: Path) -> None:
 
 def test_two_whole_nights_at_once_and_a_night_that_was_cut_off(tmp_path: Path) -> None:
     """Two runs of one suite at once become two nights; one that is killed is resumed and becomes one."""
-    suite = write_suite(tmp_path / "s", count=80, options={"latency_s": 0.02})
+    suite = write_suite(tmp_path / "s", count=80, options={"latency_s": 0.05})
     history = tmp_path / "h"
     child = start(suite, history)
     journal = history / "work"
