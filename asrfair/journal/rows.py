@@ -35,6 +35,14 @@ class Achieved(NamedTuple):
     text: str
 
 
+class Stamp(NamedTuple):
+    """What a file system says of an utterance's recording: bytes (``None``: there is no file), time of change in ns."""
+
+    utterance_id: str
+    size: int | None
+    changed_ns: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Something that a reader of the run should know: a batch was split, a worker died."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from asrfair.errors import AsrfairError, EnvironmentFailedError, InputError
-from asrfair.journal.rows import Achieved, Event, Row
+from asrfair.journal.rows import Achieved, Event, Row, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS achieved (
     condition TEXT NOT NULL, utterance_id TEXT NOT NULL, quantity TEXT NOT NULL, value REAL, text TEXT NOT NULL,
     PRIMARY KEY (condition, utterance_id, quantity)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS durations (utterance_id TEXT PRIMARY KEY, duration_s REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recordings (
+    utterance_id TEXT PRIMARY KEY, size INTEGER, changed_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY, engine TEXT NOT NULL, condition TEXT NOT NULL, utterance_id TEXT NOT NULL,
     kind TEXT NOT NULL, detail TEXT NOT NULL);
@@ -262,6 +264,27 @@ class Journal:
         """Keep probed lengths, so that a resume plans the same batches without opening the files again."""
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?)", durations)
+
+    # --- what the recordings were ------------------------------------------------------------------------------
+
+    def stamps(self) -> Iterator[Stamp]:
+        """Yield what was remembered of the recordings, in ascending order of utterance ids."""
+        query = "SELECT utterance_id, size, changed_ns FROM recordings ORDER BY utterance_id"
+        with self._explained():
+            for found in self._db.execute(query):
+                yield Stamp(*found)
+
+    def remember_stamps(self, stamps: Sequence[Stamp]) -> None:
+        """Keep what recordings are, in place of what was remembered of the same utterances."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)", stamps)
+
+    def heard(self) -> set[str]:
+        """Return the ids of all utterances with a result, errors aside, of any engine under any condition."""
+        self.flush()
+        query = "SELECT DISTINCT utterance_id FROM hypotheses WHERE status <> 'error'"
+        with self._explained():
+            return {name for (name,) in self._db.execute(query)}
 
     # --- inside ------------------------------------------------------------------------------------------------
 

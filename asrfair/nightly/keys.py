@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from asrfair.errors import EngineError, InputError
 from asrfair.journal import Journal
 from asrfair.manifest import Manifest
 from asrfair.nightly.cache import key_of
-from asrfair.provenance import packages, sha256_file
+from asrfair.provenance import packages, sha256_file, usable_cores
 from asrfair.transcribe.identity import public_options
 from asrfair.transcribe.plan import make_roster, plan_batches
 from asrfair.types import CLEAN, EngineSpec, Utterance
@@ -43,7 +43,25 @@ class Keys:
     achieved: dict[tuple[str, str], str]
     measured: str | None
     fingerprints: dict[str, dict[str, str]]
-    recordings: dict[str, str]
+    recordings: Mapping[str, str]
+
+
+def hash_recordings(manifest: Manifest, engines: Sequence[EngineSpec], context: EngineContext) -> dict[str, str]:
+    """Return the SHA-256 of recordings by utterance id, empty where there is none; nothing where no engine listens."""
+    if not any(traits_of(spec, context).needs_audio for spec in engines):
+        return {}
+    audio = {u.utterance_id: u.audio for u in manifest.utterances() if not u.exclude}
+    paths = list(dict.fromkeys(path for path in audio.values() if path is not None))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        hashes = dict(zip(paths, pool.map(_hash, paths), strict=True))
+    return {name: "" if path is None else hashes[path] for name, path in audio.items()}
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError:
+        return "unreadable"
 
 
 def make_keys(
@@ -51,29 +69,27 @@ def make_keys(
     engines: Sequence[EngineSpec],
     conditions: Sequence[Condition],
     journal: Journal,
-    *,
-    seed: int,
-    base: Path,
+    context: EngineContext,
+    recordings: Mapping[str, str],
 ) -> Keys:
-    """Hash every recording, start every engine that may be cached once, and make the keys.
+    """Start every engine that may be cached once, and make the keys.
 
     Args:
         manifest: The manifest.
         engines: The suite's engines.
         conditions: The suite's conditions.
         journal: Remembers lengths that had to be looked up.
-        seed: The suite's seed.
-        base: Where relative paths in options start.
+        context: What the engines are told, the seed among it.
+        recordings: Utterance id → hash of its audio's bytes (:func:`hash_recordings`).
 
     Raises:
         EngineError: An engine cannot start.
     """
-    context = EngineContext(seed=seed, conditions=tuple(c.name for c in conditions), base=base)
+    seed = context.seed
     traits = {spec.label: traits_of(spec, context) for spec in engines}
     listens = [spec.label for spec in engines if traits[spec.label].needs_audio]
     roster = make_roster(manifest, journal, audio=bool(listens))
     utterances = list(replace(manifest, table=manifest.table.iloc[roster.rows]).utterances())
-    recordings = _recordings(utterances) if listens else {}
     versions = packages()
     rendering = {name: versions.get(name, "") for name in _RENDERING}
     corpus = key_of(sorted(_audio_part(u, recordings) for u in utterances)) if listens else ""
@@ -95,7 +111,7 @@ def make_keys(
         if fingerprint.get("version") == "":
             continue  # a program or a function of the user's, of which nobody says whether it is still the same
         fingerprints[spec.label] = fingerprint
-        what = [spec.name, public_options(spec, base), _planned(trait), fingerprints[spec.label], rendering]
+        what = [spec.name, public_options(spec, context.base), _planned(trait), fingerprints[spec.label], rendering]
         for condition in conditions:
             own = [
                 (key_of(sounds[condition.name, u.utterance_id], u.language) if trait.needs_audio else "")
@@ -123,24 +139,11 @@ def make_keys(
     )
 
 
-def _recordings(utterances: Sequence[Utterance]) -> dict[str, str]:
-    hashes: dict[Path, str] = {}
-    found = {}
-    for u in utterances:
-        if u.audio is not None and u.audio not in hashes:
-            try:
-                hashes[u.audio] = sha256_file(u.audio)
-            except OSError:
-                hashes[u.audio] = "unreadable"
-        found[u.utterance_id] = hashes.get(u.audio, "") if u.audio is not None else ""
-    return found
-
-
-def _audio_part(u: Utterance, recordings: dict[str, str]) -> str:
+def _audio_part(u: Utterance, recordings: Mapping[str, str]) -> str:
     return key_of(recordings.get(u.utterance_id, ""), u.start_s, u.end_s, u.channel, u.speaker_id, u.utterance_id)
 
 
-def _sound(u: Utterance, condition: Condition, seed: int, recordings: dict[str, str], corpus: str) -> list[object]:
+def _sound(u: Utterance, condition: Condition, seed: int, recordings: Mapping[str, str], corpus: str) -> list[object]:
     """What decides the samples that an engine gets."""
     cut: list[object] = [recordings.get(u.utterance_id, ""), u.start_s, u.end_s, u.channel, condition.fingerprint]
     if condition.name == CLEAN:

@@ -15,15 +15,16 @@ import pandas as pd
 from asrfair import __version__
 from asrfair.conditions import Condition, parse_condition
 from asrfair.disparity import Analysis
+from asrfair.engines import EngineContext
 from asrfair.errors import InputError
 from asrfair.invariance import INVARIANCE_FILE
 from asrfair.manifest import read_manifest
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_movements, same_inputs, scored
-from asrfair.nightly.cache import Cache
+from asrfair.nightly.cache import Cache, key_of
 from asrfair.nightly.changes import Change, changes_between, inputs_of
 from asrfair.nightly.history import History, Night, room_needed, write_json
-from asrfair.nightly.keys import Keys
+from asrfair.nightly.keys import Keys, hash_recordings
 from asrfair.nightly.looks import Scored
 from asrfair.nightly.outcome import gates_table
 from asrfair.nightly.prefill import keep, prefill
@@ -81,11 +82,15 @@ def run_night(
     find_baseline(history, suite.name, baseline)  # a wrong name is an error now, not after hours of transcribing
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
     conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
+    base = suite.path.resolve().parent
+    context = EngineContext(seed=suite.seed, conditions=tuple(c.name for c in conditions), base=base)
+    recordings = hash_recordings(manifest, suite.engines, context)
     identity = json.dumps(
         [
             __version__,
             suite.seed,
             manifest.fingerprint,
+            key_of(sorted(recordings.items())),
             [condition.fingerprint for condition in conditions],
             [[spec.label, spec.name, dict(spec.options)] for spec in suite.engines],
         ],
@@ -93,7 +98,8 @@ def run_night(
     )
     with room_needed(folder), work_folder(history, suite.name, identity) as work:
         store = Cache(folder / "cache.sqlite")
-        keys, counts = prefill(suite, manifest, conditions, work.run, store if cache else _empty(work))
+        held = store if cache else _empty(work)
+        keys, counts = prefill(suite, manifest, conditions, work.run, held, context, recordings)
         result = run_suite(
             suite, work.run, workers=workers, progress=progress, report=report, invariance=suite.gates.invariance
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asrfair.conditions import Condition
@@ -18,7 +18,13 @@ from asrfair.transcribe.identity import fingerprints
 
 
 def prefill(
-    suite: Suite, manifest: Manifest, conditions: Sequence[Condition], run: Path, cache: Cache
+    suite: Suite,
+    manifest: Manifest,
+    conditions: Sequence[Condition],
+    run: Path,
+    cache: Cache,
+    context: EngineContext,
+    recordings: Mapping[str, str],
 ) -> tuple[Keys, dict[str, int]]:
     """Begin a run, or go on with it, and fill in what the cache has.
 
@@ -26,24 +32,28 @@ def prefill(
         The keys, and how many rows were there already (``resumed``) and came from the cache (``cached``).
     """
     try:
-        return _prefill(suite, manifest, conditions, run, cache)
+        return _prefill(suite, manifest, conditions, run, cache, context, recordings)
     except InputError as error:
         if "another process" in error.message:
             raise
         begin_anew(run)  # an engine or a rule changed while the run lay there, cut off: it cannot go on as it was
-        return _prefill(suite, manifest, conditions, run, cache)
+        return _prefill(suite, manifest, conditions, run, cache, context, recordings)
 
 
 def _prefill(
-    suite: Suite, manifest: Manifest, conditions: Sequence[Condition], run: Path, cache: Cache
+    suite: Suite,
+    manifest: Manifest,
+    conditions: Sequence[Condition],
+    run: Path,
+    cache: Cache,
+    context: EngineContext,
+    recordings: Mapping[str, str],
 ) -> tuple[Keys, dict[str, int]]:
-    base = suite.path.resolve().parent
-    context = EngineContext(seed=suite.seed, conditions=tuple(c.name for c in conditions), base=base)
     traits = {spec.label: traits_of(spec, context) for spec in suite.engines}
     with Journal(run) as journal:
         journal.check(fingerprints(manifest, suite.engines, traits, conditions, context, (0, 1)))
         resumed = sum(journal.counts().values())
-        keys = make_keys(manifest, suite.engines, conditions, journal, seed=suite.seed, base=base)
+        keys = make_keys(manifest, suite.engines, conditions, journal, context, recordings)
         for label, fingerprint in keys.fingerprints.items():
             journal.check_engine(label, fingerprint)
         cached = _fill(journal, keys, cache)

@@ -23,6 +23,7 @@ from asrfair.transcribe.finalise import finalise
 from asrfair.transcribe.identity import check_settings, fingerprints, public_options
 from asrfair.transcribe.plan import Plan, Roster, make_roster, pending, plan_batches
 from asrfair.transcribe.pool import IteratorSource, Pool
+from asrfair.transcribe.recordings import check_recordings
 from asrfair.transcribe.summary import EngineSummary, TranscribeSummary
 from asrfair.transcribe.work import Done, Job, Lost, Preparer, Setup, lost_row, recognise
 from asrfair.transcribe.workers import (
@@ -87,7 +88,8 @@ def transcribe(
         alone: Only these utterances, each in a batch of its own; the corpus that noise is made from stays whole.
 
     Raises:
-        InputError: The folder holds another run (or is in use), or a name or option is wrong.
+        InputError: The folder holds another run (or is in use), a recording was replaced since it began, or a name or
+            option is wrong.
         EngineError: An engine cannot start or has failed as a whole. What was recorded stays and is resumed.
         KeyboardInterrupt: Ctrl-C, or a termination signal; likewise.
     """
@@ -107,6 +109,10 @@ def transcribe(
         if retry_errors:
             journal.forget_errors()
         resumed = sum(journal.counts().values())
+        listens = any(stated.needs_audio for stated in traits.values())
+        roster = make_roster(manifest, journal, audio=listens)
+        if listens:
+            check_recordings(manifest, roster, journal)
         todo = _Run(
             manifest=manifest,
             journal=journal,
@@ -116,7 +122,7 @@ def transcribe(
             workers=workers,
             shard=shard,
             alone=alone,
-            roster=make_roster(manifest, journal, audio=any(t.needs_audio for t in traits.values())),
+            roster=roster,
             progress=progress,
             measured=next((spec.label for spec in engines if traits[spec.label].needs_audio), None),
         )

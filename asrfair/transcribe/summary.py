@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from asrfair.progress import clock
+from asrfair.transcribe.recordings import TOUCHED
 from asrfair.transcribe.work import StageTimes
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class TranscribeSummary:
         resumed: Rows that were there before this session.
         wall_s: Seconds of this session.
         workers: Worker processes that were asked for.
-        events: What a reader should know: batches that were split, workers that died.
+        events: What a reader should know: batches that were split, workers that died, recordings that were touched.
     """
 
     engines: Mapping[str, EngineSummary]
@@ -127,10 +128,12 @@ class TranscribeSummary:
         parts = [f"Transcribed {new:,} results in {clock(self.wall_s)} with {self.workers} worker(s)"]
         if self.resumed:
             parts.append(f"{self.resumed:,} were there before")
-        if self.events:
-            parts.append(f"{len(self.events):,} event(s) such as a split batch or a worker killed (run.json)")
+        touched = [event.detail for event in self.events if event.kind == TOUCHED]
+        if len(touched) < len(self.events):
+            others = len(self.events) - len(touched)
+            parts.append(f"{others:,} event(s) such as a split batch or a worker killed (run.json)")
         speeds = [line for engine in self.engines.values() if (line := engine.line()) is not None]
-        return ["; ".join(parts) + ".", *speeds]
+        return ["; ".join(parts) + ".", *speeds, *(f"{detail}." for detail in touched)]
 
     def volatile(self) -> dict[str, Any]:
         """Return, for ``run.json``, what may differ between identical runs."""
