@@ -19,7 +19,7 @@ from asrfair.manifest import AttributeCard, Manifest, check_groupable, read_mani
 from asrfair.provenance import collect, sha256_file
 from asrfair.report import AudioSource, write_report
 from asrfair.report.recordings import recordings
-from asrfair.runfile import read_run_file, settings_from_json, settings_to_json, write_run_file
+from asrfair.runfile import read_run_file, refuse_night, settings_from_json, settings_to_json, write_run_file
 from asrfair.score import ScoreSummary, score_run
 from asrfair.suite import Suite
 from asrfair.transcribe import TranscribeSummary, transcribe
@@ -136,6 +136,7 @@ def _transcribed(
     shard: tuple[int, int],
 ) -> tuple[Manifest, list[Condition], dict[str, Any], TranscribeSummary]:
     """Transcribe a suite, or a part of it, and return what ``run.json`` will say."""
+    refuse_night(run)
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
     _check_groups(manifest, suite.groups)
     check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
@@ -194,6 +195,7 @@ def score_files(
     Raises:
         InputError: The manifest, a file or a setting is wrong, or the folder holds a transcribed run.
     """
+    refuse_night(run)
     if (run / "journal.sqlite").exists():
         raise InputError(
             "the folder holds a run that was transcribed here",
@@ -239,6 +241,7 @@ def rescore(
     Raises:
         InputError: The folder is no run, or a setting does not fit it.
     """
+    refuse_night(run)
     content = read_run_file(run)
     old_groups, old_scoring, old_statistics = settings_from_json(content)
     groups, scoring, statistics = groups or old_groups, scoring or old_scoring, statistics or old_statistics

@@ -16,6 +16,22 @@ from asrfair.errors import InputError
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 RUN_FILE = "run.json"
+NIGHT_FILE = "night.json"
+"""What makes a folder a night of a history (see :mod:`asrfair.nightly.history`)."""
+
+
+def refuse_night(run: Path) -> None:
+    """Keep a night as it was: nothing is scored or transcribed into its folder.
+
+    Raises:
+        InputError: The folder is a night of a history.
+    """
+    if (run / NIGHT_FILE).exists():
+        raise InputError(
+            "this folder is a night of a history, and nights are never changed",
+            file=run,
+            remedy="Score old nights by other rules with 'asrfair nightly SUITE --history DIR --rescore', or copy the folder",
+        )
 
 
 def write_run_file(run: Path, content: Mapping[str, Any]) -> None:

@@ -17,8 +17,10 @@ import duckdb
 import pandas as pd
 import pyarrow.dataset as arrow_dataset
 import pytest
+from click.testing import CliRunner
 from nightly_nights import add_nights, go, write_suite
 
+from asrfair.cli.main import app
 from asrfair.errors import InputError
 from asrfair.nightly import History
 
@@ -241,6 +243,23 @@ def test_a_night_that_was_committed_is_not_committed_again(tmp_path: Path) -> No
     second = go(suite, tmp_path / "h")
     assert token != second.night.token
     assert [1, 2] == History(tmp_path / "h").numbers()
+
+
+def test_a_night_is_not_written_into(tmp_path: Path) -> None:
+    """Scoring a night again, scoring files into it and running a suite into it are refused; its bytes stay."""
+    suite = write_suite(tmp_path / "s", count=20)
+    night = go(suite, tmp_path / "h").night.path
+    before = {path: path.read_bytes() for path in night.iterdir()}
+    (tmp_path / "h.csv").write_text("utterance_id,hypothesis\nu0000,word\n", encoding="utf-8")
+    files = ["--manifest", str(suite.parent / "manifest.csv"), "--hypotheses", f"a={tmp_path / 'h.csv'}"]
+    for command in (
+        ["score", str(night), "--normalizer", "basic"],
+        ["score", *files, "--by", "accent", "--out", str(night)],
+        ["run", str(suite), "--out", str(night)],
+    ):
+        with pytest.raises(InputError, match="nights are never changed"):
+            CliRunner().invoke(app, command, standalone_mode=False, catch_exceptions=False)
+    assert before == {path: path.read_bytes() for path in night.iterdir()}
 
 
 def test_the_history_reads_with_duckdb_and_pandas(tmp_path: Path) -> None:

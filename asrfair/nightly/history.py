@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from asrfair.errors import EnvironmentFailedError, InputError
+from asrfair.runfile import NIGHT_FILE
 
-NIGHT_FILE = "night.json"
 _FOLDER = re.compile(r"night-(\d{6,})")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
