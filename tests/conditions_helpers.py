@@ -49,14 +49,15 @@ def real_speech(shared_data: Path, count: int) -> list[tuple[Clip, str]]:
     return found
 
 
+def real_utterances(shared_data: Path) -> list[Utterance]:
+    """Return the utterances that ``real_speech`` takes its clips from."""
+    files = sorted((shared_data / "speechocean762" / "test").glob("*/*.flac"))
+    return [Utterance(utterance_id=f.stem, speaker_id=f.parent.name, reference="x", audio=f.absolute()) for f in files]
+
+
 def real_corpus(shared_data: Path) -> RenderContext:
     """Return the corpus that ``real_speech`` takes its clips from."""
-    files = sorted((shared_data / "speechocean762" / "test").glob("*/*.flac"))
-    return RenderContext(
-        utterances=tuple(
-            Utterance(utterance_id=f.stem, speaker_id=f.parent.name, reference="x", audio=f.absolute()) for f in files
-        )
-    )
+    return RenderContext.of(real_utterances(shared_data))
 
 
 def synthetic_speech(seconds: float = 3.0, *, rate: int = RATE, seed: int = 1, level: float = 0.1) -> Clip:

@@ -229,13 +229,13 @@ def _tone_of(utterance: Utterance, rate: int) -> Clip:
     )
 
 
-def _tones(speakers: int) -> RenderContext:
+def _tones(speakers: int, *, backwards: bool = False) -> RenderContext:
     utterances = [
         Utterance(utterance_id=f"{s}-{i}", speaker_id=str(s), reference="x", audio=Path("x"))
         for s in range(1, speakers + 1)
         for i in range(3)
     ]
-    return RenderContext(utterances=tuple(utterances), load=_tone_of)
+    return RenderContext.of(utterances[::-1] if backwards else utterances, load=_tone_of)
 
 
 def test_babble_is_never_made_from_the_own_speaker(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_babble_does_not_depend_on_the_order_of_the_manifest(tmp_path: Path) -> 
     """Rows of the manifest in another order give the same samples."""
     place = condition(tmp_path, '[[effect]]\nuse = "noise"\nsnr_db = 0\nsource = "babble"\ntalkers = 3')
     context = _tones(8)
-    other = RenderContext(utterances=tuple(reversed(context.utterances)), load=_tone_of)
+    other = _tones(8, backwards=True)
     clip = synthetic_speech(4.0)
     first = renderer(place, context=context).render(clip, place, "1").clip.samples
     second = renderer(place, context=other).render(clip, place, "1").clip.samples

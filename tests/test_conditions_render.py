@@ -10,15 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conditions_helpers import RATE, condition, real_corpus, real_speech, renderer, synthetic_speech, write_profile
+from conditions_helpers import (
+    RATE,
+    condition,
+    real_corpus,
+    real_speech,
+    real_utterances,
+    renderer,
+    synthetic_speech,
+    write_profile,
+)
 
-from asrfair.conditions import CLEAN_CONDITION, Condition, Renderer, list_profiles, parse_condition
-from asrfair.conditions.corpus import RenderContext
+from asrfair.conditions import CLEAN_CONDITION, Condition, Renderer, list_profiles, needs_manifest, parse_condition
+from asrfair.conditions.corpus import Corpus, RenderContext
 from asrfair.conditions.effects.base import EFFECTS, EffectTraits, effect_of
 from asrfair.conditions.level import active_level
 from asrfair.conditions.render import Rendered
 from asrfair.errors import InputError
-from asrfair.types import Clip
+from asrfair.types import Clip, Utterance
 
 # A chain with something of everything that draws: ranges, choices, other speakers, a recording, a codec, a plug-in.
 EVERYTHING = """
@@ -337,10 +346,34 @@ def test_the_corpus_may_hold_files_that_cannot_be_read(tmp_path: Path, shared_da
     """Babble passes over a broken recording of another speaker instead of failing somebody else's utterance."""
     import dataclasses
 
-    context = real_corpus(shared_data)
     broken = [
-        dataclasses.replace(u, audio=tmp_path / "none.flac") if i % 3 else u for i, u in enumerate(context.utterances)
+        dataclasses.replace(u, audio=tmp_path / "none.flac") if i % 3 else u
+        for i, u in enumerate(real_utterances(shared_data))
     ]
     place = condition(tmp_path, '[[effect]]\nuse = "noise"\nsnr_db = 5\nsource = "babble"\ntalkers = 4')
-    found = renderer(place, context=RenderContext(utterances=tuple(broken))).render(synthetic_speech(), place, "s")
+    found = renderer(place, context=RenderContext.of(broken)).render(synthetic_speech(), place, "s")
     assert 5.0 == pytest.approx(float(found.achieved["noise.snr_db"]), abs=1e-6)
+
+
+def test_what_a_worker_gets_of_a_manifest_is_small(tmp_path: Path) -> None:
+    """A place without anybody in it needs no manifest; where it does, an utterance takes a hundred bytes or two, not a thousand."""
+    floor = parse_condition("imaging-floor")
+    babble = condition(tmp_path, '[[effect]]\nuse = "noise"\nsnr_db = 0\nsource = "babble"', name="b")
+    shaped = condition(tmp_path, '[[effect]]\nuse = "noise"\nsnr_db = 0\nsource = "speech_shaped"', name="s")
+    theirs = condition(tmp_path, '[[effect]]\nuse = "audiomentations"\ntransform = "TimeMask"', name="t")
+    assert [False, True, True, False] == [needs_manifest(place) for place in (floor, babble, shaped, theirs)]
+    assert not needs_manifest(CLEAN_CONDITION)
+    many = RenderContext.of(
+        Utterance(
+            utterance_id=f"corpus-{i:08}",
+            speaker_id=f"person-{i // 20:05}",
+            reference="the quick brown fox",
+            audio=Path(f"/corpus/clips/corpus-{i:08}.flac"),
+            attributes={"accent": "scottish"},
+        )
+        for i in range(100_000)
+    )
+    assert len(pickle.dumps(many)) < 20_000_000
+    again = Corpus(pickle.loads(pickle.dumps(many)))
+    assert 5000 == len(again.speakers)
+    assert range(99_980, 100_000) == again.of_speaker("person-04999")

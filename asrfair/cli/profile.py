@@ -329,16 +329,17 @@ def _speech(audio: Path | None, manifest_path: Path | None, utterance: str | Non
     if audio is not None and utterance is not None and manifest_path is None:
         raise InputError("--utterance names one of a manifest, and --audio a recording", remedy="Give one of the two")
     path = manifest_path or resources.shipped("manifests") / "demo" / "demo.toml"
-    context = RenderContext.of(read_manifest(path).utterances())
+    utterances = list(read_manifest(path).utterances())
+    context = RenderContext.of(utterances)
     if audio is not None:
         stem = _file_name(audio.stem) or "audio"
         return Utterance(utterance_id=stem, speaker_id="", reference="", audio=audio.absolute()), context
-    for found in context.utterances:
+    for found in utterances:
         if found.utterance_id == utterance or (utterance is None and found.audio is not None and not found.exclude):
             return found, context
     from asrfair.tomlfile import did_you_mean
 
-    known = [u.utterance_id for u in context.utterances]
+    known = [u.utterance_id for u in utterances]
     raise InputError("the manifest has no such utterance", value=utterance, remedy=did_you_mean(utterance or "", known))
 
 

@@ -13,7 +13,7 @@ from asrfair.conditions.profiles import (
     list_profiles,
     parse_condition,
 )
-from asrfair.conditions.render import Rendered, Renderer
+from asrfair.conditions.render import Rendered, Renderer, needs_manifest
 
 __all__ = [
     "CLEAN_CONDITION",
@@ -24,5 +24,6 @@ __all__ = [
     "Renderer",
     "find_profile",
     "list_profiles",
+    "needs_manifest",
     "parse_condition",
 ]

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from asrfair.conditions.level import active_level
 from asrfair.errors import AsrfairError, InputError
+from asrfair.types import Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
-    from asrfair.types import Clip, Utterance
+    from asrfair.types import Clip
 
 SPECTRUM_UTTERANCES = 200
 """How many utterances the corpus's spectrum is measured on."""
@@ -32,24 +38,51 @@ def _load(utterance: Utterance, sample_rate_hz: int) -> Clip:
     return load_clip(utterance, sample_rate_hz)
 
 
+_COLUMNS = pa.schema(
+    [
+        ("speaker_id", pa.large_string()),
+        ("utterance_id", pa.large_string()),
+        ("audio", pa.large_binary()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("channel", pa.int64()),
+        ("language", pa.large_string()),
+    ]
+)
+_ROWS_AT_A_TIME = 1 << 16
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderContext:
-    """The manifest's utterances and how to read their audio. Picklable.
+    """Where the manifest's speech lies and who speaks, and how to read it. Picklable.
 
-    Give the *whole* manifest, not a shard of it: what an utterance sounds like must not depend on the shard.
+    Every worker gets one, so it is columns (about a hundred bytes an utterance), not objects. Make it with
+    :meth:`of` from the *whole* manifest, not a shard of it: what an utterance sounds like must not depend on the shard.
 
     Args:
-        utterances: All utterances; the order does not matter.
+        table: Utterances with audio that are not excluded, in the order of speakers and ids.
         load: Reads one as mono at a sample rate; a module-level function.
     """
 
-    utterances: tuple[Utterance, ...] = ()
+    table: pa.Table = field(default_factory=_COLUMNS.empty_table)
     load: Callable[[Utterance, int], Clip] = _load
 
     @classmethod
-    def of(cls, utterances: Iterable[Utterance]) -> RenderContext:
-        """Build a context from any iterable of utterances."""
-        return cls(utterances=tuple(utterances))
+    def of(cls, utterances: Iterable[Utterance], load: Callable[[Utterance, int], Clip] = _load) -> RenderContext:
+        """Build a context from any iterable of utterances; the order does not matter."""
+        rows = (
+            (u.speaker_id, u.utterance_id, os.fsencode(u.audio), u.start_s, u.end_s, u.channel, u.language)
+            for u in utterances
+            if u.audio is not None and not u.exclude
+        )
+        parts = []
+        while block := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+            columns = zip(*block, strict=True)
+            arrays = [pa.array(column, kind.type) for column, kind in zip(columns, _COLUMNS, strict=True)]
+            parts.append(pa.Table.from_arrays(arrays, schema=_COLUMNS))
+        table = pa.concat_tables(parts) if parts else _COLUMNS.empty_table()
+        ordered = table.sort_by([("speaker_id", "ascending"), ("utterance_id", "ascending")])
+        return cls(table=ordered.combine_chunks(), load=load)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,35 +103,30 @@ class Corpus:
 
     def __init__(self, context: RenderContext) -> None:
         self._load = context.load
-        self._audible = sorted(
-            (u for u in context.utterances if u.audio is not None and not u.exclude),
-            key=lambda u: u.utterance_id,
-        )
-        self._by_speaker: dict[str, list[Utterance]] = {}
-        for utterance in self._audible:
-            self._by_speaker.setdefault(utterance.speaker_id, []).append(utterance)
-        self._speakers = sorted(self._by_speaker)
-        self._by_id = {u.utterance_id: u for u in self._audible}
+        self._table = context.table
+        self._by_speaker: dict[str, range] = {}
+        start = 0
+        for chunk in self._table["speaker_id"].chunks:  # one, or none
+            runs = pc.run_end_encode(chunk)
+            for speaker, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                self._by_speaker[speaker] = range(start, end)
+                start = end
+        self._speakers = list(self._by_speaker)
         self._cached = lru_cache(maxsize=CACHED_CLIPS)(self._read)
         self._spectra: dict[int, Spectrum] = {}
 
     @property
-    def utterances(self) -> list[Utterance]:
-        """Utterances with audio that are not excluded, sorted by id."""
-        return self._audible
-
-    @property
     def speakers(self) -> list[str]:
-        """Their speakers, sorted."""
+        """The speakers of utterances with audio that are not excluded, sorted."""
         return self._speakers
 
     def others(self, speaker_id: str) -> list[str]:
         """Return all speakers but one, sorted."""
         return [s for s in self._speakers if s != speaker_id]
 
-    def of_speaker(self, speaker_id: str) -> list[Utterance]:
-        """Return the utterances of a speaker, sorted by id."""
-        return self._by_speaker.get(speaker_id, [])
+    def of_speaker(self, speaker_id: str) -> range:
+        """Return the positions of a speaker's utterances, in the order of their ids."""
+        return self._by_speaker.get(speaker_id, range(0))
 
     def spectrum(self, sample_rate_hz: int) -> Spectrum:
         """Return the long-term average spectrum of the corpus's active speech at a sample rate.
@@ -107,24 +135,26 @@ class Corpus:
         depends on ids only. Each utterance counts with the same weight, whatever its level and length.
         """
         if sample_rate_hz not in self._spectra:
-            chosen: list[Utterance] = []
+            chosen: list[int] = []
             rounds = max((len(v) for v in self._by_speaker.values()), default=0)
             for turn in range(rounds):
                 chosen += [self._by_speaker[s][turn] for s in self._speakers if turn < len(self._by_speaker[s])]
                 if len(chosen) >= SPECTRUM_UTTERANCES:
                     break
             self._spectra[sample_rate_hz] = _average_spectrum(
-                [self.load(u, sample_rate_hz) for u in chosen[:SPECTRUM_UTTERANCES]], sample_rate_hz
+                [self.load(position, sample_rate_hz) for position in chosen[:SPECTRUM_UTTERANCES]], sample_rate_hz
             )
         return self._spectra[sample_rate_hz]
 
-    def load(self, utterance: Utterance, sample_rate_hz: int) -> Clip | None:
+    def load(self, position: int, sample_rate_hz: int) -> Clip | None:
         """Read the audio of an utterance, or ``None`` where it cannot be read; a few clips are kept in memory."""
-        return self._cached(utterance.utterance_id, sample_rate_hz)
+        return self._cached(position, sample_rate_hz)
 
-    def _read(self, utterance_id: str, sample_rate_hz: int) -> Clip | None:
+    def _read(self, position: int, sample_rate_hz: int) -> Clip | None:
+        (row,) = self._table.slice(position, 1).to_pylist()
+        utterance = Utterance(**{**row, "audio": Path(os.fsdecode(row["audio"])), "reference": ""})
         try:
-            return self._load(self._by_id[utterance_id], sample_rate_hz)
+            return self._load(utterance, sample_rate_hz)
         except AsrfairError:
             return None
 

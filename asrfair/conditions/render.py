@@ -32,7 +32,7 @@ CLIPPED = 0.999
 _NOTHING: dict[str, float | str] = {"active_fraction": 0.0, "clipped_fraction": 0.0}
 """What is achieved with a clip of no samples."""
 
-__all__ = ["RenderContext", "Rendered", "Renderer", "input_acoustics"]
+__all__ = ["RenderContext", "Rendered", "Renderer", "input_acoustics", "needs_manifest"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +92,17 @@ class Renderer:
             chain.run(step, self._effect(step.effect))
         samples, achieved = chain.finish()
         return Rendered(clip=replace(clip, samples=samples, condition=condition.name), achieved=achieved)
+
+
+def needs_manifest(condition: Condition) -> bool:
+    """Whether what is heard depends on the manifest's other utterances; supposed of effects of other packages."""
+    if any(not type(step.params).__module__.startswith("asrfair.") for step in condition.steps):
+        return True
+    try:
+        Renderer([condition], seed=0)
+    except InputError:
+        return True
+    return False
 
 
 class _Chain:

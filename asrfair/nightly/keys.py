@@ -9,10 +9,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asrfair.conditions import Condition, RenderContext, Renderer
+from asrfair.conditions import Condition, needs_manifest
 from asrfair.engines import EngineContext, EngineTraits, create, traits_of
 from asrfair.engines.table import load_class
-from asrfair.errors import EngineError, InputError
+from asrfair.errors import EngineError
 from asrfair.journal import Journal
 from asrfair.manifest import Manifest
 from asrfair.nightly.cache import key_of
@@ -95,7 +95,7 @@ def make_keys(
     corpus = key_of(sorted(_audio_part(u, recordings) for u in utterances)) if listens else ""
     sounds: dict[tuple[str, str], str] = {}
     for condition in conditions if listens else ():
-        others = corpus if _mixes_in_speech(condition, seed) else ""
+        others = corpus if needs_manifest(condition) else ""
         for u in utterances:
             sounds[condition.name, u.utterance_id] = key_of(_sound(u, condition, seed, recordings, others), rendering)
     rows: dict[tuple[str, str, str], str] = {}
@@ -150,19 +150,6 @@ def _sound(u: Utterance, condition: Condition, seed: int, recordings: Mapping[st
         return cut
     drawn: list[object] = [condition.name, seed, u.utterance_id, u.speaker_id]
     return [*cut, *drawn, corpus]
-
-
-def _mixes_in_speech(condition: Condition, seed: int) -> bool:
-    """Whether what is heard depends on the manifest's other utterances; supposed of effects that are not asrfair's."""
-    if condition.name == CLEAN:
-        return False
-    if any(not type(step.params).__module__.startswith("asrfair.") for step in condition.steps):
-        return True
-    try:
-        Renderer([condition], seed, RenderContext())
-    except InputError:
-        return True
-    return False
 
 
 def _text_part(u: Utterance, condition: Condition, seed: int) -> str:

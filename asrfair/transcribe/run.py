@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrfair.conditions import RenderContext
+from asrfair.conditions import RenderContext, needs_manifest
 from asrfair.engines import Engine, EngineContext, EngineTraits, create, traits_of
 from asrfair.gpu import watched
 from asrfair.journal import Event, Journal, begin_anew, row_of
@@ -208,14 +208,14 @@ class _Run:
         return summary
 
     def _setup(self, spec: EngineSpec, traits: EngineTraits) -> Setup:
-        rendered = traits.needs_audio and any(condition.profile is not None for condition in self.conditions)
+        mixed = traits.needs_audio and any(needs_manifest(condition) for condition in self.conditions)
         return Setup(
             spec=spec,
             context=self.context,
             traits=traits,
             conditions=self.conditions,
             seed=self.seed,
-            corpus=RenderContext.of(self.manifest.utterances()) if rendered else RenderContext(),
+            corpus=RenderContext.of(self.manifest.utterances()) if mixed else RenderContext(),
             measure=spec.label == self.measured,
         )
 

@@ -122,7 +122,7 @@ class SpeechShaped(Source):
 
     def check_corpus(self, params: Any, corpus: Corpus) -> None:
         """Refuse a corpus without audio when its spectrum is asked for."""
-        if params.spectrum == "corpus" and not corpus.utterances:
+        if params.spectrum == "corpus" and not corpus.speakers:
             raise InputError(
                 "speech-shaped noise needs the corpus's own spectrum, and no utterance of the manifest has audio",
                 remedy='Write spectrum = "international" in the profile',

@@ -59,13 +59,13 @@ class Babble(Source):
 
 def _stream(request: Request, speaker: str, rng: np.random.Generator) -> Samples:
     """Return utterances of a speaker in a row, each at unit active level, from a random place in the first."""
-    utterances = request.context.corpus.of_speaker(speaker)
-    order = rng.permutation(len(utterances))
+    positions = request.context.corpus.of_speaker(speaker)
+    order = rng.permutation(len(positions))
     fade = max(1, round(_FADE_S * request.sample_rate_hz))
     pieces: list[Samples] = []
     size, turn = 0, 0
     while size < request.size and turn < _ENOUGH:
-        clip = request.context.corpus.load(utterances[int(order[turn % len(order)])], request.sample_rate_hz)
+        clip = request.context.corpus.load(positions[int(order[turn % len(order)])], request.sample_rate_hz)
         level = None if clip is None else active_level(clip.samples, request.sample_rate_hz)
         if clip is not None and level is not None:
             samples = clip.samples.astype(np.float64)
