@@ -25,7 +25,7 @@ def engines(as_json: bool) -> None:
         for name, entry in entries().items()
     ]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=True))
         return
     from rich.console import Console
     from rich.table import Table

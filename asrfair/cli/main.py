@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from asrfair import __version__
+from asrfair.cli.streams import tolerate
 from asrfair.errors import AsrfairError, printable
 from asrfair.tomlfile import did_you_mean
 
@@ -72,6 +73,7 @@ def app() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    tolerate()
     sys.exit(run(arguments))
 
 

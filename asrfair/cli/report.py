@@ -63,9 +63,7 @@ def report(
     for table in all_tables(data).values() if formats else ():
         written += write_table(table, (out or run) / "tables", formats)
     if as_json:
-        click.echo(
-            json.dumps({"run": str(run), "files": [str(path) for path in written]}, ensure_ascii=False, indent=1)
-        )
+        click.echo(json.dumps({"run": str(run), "files": [str(path) for path in written]}, ensure_ascii=True, indent=1))
         return
     print_run(data)
     click.echo("")
