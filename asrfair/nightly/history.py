@@ -10,7 +10,6 @@ exists fails.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from asrfair.errors import EnvironmentFailedError, InputError
+from asrfair.nightly.locks import lock, require_locks
 from asrfair.runfile import NIGHT_FILE
 
 _FOLDER = re.compile(r"night-(\d{6,})")
@@ -60,10 +60,11 @@ class History:
         folder: Made if need be.
 
     Raises:
-        EnvironmentFailedError: The folder cannot be written.
+        EnvironmentFailedError: The folder cannot be written, or the system has no file locks.
     """
 
     def __init__(self, folder: Path) -> None:
+        require_locks()
         self.folder = folder
         with explained(folder):
             for name in ("nights", "incoming", "work", "accepted"):
@@ -73,7 +74,7 @@ class History:
     def lock(self) -> Iterator[None]:
         """Hold the history's lock: for moments only, never while something is transcribed."""
         with explained(self.folder), (self.folder / "lock").open("a") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            lock(stream.fileno(), wait=True)
             yield
 
     def numbers(self) -> list[int]:

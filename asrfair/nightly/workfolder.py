@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asrfair.nightly.history import History, explained, sync_folder
+from asrfair.nightly.locks import lock
 
 TOKEN_FILE = "token"  # noqa: S105 -- the name of a file
 
@@ -62,7 +62,7 @@ def _first_free(parent: Path, stem: str) -> tuple[int, Path]:
         folder = parent / f"{stem}-{number}"
         descriptor = os.open(parent / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor, wait=False)
         except BlockingIOError:
             os.close(descriptor)
             number += 1
