@@ -13,9 +13,10 @@ user's without a stated version, engines that look up files (``precomputed``), a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, night INTEGER NOT NULL) WITHOUT ROWID
 """
 _CHUNK = 500
+_ROWS_PER_TRANSACTION = 50_000
 
 
 def key_of(*parts: object) -> str:
@@ -55,7 +57,9 @@ class Cache:
             raise self._failed(error) from error
 
     def _open(self) -> closing[sqlite3.Connection]:
-        return closing(sqlite3.connect(self.path, timeout=60.0, isolation_level=None))
+        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
+        db.execute("PRAGMA synchronous=NORMAL")  # a power cut may cost the last entries, never the file
+        return closing(db)
 
     def get(self, keys: Iterable[str]) -> dict[str, list[object]]:
         """Return what is held, by key."""
@@ -72,20 +76,27 @@ class Cache:
             raise self._failed(error) from error
         return found
 
-    def put(self, kind: str, entries: Mapping[str, list[object]], night: int) -> None:
-        """Hold entries; of those that are there already, only the night of their last use is noted."""
-        rows = [(key, kind, json.dumps(content, ensure_ascii=False), night) for key, content in entries.items()]
+    def put(self, kind: str, entries: Iterable[tuple[str, list[object]]], night: int) -> int:
+        """Hold entries, a transaction per 50,000 of them; return how many there were.
+
+        Of those that are there already, only the night of their last use is noted.
+        """
+        rows = ((key, kind, json.dumps(content, ensure_ascii=False), night) for key, content in entries)
+        count = 0
         try:
             with self._open() as db:
-                db.execute("BEGIN IMMEDIATE")
-                db.executemany(
-                    "INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET "
-                    "night = max(night, excluded.night)",
-                    rows,
-                )
-                db.execute("COMMIT")
+                while block := list(itertools.islice(rows, _ROWS_PER_TRANSACTION)):
+                    db.execute("BEGIN IMMEDIATE")
+                    db.executemany(
+                        "INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET "
+                        "night = max(night, excluded.night)",
+                        block,
+                    )
+                    db.execute("COMMIT")
+                    count += len(block)
         except sqlite3.Error as error:
             raise self._failed(error) from error
+        return count
 
     def forget(self, before: int) -> int:
         """Drop what no night from ``before`` on has used; return how many entries went."""

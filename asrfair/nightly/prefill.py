@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asrfair.conditions import Condition
@@ -92,20 +93,20 @@ def _fill(journal: Journal, keys: Keys, cache: Cache) -> int:
 
 def keep(run: Path, keys: Keys, cache: Cache, night: int) -> int:
     """Hold what a finished run has made or used; failures are not held. Return how many rows."""
-    rows: dict[str, list[object]] = {}
-    achieved: dict[str, list[object]] = {}
     with Journal(run) as journal:
-        for engine, condition in dict.fromkeys((e, c) for e, c, _ in keys.rows):
-            for row in journal.results(engine, condition):
-                if row.copy or row.status not in ("ok", "empty"):
-                    continue
-                rows[keys.rows[engine, condition, row.utterance_id]] = pack_row(row)
-        for condition in dict.fromkeys(c for c, _ in keys.achieved):
-            items: dict[str, list[Achieved]] = defaultdict(list)
-            for item in journal.achieved(condition):
-                items[item.utterance_id].append(item)
-            for utterance_id, found in items.items():
-                achieved[keys.achieved[condition, utterance_id]] = pack_achieved(found)
-    cache.put("hypothesis", rows, night)
-    cache.put("achieved", achieved, night)
-    return len(rows)
+        count = cache.put("hypothesis", _finished(journal, keys), night)
+        cache.put("achieved", _measured(journal, keys), night)
+    return count
+
+
+def _finished(journal: Journal, keys: Keys) -> Iterator[tuple[str, list[object]]]:
+    for engine, condition in dict.fromkeys((e, c) for e, c, _ in keys.rows):
+        for row in journal.results(engine, condition):
+            if not row.copy and row.status in ("ok", "empty"):
+                yield keys.rows[engine, condition, row.utterance_id], pack_row(row)
+
+
+def _measured(journal: Journal, keys: Keys) -> Iterator[tuple[str, list[object]]]:
+    for condition in dict.fromkeys(c for c, _ in keys.achieved):
+        for utterance_id, items in itertools.groupby(journal.achieved(condition), key=lambda item: item.utterance_id):
+            yield keys.achieved[condition, utterance_id], pack_achieved(items)
