@@ -72,7 +72,7 @@ def test_the_same_size_and_another_time_is_said_once(folder: Path) -> None:
     for _ in range(2):
         summary = listen(folder)
         assert ["recordings_touched"] == kinds(summary)
-        assert "1 recording(s) with results have the size that they had" in summary.lines()[-1]
+        assert "1 recording(s) that this run has heard have the size that they had" in summary.lines()[-1]
         assert "'u0002' ('u0002.wav')" in summary.lines()[-1]
         assert "event(s)" not in summary.lines()[0]
 
@@ -98,6 +98,24 @@ def test_a_recording_without_a_result_may_be_replaced(tmp_path: Path) -> None:
     assert {"error": 2, "ok": 1} == listen(tmp_path).counts
     summary = listen(tmp_path, retry_errors=True)
     assert ({"ok": 3}, []) == (summary.counts, kinds(summary))
+
+
+def test_a_recording_that_was_mixed_into_others_counts_as_heard(tmp_path: Path) -> None:
+    """Where people talk in the background, every recording is heard with the first result."""
+    make_manifest(tmp_path, 3, audio=True)
+    (tmp_path / "u0001.wav").rename(tmp_path / "aside.wav")
+    (tmp_path / "u0001.wav").write_bytes(b"not audio")
+    table = tmp_path / "manifest.csv"
+    for conditions, refused in ((["clean"], False), (["hearing-the-tv"], True)):
+        run = tmp_path / conditions[0]
+        assert {"error": 1, "ok": 2} == go(table, run, [LISTENING], conditions).counts
+        (tmp_path / "u0001.wav").write_bytes((tmp_path / "aside.wav").read_bytes())
+        if refused:
+            with pytest.raises(InputError, match="1 recording"):
+                go(table, run, [LISTENING], conditions)
+        else:
+            assert [] == kinds(go(table, run, [LISTENING], conditions))
+        (tmp_path / "u0001.wav").write_bytes(b"not audio")
 
 
 def test_a_moved_folder_is_the_same_run(folder: Path) -> None:

@@ -48,19 +48,20 @@ class _Found:
         return ", ".join(self.named) + (f" and {more:,} more" if more else "")
 
 
-def check_recordings(manifest: Manifest, roster: Roster, journal: Journal) -> None:
+def check_recordings(manifest: Manifest, roster: Roster, journal: Journal, *, mixed: bool) -> None:
     """Compare every recording with what it was when its utterance was first met, and remember those that are new.
 
-    Only recordings with results count: any other may be replaced until it is transcribed. A recording of the same
-    size with another time of change becomes an event (``recordings_touched``).
+    Only recordings that have been heard count: any other may be replaced until it is transcribed. A recording of the
+    same size with another time of change becomes an event (``recordings_touched``).
 
     Args:
         manifest: The manifest.
         roster: Its utterances that are not excluded.
         journal: Holds what the recordings were.
+        mixed: Whether a condition mixes the manifest's speech into other utterances: with the first result, all are heard.
 
     Raises:
-        InputError: A recording with results is gone or has another size.
+        InputError: A recording that has been heard is gone or has another size.
     """
     replaced, touched = _Found(), _Found()
     known = journal.stamps()
@@ -75,19 +76,19 @@ def check_recordings(manifest: Manifest, roster: Roster, journal: Journal) -> No
             continue
         if before is not None and before.utterance_id == utterance_id and before.size is not None:
             done = journal.heard() if done is None else done
-            if utterance_id in done:
+            if utterance_id in done or (mixed and done):
                 (touched if size == before.size else replaced).add(utterance_id, path)
         fresh.append(now)
     if replaced.count:
         raise InputError(
-            f"{replaced.count:,} recording(s) with results are gone or not what they were when this run began, and old "
+            f"{replaced.count:,} recording(s) that this run has heard are gone or not what they were when it began, and old "
             f"results cannot be mixed with new ones: {replaced}",
             file=journal.path,
             remedy="Put the recordings back, give another --out, or begin anew with --fresh",
         )
     if touched.count:
         detail = (
-            f"{touched.count:,} recording(s) with results have the size that they had and another time of change: {touched}. "
+            f"{touched.count:,} recording(s) that this run has heard have the size that they had and another time of change: {touched}. "
             "If what they hold was altered, begin anew with --fresh"
         )
         journal.note(Event(engine="", condition="", utterance_id=touched.first, kind=TOUCHED, detail=detail))

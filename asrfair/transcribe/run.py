@@ -111,8 +111,9 @@ def transcribe(
         resumed = sum(journal.counts().values())
         listens = any(stated.needs_audio for stated in traits.values())
         roster = make_roster(manifest, journal, audio=listens)
+        mixed = listens and any(needs_manifest(condition) for condition in conditions)
         if listens:
-            check_recordings(manifest, roster, journal)
+            check_recordings(manifest, roster, journal, mixed=mixed)
         todo = _Run(
             manifest=manifest,
             journal=journal,
@@ -123,6 +124,7 @@ def transcribe(
             shard=shard,
             alone=alone,
             roster=roster,
+            mixed=mixed,
             progress=progress,
             measured=next((spec.label for spec in engines if traits[spec.label].needs_audio), None),
         )
@@ -155,6 +157,7 @@ class _Run:
         shard: tuple[int, int],
         alone: frozenset[str] | None,
         roster: Roster,
+        mixed: bool,
         progress: bool,
         measured: str | None,
     ) -> None:
@@ -167,6 +170,7 @@ class _Run:
         self.shard = shard
         self.alone = alone
         self.roster = roster
+        self.mixed = mixed
         self.progress = progress
         self.measured = measured
         self.started = time.monotonic()
@@ -208,7 +212,7 @@ class _Run:
         return summary
 
     def _setup(self, spec: EngineSpec, traits: EngineTraits) -> Setup:
-        mixed = traits.needs_audio and any(needs_manifest(condition) for condition in self.conditions)
+        mixed = self.mixed and traits.needs_audio
         return Setup(
             spec=spec,
             context=self.context,
