@@ -32,34 +32,27 @@ def prefill(
     Returns:
         The keys, and how many rows were there already (``resumed``) and came from the cache (``cached``).
     """
+    traits = {spec.label: traits_of(spec, context) for spec in suite.engines}
+    wanted = fingerprints(manifest, suite.engines, traits, conditions, context, (0, 1))
+
+    def begin() -> tuple[Keys, dict[str, int]]:
+        with Journal(run) as journal:
+            journal.check(wanted)
+            resumed = sum(journal.counts().values())
+            keys = make_keys(manifest, suite.engines, conditions, journal, context, recordings)
+            for label, fingerprint in keys.fingerprints.items():
+                journal.check_engine(label, fingerprint)
+            cached = _fill(journal, keys, cache)
+            journal.flush()
+        return keys, {"resumed": resumed, "cached": cached}
+
     try:
-        return _prefill(suite, manifest, conditions, run, cache, context, recordings)
+        return begin()
     except InputError as error:
         if "another process" in error.message:
             raise
         begin_anew(run)  # an engine or a rule changed while the run lay there, cut off: it cannot go on as it was
-        return _prefill(suite, manifest, conditions, run, cache, context, recordings)
-
-
-def _prefill(
-    suite: Suite,
-    manifest: Manifest,
-    conditions: Sequence[Condition],
-    run: Path,
-    cache: Cache,
-    context: EngineContext,
-    recordings: Mapping[str, str],
-) -> tuple[Keys, dict[str, int]]:
-    traits = {spec.label: traits_of(spec, context) for spec in suite.engines}
-    with Journal(run) as journal:
-        journal.check(fingerprints(manifest, suite.engines, traits, conditions, context, (0, 1)))
-        resumed = sum(journal.counts().values())
-        keys = make_keys(manifest, suite.engines, conditions, journal, context, recordings)
-        for label, fingerprint in keys.fingerprints.items():
-            journal.check_engine(label, fingerprint)
-        cached = _fill(journal, keys, cache)
-        journal.flush()
-    return keys, {"resumed": resumed, "cached": cached}
+        return begin()
 
 
 def _fill(journal: Journal, keys: Keys, cache: Cache) -> int:
