@@ -3,7 +3,7 @@
     python benchmarks/bootstrap.py
 
 Every formulation draws the same number of speakers and sums errors and words. The last line is the time of
-``asrfair.disparity.bootstrap.speaker_draws`` over that of the fastest of them.
+``asrfair.stats.estimate.bootstrap.speaker_draws`` over that of the fastest of them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from asrfair.disparity.bootstrap import speaker_draws
-from asrfair.disparity.groups import Grouping
-from asrfair.disparity.intervals import rates_of_cells
+from asrfair.stats.estimate.bootstrap import speaker_draws
+from asrfair.stats.estimate.group_rates import rates_of_cells
+from asrfair.stats.groups import Grouping
 
 Ints = npt.NDArray[np.int64]
 Formulation = Callable[[Ints, Ints, int, np.random.Generator], None]

@@ -21,17 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asrfair.disparity.contrasts import contrast, difference_bounds, ratio_bounds
-from asrfair.disparity.estimates import Estimate, interval
-from asrfair.disparity.groups import Grouping
-from asrfair.disparity.interactions import interact
-from asrfair.disparity.intervals import Rates, rates_of_cells
-from asrfair.disparity.multiplicity import holm
-from asrfair.disparity.paired import Change, change
-from asrfair.disparity.permutation import VERSUS, layout_of, permute, step_down
-from asrfair.disparity.power import detectable_difference
-from asrfair.disparity.simultaneous import simultaneous_interval
-from asrfair.disparity.worst import jackknife_extremes
+from asrfair.stats.compare.conditions import interact
+from asrfair.stats.compare.multiplicity import holm
+from asrfair.stats.compare.permutation import VERSUS, layout_of, permute, step_down
+from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds
+from asrfair.stats.estimate.extremes import jackknife_extremes
+from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
+from asrfair.stats.estimate.paired import Change, change
+from asrfair.stats.estimate.rate_interval import Estimate, interval
+from asrfair.stats.estimate.simultaneous import simultaneous_interval
+from asrfair.stats.groups import Grouping
+from asrfair.stats.plan.power import detectable_difference
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -33,10 +33,10 @@ import soxr  # noqa: E402
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from conditions_helpers import HEADER, RATE, noise_of, real_corpus, real_speech, synthetic_speech  # noqa: E402
+from acoustics_helpers import HEADER, RATE, noise_of, real_corpus, real_speech, synthetic_speech  # noqa: E402
 from independent_p56 import measure  # noqa: E402
 
-from asrfair.conditions import Condition, Renderer, parse_condition  # noqa: E402
+from asrfair.acoustics import Condition, Renderer, parse_condition  # noqa: E402
 from asrfair.types import Clip  # noqa: E402
 
 SHARED = Path(os.environ.get("ASRFAIR_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")

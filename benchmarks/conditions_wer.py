@@ -27,11 +27,11 @@ sys.path.insert(0, str(REPOSITORY))
 
 from rapidfuzz.distance import Levenshtein  # noqa: E402 -- after the number of threads is set
 
-from asrfair.audio import load_clip  # noqa: E402
-from asrfair.conditions import RenderContext, Renderer, list_profiles, parse_condition  # noqa: E402
-from asrfair.engines import EngineContext, create  # noqa: E402
-from asrfair.manifest import read_manifest  # noqa: E402
-from asrfair.normalize import get_normalizer  # noqa: E402
+from asrfair.acoustics import RenderContext, Renderer, list_profiles, parse_condition  # noqa: E402
+from asrfair.data.audio import load_clip  # noqa: E402
+from asrfair.data.manifest import read_manifest  # noqa: E402
+from asrfair.recognise.engines import EngineContext, create  # noqa: E402
+from asrfair.score.normalize import get_normalizer  # noqa: E402
 from asrfair.types import EngineSpec, Utterance  # noqa: E402
 
 SHARED = Path(os.environ.get("ASRFAIR_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asrfair.disparity import analyse_run
+from asrfair.stats import analyse_run
 from asrfair.types import GroupSettings, StatisticsSettings
 
 

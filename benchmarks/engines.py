@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from asrfair.audio import load_clip
-from asrfair.bench import lognormal_lengths, make_files
-from asrfair.conditions import parse_condition
-from asrfair.engines import EngineContext, create, traits_of
-from asrfair.manifest import read_manifest
-from asrfair.provenance import usable_cores
-from asrfair.transcribe import plan_batches, transcribe
+from asrfair.acoustics import parse_condition
+from asrfair.data.audio import load_clip
+from asrfair.data.manifest import read_manifest
+from asrfair.data.provenance import usable_cores
+from asrfair.recognise.bench import lognormal_lengths, make_files
+from asrfair.recognise.engines import EngineContext, create, traits_of
+from asrfair.recognise.transcribe import plan_batches, transcribe
 from asrfair.types import EngineSpec, Utterance
 
 RATE_HZ = 16_000
@@ -95,7 +95,7 @@ def pipeline_loop(model: Path, utterances: list[Utterance], threads: int) -> flo
     """Seconds for transformers' own pipeline with batches of 16, in the order of the files."""
     import torch
 
-    from asrfair.torchaudio_import import ensure_importable
+    from asrfair.acoustics.torchaudio_import import ensure_importable
 
     ensure_importable()
     from transformers import pipeline

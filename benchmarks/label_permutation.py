@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from asrfair.disparity.frame import Frame, load_frame
-from asrfair.disparity.further import difference_table
-from asrfair.disparity.groups import make_grouping
-from asrfair.disparity.parts import make_part
+from asrfair.stats.attribute_part import make_part
+from asrfair.stats.frame import Frame, load_frame
+from asrfair.stats.further_tables import difference_table
+from asrfair.stats.groups import make_grouping
 from asrfair.types import GroupSettings, StatisticsSettings
 
 LEVEL = 0.05

@@ -65,8 +65,8 @@ def peak_mib() -> float:
 
 def measure(step: str, path: Path, results: multiprocessing.Queue[dict[str, object]]) -> None:
     """Run one step and report seconds and peak memory in MiB, beyond what the imports take."""
-    from asrfair.manifest import problems, read_manifest
-    from asrfair.manifest.describe import describe
+    from asrfair.data.manifest import problems, read_manifest
+    from asrfair.data.manifest.describe import describe
 
     before = peak_mib()
     started, cpu = time.perf_counter(), time.process_time()

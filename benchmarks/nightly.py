@@ -30,12 +30,12 @@ import pandas as pd
 from scipy import stats
 
 from asrfair.cli.main import run as asrfair
-from asrfair.disparity.frame import QUANTITIES
-from asrfair.gatesettings import GateSettings, Limits
-from asrfair.nightly.looks import Scored
-from asrfair.nightly.movement import Key, Movements
-from asrfair.nightly.outcome import Gate
+from asrfair.nightly.gate_outcome import Gate
+from asrfair.nightly.night_to_night import Key, Movements
+from asrfair.nightly.paired_nights import Scored
 from asrfair.nightly.relative import relative_gates
+from asrfair.runs.gate_settings import GateSettings, Limits
+from asrfair.stats.frame import QUANTITIES
 from asrfair.types import GroupSettings
 
 Ints = npt.NDArray[np.int64]

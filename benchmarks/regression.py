@@ -11,8 +11,8 @@ import time
 import numpy as np
 import scipy.stats
 
-from asrfair.disparity import glm, regression
-from asrfair.disparity.design import Design
+from asrfair.stats.explain import glm, regression
+from asrfair.stats.explain.design import Design
 
 CASES = (
     # speakers a group, groups, CV between speakers (one a group or one for all), dispersion within, law

@@ -23,12 +23,12 @@ import threading
 import time
 from pathlib import Path
 
-from asrfair.audio import load_clip
-from asrfair.conditions import CLEAN_CONDITION, Renderer
-from asrfair.engines import EngineContext, create
-from asrfair.manifest import Manifest, read_manifest
-from asrfair.resources import shipped
-from asrfair.transcribe import TranscribeSummary, transcribe
+from asrfair.acoustics import CLEAN_CONDITION, Renderer
+from asrfair.data.audio import load_clip
+from asrfair.data.manifest import Manifest, read_manifest
+from asrfair.data.resources import shipped
+from asrfair.recognise.engines import EngineContext, create
+from asrfair.recognise.transcribe import TranscribeSummary, transcribe
 from asrfair.types import EngineSpec
 
 POCKETSPHINX = EngineSpec(name="pocketsphinx", label="pocketsphinx")

@@ -1,4 +1,4 @@
-"""How much speech ``asrfair.conditions.voices`` finds in noise, and what it takes for speech that is none.
+"""How much speech ``asrfair.acoustics.room.speech_detection`` finds in noise, and what it takes for speech that is none.
 
 Run from the checkout: ``python benchmarks/voices.py ../shared/data``. About a minute on one core.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asrfair.conditions.voices import speech_stretches
+from asrfair.acoustics.room.speech_detection import speech_stretches
 
 RATE = 16_000
 SECONDS = 20

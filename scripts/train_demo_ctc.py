@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrfair.audio import load_clip
-from asrfair.manifest import read_manifest
-from asrfair.torchaudio_import import ensure_importable
+from asrfair.acoustics.torchaudio_import import ensure_importable
+from asrfair.data.audio import load_clip
+from asrfair.data.manifest import read_manifest
 
 ensure_importable()
 from transformers import (  # noqa: E402 -- transformers imports torchaudio, which must be importable first

@@ -12,7 +12,7 @@ import pandas as pd
 from transcribe_child import make_manifest
 
 from asrfair.nightly import History, NightResult, run_night
-from asrfair.suite import read_suite
+from asrfair.runs.suite import read_suite
 
 GATES = "[gates]\nmax_wer = 0.9\nmax_failed = 0.1\nmax_increase = 0.02\n"
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asrfair.tablefile import write_csv, write_parquet
+from asrfair.data.tablefile import write_csv, write_parquet
 
 NOISES = ("clean", "floor@snr=20", "floor@snr=10", "floor@snr=5", "floor@snr=0")
 

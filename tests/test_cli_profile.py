@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conditions_helpers import write_profile
+from acoustics_helpers import write_profile
 
+from asrfair.acoustics import list_profiles
 from asrfair.cli.main import run
-from asrfair.conditions import list_profiles
 
 NOISE = '[[effect]]\nuse = "noise"\nsource = "pink"\nsnr_db = 10\n'
 

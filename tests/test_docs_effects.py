@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from conditions_helpers import condition, renderer, synthetic_speech
+from acoustics_helpers import condition, renderer, synthetic_speech
 
-from asrfair.conditions.effects.base import EFFECTS, effect_of
+from asrfair.acoustics.effects.base import EFFECTS, effect_of
 
 
 def _page(repository: Path) -> str:

@@ -13,8 +13,8 @@ import pytest
 from score_runs import write_run
 
 from asrfair.cli.main import run as command
+from asrfair.data.hypotheses import read_hypotheses
 from asrfair.errors import InputError
-from asrfair.hypotheses import read_hypotheses
 from asrfair.score import score_run
 from asrfair.types import ScoringSettings
 

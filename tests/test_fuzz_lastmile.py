@@ -18,7 +18,7 @@ from asrfair.errors import AsrfairError
 from asrfair.lastmile.check import check_kit
 from asrfair.lastmile.export import canonical, make_export, sealed_text
 from asrfair.lastmile.kit import init_kit
-from asrfair.lastmile.merge import merge_exports
+from asrfair.lastmile.pool_exports import merge_exports
 from asrfair.lastmile.private import plan_release, release
 from asrfair.lastmile.settings import read_kit
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from asrfair.cli.main import run
+from asrfair.data.manifest import read_manifest
+from asrfair.data.tablefile import read_table
 from asrfair.errors import InputError
-from asrfair.manifest import read_manifest
-from asrfair.tablefile import read_table
 
 CASES_PER_FAMILY = 260
 SEED = 20_240_601

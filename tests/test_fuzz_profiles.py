@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conditions_helpers import RATE, synthetic_speech
+from acoustics_helpers import RATE, synthetic_speech
 
-from asrfair.conditions import RenderContext, Renderer, list_profiles, parse_condition
+from asrfair.acoustics import RenderContext, Renderer, list_profiles, parse_condition
 from asrfair.errors import AsrfairError
 from asrfair.types import Clip
 

@@ -20,7 +20,7 @@ import soundfile
 from click.testing import CliRunner
 
 from asrfair.cli.lastmile import lastmile
-from asrfair.resources import shipped
+from asrfair.data.resources import shipped
 
 # A plot of a group in a script that its font lacks shows boxes, and matplotlib says so.
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph .* missing from font")

@@ -14,7 +14,7 @@ from test_lastmile_merge import exported, site
 from asrfair.cli.lastmile import lastmile
 from asrfair.errors import InputError
 from asrfair.lastmile.export import COUNTS, ROW, canonical, sealed_text
-from asrfair.lastmile.intake import read_export, read_exports
+from asrfair.lastmile.read_exports import read_export, read_exports
 
 PLACE = {name: position for position, name in enumerate(ROW)} | {
     name: position for position, name in enumerate(COUNTS, start=5)

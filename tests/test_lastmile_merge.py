@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asrfair.disparity import analyse_run
+from asrfair.data.runfile import settings_to_json, write_run_file
+from asrfair.data.tablefile import read_result, write_parquet
 from asrfair.errors import InputError
 from asrfair.lastmile.export import make_export, write_export
 from asrfair.lastmile.kit import init_kit
-from asrfair.lastmile.merge import merge_exports
+from asrfair.lastmile.pool_exports import merge_exports
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.signoff import sign_off_page
 from asrfair.lastmile.suppress import SUPPRESSED, small_together, suppress
-from asrfair.runfile import settings_to_json, write_run_file
-from asrfair.tablefile import read_result, write_parquet
+from asrfair.stats import analyse_run
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 ACCENTS = ("local", "regional", "second-language")

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from test_lastmile_merge import exported, site
 
 from asrfair.cli.lastmile import lastmile
+from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
 from asrfair.lastmile.export import canonical
-from asrfair.lastmile.merge import merge_exports
+from asrfair.lastmile.pool_exports import merge_exports
 from asrfair.lastmile.pool_private import Private, is_private, pool_private, read_private
 from asrfair.lastmile.private import COLUMNS, laplace, plan_release, release
-from asrfair.tablefile import read_result
 
 pytest.importorskip("opendp")
 

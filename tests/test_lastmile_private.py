@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from test_lastmile_merge import site
 
+from asrfair.data.tablefile import write_parquet
 from asrfair.errors import InputError
-from asrfair.lastmile.ledger import LEDGER_FILE, spent_epsilon
+from asrfair.lastmile.export_ledger import LEDGER_FILE, spent_epsilon
 from asrfair.lastmile.private import composed_epsilon, laplace, plan_release, release, vector
-from asrfair.tablefile import write_parquet
 
 pytest.importorskip("opendp")
 

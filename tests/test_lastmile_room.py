@@ -12,12 +12,12 @@ import soundfile
 from click.testing import CliRunner
 
 from asrfair.cli.lastmile import lastmile
+from asrfair.data.resources import shipped
 from asrfair.errors import InputError
 from asrfair.lastmile.kit import init_kit
-from asrfair.lastmile.measure import measure
-from asrfair.lastmile.noise import USUAL_SNR_DB, make_room, measured_snr_db
+from asrfair.lastmile.measure_recording import measure
+from asrfair.lastmile.room_profile import USUAL_SNR_DB, make_room, measured_snr_db
 from asrfair.lastmile.settings import Kit, read_kit
-from asrfair.resources import shipped
 
 RATE = 16_000
 ENGINE = """\

@@ -19,17 +19,17 @@ from nightly_nights import go, write_suite
 
 from asrfair.cli.main import app, run
 from asrfair.errors import InputError
-from asrfair.gatesettings import GateSettings, Limits
 from asrfair.nightly import History
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.baseline import measured_movements
-from asrfair.nightly.looks import Scored, make_look, widths
-from asrfair.nightly.moderate import moderate
-from asrfair.nightly.movement import MIN_PAIRS, Movements
-from asrfair.nightly.outcome import Gate
+from asrfair.nightly.gate_outcome import Gate
+from asrfair.nightly.night_to_night import MIN_PAIRS, Movements
+from asrfair.nightly.paired_nights import Scored, make_look, widths
 from asrfair.nightly.relative import relative_gates
+from asrfair.nightly.shrunken_variance import moderate
 from asrfair.nightly.verdict import sentence
-from asrfair.suite import read_suite
+from asrfair.runs.gate_settings import GateSettings, Limits
+from asrfair.runs.suite import read_suite
 from asrfair.types import GroupSettings
 
 

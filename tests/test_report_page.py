@@ -22,7 +22,7 @@ from asrfair.report import RunData, load_run, write_report
 from asrfair.report.htmltable import STATIC_ROWS
 from asrfair.report.sections import SECTIONS
 from asrfair.report.summary import summarise
-from asrfair.report.worst import Piece, pieces
+from asrfair.report.worst_utterances import Piece, pieces
 from asrfair.types import Clip
 
 HOSTILE_GROUPS = (

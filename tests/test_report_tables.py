@@ -15,22 +15,12 @@ from report_runs import make_run
 from rich.console import Console
 
 from asrfair.errors import InputError
-from asrfair.report import (
-    Column,
-    RunData,
-    Table,
-    all_tables,
-    load_run,
-    print_run,
-    print_table,
-    table,
-    words,
-    write_table,
-)
+from asrfair.report import Column, RunData, Table, all_tables, load_run, print_run, print_table, table, write_table
 from asrfair.report.definitions import DEFINITIONS
 from asrfair.report.runtables import side_by_side
 from asrfair.report.sections import SECTIONS
 from asrfair.report.tables import latex_text, markdown_text, to_csv, to_json, to_latex, to_markdown
+from asrfair.say import words
 
 ABSENT = {"subgroups", "faas"}
 """Tables that the simulated run does not have."""

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from score_runs import ledger, scores, write_run, write_shared_run
 
+from asrfair.data.manifest import read_manifest
 from asrfair.errors import InputError
-from asrfair.manifest import read_manifest
+from asrfair.recognise.transcribe.finalise import write_utterances
 from asrfair.score import COUNT_COLUMNS, REASONS, rescore_frame, score_run, worst_utterances
-from asrfair.transcribe.finalise import write_utterances
 from asrfair.types import ErrorCounts, ScoringSettings
 
 BASIC = ScoringSettings(normalizer="basic")

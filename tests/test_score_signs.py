@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrfair.normalize import get_normalizer
+from asrfair.score.normalize import get_normalizer
 from asrfair.score.signs import MAX_PHRASE_WORDS, MIN_LOOP_WORDS, MIN_REPEATS, Loop, find_loop, out_of_proportion
 
 

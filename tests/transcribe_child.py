@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asrfair.conditions import parse_condition
-from asrfair.engines import EngineBase, EngineTraits
-from asrfair.manifest import read_manifest
-from asrfair.transcribe import TranscribeSummary, transcribe
+from asrfair.acoustics import parse_condition
+from asrfair.data.manifest import read_manifest
+from asrfair.recognise.engines import EngineBase, EngineTraits
+from asrfair.recognise.transcribe import TranscribeSummary, transcribe
 from asrfair.types import Clip, EngineSpec, Hypothesis
 
 WORDS = (

@@ -53,8 +53,8 @@ def bench(
     """
     from dataclasses import asdict
 
-    from asrfair.bench import bench as measure
-    from asrfair.bench import lognormal_lengths
+    from asrfair.recognise.bench import bench as measure
+    from asrfair.recognise.bench import lognormal_lengths
     from asrfair.types import EngineSpec
 
     chosen: dict[str, Any] = dict(parse_option(text) for text in options)

@@ -44,7 +44,7 @@ def card(
     Start with --init, fill the file, then give it as --prose. Prose that claims a number which the runs do not support
     builds no card.
     """
-    from asrfair.report.card import OUTLINES, blank_prose, gather, write_card
+    from asrfair.card import OUTLINES, blank_prose, gather, write_card
 
     if init:
         if out.exists():

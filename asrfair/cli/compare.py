@@ -13,7 +13,7 @@ from asrfair.cli.options import parse_by, parse_pairs
 from asrfair.types import GroupSettings, StatisticsSettings
 
 if TYPE_CHECKING:
-    from asrfair.disparity.compare import Comparison
+    from asrfair.stats.compare.runs import Comparison
 
 
 @click.command()
@@ -39,9 +39,9 @@ def compare(run_a: Path, run_b: Path, pair: tuple[str, ...], out: Path | None, a
     asrfair compare runs/monday runs/tuesday --by accent
     asrfair compare runs/old runs/new --pair whisper-small=whisper-large
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
-    from asrfair.disparity.compare import compare_runs
-    from asrfair.runfile import read_run_file, settings_from_json
-    from asrfair.tablefile import write_csv
+    from asrfair.data.runfile import read_run_file, settings_from_json
+    from asrfair.data.tablefile import write_csv
+    from asrfair.stats.compare.runs import compare_runs
 
     groups, _, statistics = settings_from_json(read_run_file(run_a))
     groups, statistics = _override(options, groups, statistics)
@@ -82,9 +82,9 @@ def _print(found: Comparison, out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from asrfair.disparity import sentences
     from asrfair.errors import printable
     from asrfair.report.tables import say, terminal
+    from asrfair.say import numbers as sentences
 
     console = terminal()
     for line in found.findings:

@@ -59,7 +59,7 @@ def versions() -> list[Finding]:
 
 def accelerator() -> list[Finding]:
     """Return the NVIDIA devices, and whether torch can use them."""
-    from asrfair.gpu import gpus
+    from asrfair.data.gpu import gpus
 
     devices = [
         Finding(
@@ -105,10 +105,10 @@ def one_second() -> Finding:
     """Transcribe the first second of the demo corpus."""
     from dataclasses import replace
 
-    from asrfair.audio import load_clip
-    from asrfair.engines import EngineContext, create
-    from asrfair.manifest import read_manifest
-    from asrfair.resources import shipped
+    from asrfair.data.audio import load_clip
+    from asrfair.data.manifest import read_manifest
+    from asrfair.data.resources import shipped
+    from asrfair.recognise.engines import EngineContext, create
     from asrfair.types import EngineSpec
 
     started = time.perf_counter()

@@ -11,7 +11,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def engines(as_json: bool) -> None:
     """List the engines: what each is, whether it is installed, and the command that installs it."""
-    from asrfair.engines.table import entries
+    from asrfair.recognise.engines.table import entries
 
     rows = [
         {

@@ -66,8 +66,8 @@ def check(folder: Path, no_words: bool, as_json: bool) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the room's profile.")
 def noise(folder: Path, recordings: tuple[Path, ...], overwrite: bool) -> None:
     """Turn RECORDINGS of the room (by default all in FOLDER/room) into its noise profile."""
-    from asrfair.conditions.make import sentence
-    from asrfair.lastmile.noise import make_room
+    from asrfair.acoustics.room.make_profile import sentence
+    from asrfair.lastmile.room_profile import make_room
     from asrfair.lastmile.settings import read_kit
 
     room = make_room(read_kit(folder), recordings, overwrite=overwrite)
@@ -92,8 +92,8 @@ def run(folder: Path, workers: int | None, no_benchmark: bool, fresh: bool) -> N
 
     What was cut off goes on; what changed since (recordings, room, recogniser) is run anew.
     """
-    from asrfair.lastmile.plain import plain_report
-    from asrfair.lastmile.run import run_kit
+    from asrfair.lastmile.plain_report import plain_report
+    from asrfair.lastmile.run_kit import run_kit
     from asrfair.lastmile.settings import read_kit
 
     kit = read_kit(folder)
@@ -115,7 +115,7 @@ def run(folder: Path, workers: int | None, no_benchmark: bool, fresh: bool) -> N
 @click.argument("folder", type=_FOLDER)
 def report(folder: Path) -> None:
     """Say in plain words who is understood worse in FOLDER's room, which words are lost, what to do."""
-    from asrfair.lastmile.plain import plain_report
+    from asrfair.lastmile.plain_report import plain_report
     from asrfair.lastmile.settings import read_kit
 
     page, files = plain_report(read_kit(folder))
@@ -184,7 +184,7 @@ def export(
 @click.option("--skip-bad", is_flag=True, help="Leave damaged, changed and doubled exports out instead of stopping.")
 def merge(exports: tuple[Path, ...], out: Path, min_speakers: int, confidence: float, skip_bad: bool) -> None:
     """Pool many sites' EXPORTS into tables of disparity, with site as a further level."""
-    from asrfair.lastmile.merge import merge_exports
+    from asrfair.lastmile.pool_exports import merge_exports
 
     merged = merge_exports(exports, out, min_speakers=min_speakers, confidence=confidence, skip_bad=skip_bad)
     _print(merged.page)

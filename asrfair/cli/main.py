@@ -11,8 +11,8 @@ import click
 
 from asrfair import __version__
 from asrfair.cli.streams import tolerate
+from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import AsrfairError, printable
-from asrfair.tomlfile import did_you_mean
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asrfair.cli.demo:demo", "Transcribe the synthetic demo corpus and report it."),

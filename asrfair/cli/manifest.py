@@ -13,8 +13,8 @@ from asrfair.cli.plan import plan
 from asrfair.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from asrfair.manifest import Problem
-    from asrfair.manifest.describe import Description
+    from asrfair.data.manifest import Problem
+    from asrfair.data.manifest.describe import Description
 
 _PATH = click.Path(path_type=Path)
 _allow_outside = click.option(
@@ -44,7 +44,7 @@ def validate(path: Path, audio: bool, allow_outside: bool, as_json: bool) -> int
 
     Exits with 2 if anything makes it unusable, with 0 if there are only warnings.
     """
-    from asrfair.manifest import inspect_manifest, problems
+    from asrfair.data.manifest import inspect_manifest, problems
 
     rows = 0
     try:
@@ -68,7 +68,7 @@ def validate(path: Path, audio: bool, allow_outside: bool, as_json: bool) -> int
 
 
 def _as_problem(error: InputError, path: Path) -> Problem:
-    from asrfair.manifest import Problem
+    from asrfair.data.manifest import Problem
 
     return Problem(
         file=error.file or path,
@@ -131,8 +131,8 @@ def describe(
 
     Also where the holes are, and which attributes cannot be told apart.
     """
-    from asrfair.manifest import check_groupable, read_manifest
-    from asrfair.manifest.describe import describe as describe_manifest
+    from asrfair.data.manifest import check_groupable, read_manifest
+    from asrfair.data.manifest.describe import describe as describe_manifest
 
     read = read_manifest(path, allow_outside=allow_outside)
     asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
@@ -222,7 +222,7 @@ def import_command(
 
     IMPORTER is a name that 'asrfair manifest importers' shows, or your own: module:function or file.py:function.
     """
-    from asrfair.corpora import import_corpus
+    from asrfair.data.corpora import import_corpus
 
     if not path.exists() and source_name != "hf":
         raise InputError("there is no such file or folder", file=path, remedy="Give the corpus as it was unpacked")
@@ -265,7 +265,7 @@ def _options(pairs: tuple[str, ...]) -> dict[str, str]:
 @_as_json
 def importers(as_json: bool) -> None:
     """List the importers, with the layout that each expects and its options."""
-    from asrfair.corpora import find_importer, importer_names
+    from asrfair.data.corpora import find_importer, importer_names
 
     found = {name: find_importer(name) for name in importer_names()}
     if as_json:

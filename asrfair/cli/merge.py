@@ -18,7 +18,7 @@ def merge(shards: tuple[Path, ...], out: Path, workers: int | None, no_html: boo
 
     The tables are those of a run that was made in one go.
     """
-    from asrfair.cli.outcome import print_outcome
-    from asrfair.merge import merge_runs
+    from asrfair.cli.closing_lines import print_outcome
+    from asrfair.runs.merge_shards import merge_runs
 
     print_outcome(merge_runs(shards, out, workers=workers, html=not no_html), as_json=as_json)

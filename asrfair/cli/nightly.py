@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from asrfair.nightly import NightResult
-    from asrfair.suite import Suite
+    from asrfair.runs.suite import Suite
 
 
 @click.command()
@@ -67,7 +67,7 @@ def nightly(
     Exit codes: 0 all gates hold, 1 a gate failed, 2 bad input, 3 an engine or the machine failed.
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
     from asrfair.nightly import run_night, run_suites
-    from asrfair.suite import read_suite
+    from asrfair.runs.suite import read_suite
 
     read = [read_suite(suite) for suite in suites]
     if accept is not None:

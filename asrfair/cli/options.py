@@ -52,7 +52,7 @@ def merge_settings(
     statistics: StatisticsSettings,
 ) -> tuple[GroupSettings, ScoringSettings, StatisticsSettings]:
     """Return the settings with what the command line gives laid over them; ``options`` are the command's keywords."""
-    from asrfair.suite import read_key_terms
+    from asrfair.runs.suite import read_key_terms
 
     changes: dict[str, dict[str, Any]] = {"groups": {}, "scoring": {}, "statistics": {}}
     if options["by"]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError, printable
-from asrfair.tomlfile import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,9 +61,9 @@ def plan(
 
     Each group is held against all other speakers who stated theirs.
     """
-    from asrfair.disparity.plan import Assumptions, plan_table
-    from asrfair.disparity.power import plan_speakers
-    from asrfair.manifest import check_groupable, read_manifest
+    from asrfair.data.manifest import check_groupable, read_manifest
+    from asrfair.stats.plan.power import plan_speakers
+    from asrfair.stats.plan.speakers_needed import Assumptions, plan_table
 
     read = read_manifest(path, allow_outside=allow_outside)
     asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
@@ -119,8 +119,8 @@ def _words(table: pd.DataFrame, by: list[tuple[str, ...]]) -> pd.DataFrame:
 
 
 def _measured(run: Path, by: tuple[str, ...], engine: str | None) -> tuple[float, float]:
-    from asrfair.disparity.frame import load_frame
-    from asrfair.disparity.plan import spread_in
+    from asrfair.stats.frame import load_frame
+    from asrfair.stats.plan.speakers_needed import spread_in
     from asrfair.types import GroupSettings
 
     frame = load_frame(run, GroupSettings(by=(by,)))

@@ -13,7 +13,7 @@ from asrfair.errors import AsrfairError, InputError, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asrfair.conditions import Condition, RenderContext
+    from asrfair.acoustics import Condition, RenderContext
     from asrfair.types import Clip, Utterance
 
 _PATH = click.Path(path_type=Path)
@@ -31,7 +31,7 @@ def profile() -> None:
 @_as_json
 def list_command(profiles: Path | None, as_json: bool) -> None:
     """List the profiles: name, severities, what the place is."""
-    from asrfair.conditions.profiles import ProfileFile, list_profiles
+    from asrfair.acoustics.profiles import ProfileFile, list_profiles
 
     paths = {p.stem: p for p in [*list_profiles(), *(list_profiles(profiles) if profiles else [])]}
     found = [ProfileFile(paths[name]).profile for name in sorted(paths)]
@@ -95,7 +95,7 @@ def check(files: tuple[str, ...], profiles: Path | None, as_json: bool) -> int:
 
     Exits with 2 if anything is wrong, with 0 if there are only warnings.
     """
-    from asrfair.conditions.profiles import ProfileFile, find_profile, parse_condition
+    from asrfair.acoustics.profiles import ProfileFile, find_profile, parse_condition
 
     rows: list[dict[str, Any]] = []
     for name in files:
@@ -150,7 +150,7 @@ def render(
 
     With several conditions, or --all, a contact sheet shows them side by side.
     """
-    from asrfair.conditions.profiles import list_profiles, parse_condition
+    from asrfair.acoustics.profiles import list_profiles, parse_condition
 
     names = list(conditions)
     if every:
@@ -192,7 +192,7 @@ def make(
     Cuts out speech, clipping and silence; measures level, spectrum, steady tones and beat of what is left; writes
     NAME.toml, the noise in the folder NAME, and NAME.png, one page of what was heard. Nothing is sent anywhere.
     """
-    from asrfair.conditions.make import describe, make_profile, sentence
+    from asrfair.acoustics.room.make_profile import describe, make_profile, sentence
 
     made = make_profile(
         recordings,
@@ -226,8 +226,8 @@ def _render_all(
 ) -> list[Path]:
     import soundfile
 
-    from asrfair.conditions import Renderer
-    from asrfair.conditions.pictures import Tile, before_and_after, contact_sheet
+    from asrfair.acoustics import Renderer
+    from asrfair.acoustics.pictures import Tile, before_and_after, contact_sheet
 
     renderer = Renderer(parsed, seed, context)
     out.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ def _render_all(
 
 
 def _parse(text: str, profiles: Path | None) -> Condition:
-    from asrfair.conditions import parse_condition
+    from asrfair.acoustics import parse_condition
 
     parsed = parse_condition(text, profiles=profiles)
     if parsed.profile is None:
@@ -261,7 +261,7 @@ def _parse(text: str, profiles: Path | None) -> Condition:
 
 
 def _describe(parsed: Condition) -> dict[str, Any]:
-    from asrfair.conditions.effects.parameters import plain
+    from asrfair.acoustics.effects.parameters import plain
 
     p = parsed.profile
     assert p is not None
@@ -321,9 +321,9 @@ def _file_name(text: str) -> str:
 
 def _speech(audio: Path | None, manifest_path: Path | None, utterance: str | None) -> tuple[Utterance, RenderContext]:
     """Find the utterance to render, and the corpus around it."""
-    from asrfair import resources
-    from asrfair.conditions import RenderContext
-    from asrfair.manifest import read_manifest
+    from asrfair.acoustics import RenderContext
+    from asrfair.data import resources
+    from asrfair.data.manifest import read_manifest
     from asrfair.types import Utterance
 
     if audio is not None and utterance is not None and manifest_path is None:
@@ -337,13 +337,13 @@ def _speech(audio: Path | None, manifest_path: Path | None, utterance: str | Non
     for found in utterances:
         if found.utterance_id == utterance or (utterance is None and found.audio is not None and not found.exclude):
             return found, context
-    from asrfair.tomlfile import did_you_mean
+    from asrfair.data.tomlfile import did_you_mean
 
     known = [u.utterance_id for u in utterances]
     raise InputError("the manifest has no such utterance", value=utterance, remedy=did_you_mean(utterance or "", known))
 
 
 def _load(utterance: Utterance, sample_rate_hz: int) -> Clip:
-    from asrfair.audio import load_clip
+    from asrfair.data.audio import load_clip
 
     return load_clip(utterance, sample_rate_hz)

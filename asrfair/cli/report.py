@@ -55,7 +55,7 @@ def report(
                 file=run / "run.json",
                 remedy="If the speakers agreed to it, set audio = true under [report] of the suite, and run it",
             )
-        from asrfair.manifest import read_manifest
+        from asrfair.data.manifest import read_manifest
         from asrfair.report.recordings import recordings
 
         audio = recordings(read_manifest(manifest, allow_outside=True))

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from asrfair.data.runfile import read_run_file
 from asrfair.errors import InputError
-from asrfair.runfile import read_run_file
 
 
 @click.command()
@@ -52,9 +52,9 @@ def run(
 
     Ctrl-C leaves a run that the same command resumes.
     """
-    from asrfair.cli.outcome import print_outcome
-    from asrfair.pipeline import run_shard, run_suite
-    from asrfair.suite import read_suite
+    from asrfair.cli.closing_lines import print_outcome
+    from asrfair.runs.pipeline import run_shard, run_suite
+    from asrfair.runs.suite import read_suite
 
     settings: dict[str, Any] = {
         "workers": workers,

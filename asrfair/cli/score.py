@@ -40,10 +40,10 @@ def score(
     asrfair score RUN --normalizer basic
     asrfair score --manifest edacc.toml --hypotheses whisper-small=out.csv --by accent --out RUN
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
-    from asrfair import pipeline
-    from asrfair.cli.outcome import print_outcome
-    from asrfair.intake import parse_hypothesis_file
-    from asrfair.runfile import read_run_file, settings_from_json
+    from asrfair.cli.closing_lines import print_outcome
+    from asrfair.data.runfile import read_run_file, settings_from_json
+    from asrfair.runs import pipeline
+    from asrfair.runs.transcripts import parse_hypothesis_file
 
     if run is not None:
         if manifest is not None or hypotheses or out is not None:

@@ -11,15 +11,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from asrfair.audio import AudioError
+from asrfair.data.audio import AudioError
+from asrfair.data.tomlfile import did_you_mean
 from asrfair.lastmile.kit import SPEAKERS_FILE, read_speakers, recordings_of
-from asrfair.lastmile.measure import Measures, measure
+from asrfair.lastmile.measure_recording import Measures, measure
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import Prompt, read_prompts
 from asrfair.lastmile.settings import Kit
-from asrfair.lastmile.spoken import PromptListener
+from asrfair.lastmile.spoken_words import PromptListener
 from asrfair.progress import Progress
-from asrfair.tomlfile import did_you_mean
 from asrfair.types import NOT_STATED
 
 CHECK_FILE = "check.json"

@@ -21,15 +21,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from asrfair import __version__
-from asrfair.conditions.profiles import list_profiles
-from asrfair.engines.table import ENGINES
+from asrfair.acoustics.profiles import list_profiles
+from asrfair.data.resources import shipped
+from asrfair.data.runfile import read_run_file
 from asrfair.errors import InputError
-from asrfair.lastmile.ledger import Shown, note, shown_before
-from asrfair.lastmile.run import BENCHMARK, ROOM
+from asrfair.lastmile.export_ledger import Shown, note, shown_before
+from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
 from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, small_together, suppress
-from asrfair.resources import shipped
-from asrfair.runfile import read_run_file
+from asrfair.recognise.engines.table import ENGINES
 from asrfair.types import CLEAN, NOT_STATED
 
 FORMAT = "asrfair-lastmile-export"
@@ -298,7 +298,7 @@ def _allowed(column: pd.Series[Any], values: tuple[str, ...]) -> pd.Series[Any]:
 
 
 def _demo_values(name: str) -> tuple[str, ...]:
-    from asrfair.manifest import read_manifest
+    from asrfair.data.manifest import read_manifest
 
     manifest = read_manifest(shipped("manifests") / "demo" / "demo.toml")
     return tuple(manifest.table[name].unique()) if name in manifest.attributes else ()

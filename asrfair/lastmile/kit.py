@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from asrfair.data.tablefile import read_table, write_csv
 from asrfair.errors import InputError
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import (
@@ -25,8 +26,7 @@ from asrfair.lastmile.prompts import (
     write_prompts,
 )
 from asrfair.lastmile.settings import KIT_FILE, Kit, read_kit
-from asrfair.suite import read_key_terms
-from asrfair.tablefile import read_table, write_csv
+from asrfair.runs.suite import read_key_terms
 from asrfair.types import NOT_STATED
 
 SPEAKERS_FILE = "speakers.csv"

@@ -20,8 +20,8 @@ import pydantic
 
 from asrfair.errors import InputError
 from asrfair.lastmile.export import PRIVATE_FORMAT, canonical
-from asrfair.lastmile.intake import MAX_BYTES, Code, Hash, Name, is_name
 from asrfair.lastmile.private import COLUMNS
+from asrfair.lastmile.read_exports import MAX_BYTES, Code, Hash, Name, is_name
 from asrfair.lastmile.settings import attribute_problem
 
 DRAWS = 20_000

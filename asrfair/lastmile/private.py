@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from asrfair import __version__
+from asrfair.data.runfile import read_run_file
 from asrfair.errors import InputError, MissingExtraError
 from asrfair.lastmile.export import (
     PRIVATE_FORMAT,
@@ -35,12 +36,11 @@ from asrfair.lastmile.export import (
     site_key,
     write_whole,
 )
-from asrfair.lastmile.ledger import LEDGER_FILE, note, spent_epsilon
+from asrfair.lastmile.export_ledger import LEDGER_FILE, note, spent_epsilon
 from asrfair.lastmile.pages import Page
-from asrfair.lastmile.run import ROOM
+from asrfair.lastmile.run_kit import ROOM
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.suppress import OTHER
-from asrfair.runfile import read_run_file
 from asrfair.types import NOT_STATED
 
 COLUMNS = ("engine", "condition", "group", "words", "errors")

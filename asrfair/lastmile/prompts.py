@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrfair.data.tablefile import read_table, write_csv
 from asrfair.errors import InputError
-from asrfair.suite import read_key_terms
-from asrfair.tablefile import read_table, write_csv
+from asrfair.runs.suite import read_key_terms
 
 VOCABULARY_FILE = "vocabulary.txt"
 SENTENCES_FILE = "sentences.txt"

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import pydantic
 
-from asrfair.conditions.profiles import NAME
+from asrfair.acoustics.profiles import NAME
+from asrfair.data.manifest.card import CANONICAL_COLUMNS, attribute_name_problem
+from asrfair.data.tomlfile import TomlFile
 from asrfair.errors import InputError
-from asrfair.manifest.card import CANONICAL_COLUMNS, attribute_name_problem
-from asrfair.tomlfile import TomlFile
 
 KIT_FILE = "kit.toml"
 DEMO = "demo"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asrfair.lastmile.export import COUNTS, ROW, Export
 from asrfair.lastmile.pages import Page
-from asrfair.lastmile.run import BENCHMARK, ROOM
+from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO
 from asrfair.lastmile.suppress import SUPPRESSED
 

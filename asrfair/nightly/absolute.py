@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair.gatesettings import GateSettings
-from asrfair.nightly.outcome import Gate, GateStatus
+from asrfair.nightly.gate_outcome import Gate, GateStatus
+from asrfair.runs.gate_settings import GateSettings
 from asrfair.types import GroupSettings
 
 _SMALL = ("few_speakers", "few_words", "not_stated")

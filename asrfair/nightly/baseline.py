@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from asrfair.data.runfile import read_run_file, settings_from_json
 from asrfair.errors import InputError
 from asrfair.nightly.history import History, Night
-from asrfair.nightly.looks import Scored
-from asrfair.nightly.movement import Key, Movements
-from asrfair.runfile import read_run_file, settings_from_json
+from asrfair.nightly.night_to_night import Key, Movements
+from asrfair.nightly.paired_nights import Scored
 from asrfair.score import ScoreSummary, score_run
 from asrfair.types import ScoringSettings
 

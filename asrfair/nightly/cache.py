@@ -21,7 +21,7 @@ from contextlib import closing
 from pathlib import Path
 
 from asrfair.errors import EnvironmentFailedError
-from asrfair.journal import Achieved, Row
+from asrfair.recognise.journal import Achieved, Row
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (

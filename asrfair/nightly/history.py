@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asrfair.data.locks import lock, require_locks
+from asrfair.data.runfile import NIGHT_FILE
 from asrfair.errors import EnvironmentFailedError, InputError
-from asrfair.nightly.locks import lock, require_locks
-from asrfair.runfile import NIGHT_FILE
 
 _FOLDER = re.compile(r"night-(\d{6,})")
 _FULL = (errno.ENOSPC, errno.EDQUOT)

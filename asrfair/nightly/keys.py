@@ -9,16 +9,16 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asrfair.conditions import Condition, needs_manifest
-from asrfair.engines import EngineContext, EngineTraits, create, traits_of
-from asrfair.engines.table import load_class
+from asrfair.acoustics import Condition, needs_manifest
+from asrfair.data.manifest import Manifest
+from asrfair.data.provenance import packages, sha256_file, usable_cores
 from asrfair.errors import EngineError
-from asrfair.journal import Journal
-from asrfair.manifest import Manifest
 from asrfair.nightly.cache import key_of
-from asrfair.provenance import packages, sha256_file, usable_cores
-from asrfair.transcribe.identity import public_options
-from asrfair.transcribe.plan import make_roster, plan_batches
+from asrfair.recognise.engines import EngineContext, EngineTraits, create, traits_of
+from asrfair.recognise.engines.table import load_class
+from asrfair.recognise.journal import Journal
+from asrfair.recognise.transcribe.identity import public_options
+from asrfair.recognise.transcribe.plan import make_roster, plan_batches
 from asrfair.types import CLEAN, EngineSpec, Utterance
 
 _RENDERING = ("asrfair", "numpy", "scipy", "soundfile", "soxr", "audiomentations")

@@ -13,29 +13,29 @@ from typing import Any
 import pandas as pd
 
 from asrfair import __version__
-from asrfair.conditions import Condition, parse_condition
-from asrfair.disparity import Analysis
-from asrfair.engines import EngineContext
+from asrfair.acoustics import Condition, parse_condition
+from asrfair.data.manifest import read_manifest
+from asrfair.data.runfile import read_run_file
+from asrfair.data.tablefile import read_result, write_parquet
 from asrfair.errors import InputError
-from asrfair.invariance import INVARIANCE_FILE
-from asrfair.manifest import read_manifest
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_movements, same_inputs, scored
 from asrfair.nightly.cache import Cache, key_of
+from asrfair.nightly.cache_fill import keep, prefill
 from asrfair.nightly.changes import Change, changes_between, inputs_of
+from asrfair.nightly.gate_outcome import gates_table
 from asrfair.nightly.history import History, Night, room_needed, write_json
 from asrfair.nightly.keys import Keys, hash_recordings
-from asrfair.nightly.looks import Scored
-from asrfair.nightly.outcome import gates_table
-from asrfair.nightly.prefill import keep, prefill
+from asrfair.nightly.paired_nights import Scored
 from asrfair.nightly.relative import relative_gates
 from asrfair.nightly.trend import write_trend
 from asrfair.nightly.verdict import Verdict, to_junit, to_markdown
 from asrfair.nightly.workfolder import WorkFolder, remove, work_folder
-from asrfair.pipeline import RunResult, run_suite
-from asrfair.runfile import read_run_file
-from asrfair.suite import Suite
-from asrfair.tablefile import read_result, write_parquet
+from asrfair.recognise.engines import EngineContext
+from asrfair.runs.invariance_table import INVARIANCE_FILE
+from asrfair.runs.pipeline import RunResult, run_suite
+from asrfair.runs.suite import Suite
+from asrfair.stats import Analysis
 
 
 @dataclass(frozen=True, kw_only=True)

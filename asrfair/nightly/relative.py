@@ -1,9 +1,9 @@
 """Gates against a baseline: is a group worse than it was, by more than is allowed and by more than chance?
 
-Every look (:mod:`asrfair.nightly.looks`) gives each group the log ratio of its WER to the baseline's on the same
-speakers, with the jackknife's standard error s and degrees of freedom d (:mod:`asrfair.disparity.paired`). In units of
+Every look (:mod:`asrfair.nightly.paired_nights`) gives each group the log ratio of its WER to the baseline's on the same
+speakers, with the jackknife's standard error s and degrees of freedom d (:mod:`asrfair.stats.estimate.paired`). In units of
 counting error, φ = s² / (1/E + 1/E₀) with E and E₀ the errors of the two sides, groups are alike enough to steady each
-other (:mod:`asrfair.nightly.moderate`). The p-value is one-sided: only worse is an alarm.
+other (:mod:`asrfair.nightly.shrunken_variance`). The p-value is one-sided: only worse is an alarm.
 
 Three corrections, each stated and each conservative: within a night, for the number of looks (Bonferroni) and for the
 number of gates (Holm); over nights, each night may spend alpha / horizon. By the union bound the expected number of
@@ -20,17 +20,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from asrfair.disparity.frame import Floats
-from asrfair.disparity.groups import Grouping, make_grouping
-from asrfair.disparity.intervals import rates_of_cells
-from asrfair.disparity.multiplicity import holm
-from asrfair.disparity.paired import Change, change, paired_change, paired_sums
-from asrfair.disparity.power import POWER
-from asrfair.gatesettings import GateSettings
-from asrfair.nightly.looks import Look, Scored, make_look, widths
-from asrfair.nightly.moderate import moderate
-from asrfair.nightly.movement import Key, Movement, Movements
-from asrfair.nightly.outcome import Gate
+from asrfair.nightly.gate_outcome import Gate
+from asrfair.nightly.night_to_night import Key, Movement, Movements
+from asrfair.nightly.paired_nights import Look, Scored, make_look, widths
+from asrfair.nightly.shrunken_variance import moderate
+from asrfair.runs.gate_settings import GateSettings
+from asrfair.stats.compare.multiplicity import holm
+from asrfair.stats.estimate.group_rates import rates_of_cells
+from asrfair.stats.estimate.paired import Change, change, paired_change, paired_sums
+from asrfair.stats.frame import Floats
+from asrfair.stats.groups import Grouping, make_grouping
+from asrfair.stats.plan.power import POWER
 from asrfair.types import GroupSettings
 
 _LEAST = 1e-9

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asrfair.disparity import analyse_run
+from asrfair.data.runfile import settings_to_json
+from asrfair.data.tablefile import write_parquet
 from asrfair.nightly.baseline import score_again
 from asrfair.nightly.changes import rules_of
 from asrfair.nightly.history import History, Night, explained, room_needed, write_json
-from asrfair.runfile import settings_to_json
-from asrfair.suite import Suite
-from asrfair.tablefile import write_parquet
+from asrfair.runs.suite import Suite
+from asrfair.stats import analyse_run
 
 RULES_FILE = "rules.json"
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from asrfair.errors import printable
 from asrfair.nightly.changes import Change
-from asrfair.nightly.outcome import Gate
+from asrfair.nightly.gate_outcome import Gate
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RULES = {

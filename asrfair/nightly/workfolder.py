@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from asrfair.data.locks import lock
 from asrfair.nightly.history import History, explained, sync_folder
-from asrfair.nightly.locks import lock
 
 TOKEN_FILE = "token"  # noqa: S105 -- the name of a file
 

@@ -12,7 +12,7 @@ from asrfair.report.markdown import write_markdown
 from asrfair.report.runtables import all_tables, side_by_side, table
 from asrfair.report.tables import Column, Table, print_table, write_table
 from asrfair.report.terminal import print_run
-from asrfair.report.worst import AudioSource
+from asrfair.report.worst_utterances import AudioSource
 
 __all__ = [
     "AudioSource",

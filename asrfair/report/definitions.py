@@ -11,8 +11,8 @@ from typing import Final
 
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.tables import Column
+from asrfair.say import words
 
 ENGINE: Final = Column(name="engine", heading="Engine")
 CONDITION: Final = Column(name="condition", heading="Condition", words=words.condition_words)

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from asrfair.report import words
 from asrfair.report.tables import Column
+from asrfair.say import words
 
 WIDTH: Final = 132
 HEIGHT: Final = 16

@@ -9,7 +9,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from asrfair.report import words
 from asrfair.report.loading import RunData
 from asrfair.report.plots import (
     coverage_plot,
@@ -23,6 +22,7 @@ from asrfair.report.plots import (
     speaker_rates,
 )
 from asrfair.report.style import save_figure
+from asrfair.say import words
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 if TYPE_CHECKING:

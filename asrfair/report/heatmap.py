@@ -7,9 +7,9 @@ from typing import Final
 
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.figures import slug
 from asrfair.report.loading import RunData
+from asrfair.say import words
 
 STEPS: Final = 9
 MAX_GROUPS: Final = 200

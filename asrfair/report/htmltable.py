@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from asrfair.report import words
 from asrfair.report.drawing import Scale, scale_of
 from asrfair.report.tables import Column, Table, to_csv
+from asrfair.say import words
 
 STATIC_ROWS: Final = 120
 """Rows that stand in the page as it is opened."""

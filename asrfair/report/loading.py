@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from asrfair.data.runfile import read_run_file
+from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
-from asrfair.runfile import read_run_file
-from asrfair.tablefile import read_result
 
 TEXT_COLUMNS: Final = frozenset(
     (

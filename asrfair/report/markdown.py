@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asrfair.report import words
 from asrfair.report.loading import RunData
 from asrfair.report.provenance import provenance_rows
 from asrfair.report.runtables import all_tables, overall, side_by_side
 from asrfair.report.sections import SECTIONS, missing_words
 from asrfair.report.summary import summarise
 from asrfair.report.tables import Table, markdown_text, to_markdown
+from asrfair.say import words
 
 MAX_ROWS = 60
 """Longest table of the page; the rest stays in the file that the page names."""

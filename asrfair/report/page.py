@@ -16,7 +16,6 @@ import jinja2
 from markupsafe import Markup, escape
 
 from asrfair import __version__
-from asrfair.report import words
 from asrfair.report.drawing import Scale, scale_of
 from asrfair.report.figures import PlannedFigure, planned_figures, slug
 from asrfair.report.heatmap import HeatMap, heat_maps
@@ -28,7 +27,8 @@ from asrfair.report.sections import SECTIONS, Section, missing_words
 from asrfair.report.style import figure_bytes, svg_size
 from asrfair.report.summary import Headline, summarise
 from asrfair.report.tables import Column, Table
-from asrfair.report.worst import AudioSource, WorstOfEngine, worst_of_run
+from asrfair.report.worst_utterances import AudioSource, WorstOfEngine, worst_of_run
+from asrfair.say import words
 
 MAX_FIGURE_BYTES: Final = 1_200_000
 MAX_TABLE_BYTES: Final = 2_600_000

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from asrfair.audio import AudioError, load_clip
-from asrfair.conditions import CLEAN_CONDITION, RenderContext, Renderer
+from asrfair.acoustics import CLEAN_CONDITION, RenderContext, Renderer
+from asrfair.data.audio import AudioError, load_clip
 
 if TYPE_CHECKING:
-    from asrfair.conditions import Condition
-    from asrfair.manifest import Manifest
-    from asrfair.report.worst import AudioSource
+    from asrfair.acoustics import Condition
+    from asrfair.data.manifest import Manifest
+    from asrfair.report.worst_utterances import AudioSource
     from asrfair.types import Clip
 
 SAMPLE_RATE_HZ: Final = 16_000

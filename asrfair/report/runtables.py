@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.definitions import DEFINITIONS, FLAG, GROUP, SPEAKERS
 from asrfair.report.loading import RunData
 from asrfair.report.tables import Column, Table
+from asrfair.say import words
 from asrfair.types import OVERALL_ATTRIBUTE
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from asrfair.report import words
+from asrfair.say import words
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.loading import RunData, section
+from asrfair.say import words
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 MAX_FINDINGS: Final = 6

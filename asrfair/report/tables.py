@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from asrfair.data.tablefile import spreadsheet_safe, write_parquet
+from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError, printable
-from asrfair.report import words
-from asrfair.report.words import Kind
-from asrfair.tablefile import spreadsheet_safe, write_parquet
-from asrfair.tomlfile import did_you_mean
+from asrfair.say import words
+from asrfair.say.words import Kind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ class Column:
     Args:
         name: The frame's column with the value.
         heading: What stands above it, with the unit where it has one.
-        kind: How a value is shown, see :data:`asrfair.report.words.Kind`.
+        kind: How a value is shown, see :data:`asrfair.say.words.Kind`.
         low: The frame's column with the lower end of the interval, shown in the same cell; empty for none.
         high: Likewise the upper end.
         says: What the column means, in a sentence; pages show it as a note.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asrfair.report import words
 from asrfair.report.loading import RunData
 from asrfair.report.runtables import place_by_place, side_by_side
 from asrfair.report.summary import summarise
 from asrfair.report.tables import print_table, say, terminal
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -2,7 +2,7 @@
 
 from asrfair.score.alignments import AlignedUtterance, worst_utterances
 from asrfair.score.ledger import REASONS
-from asrfair.score.run import COUNT_COLUMNS, ScoreSummary, rescore_frame, score_run
+from asrfair.score.score_run import COUNT_COLUMNS, ScoreSummary, rescore_frame, score_run
 
 __all__ = [
     "COUNT_COLUMNS",

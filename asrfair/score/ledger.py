@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from asrfair.tablefile import spreadsheet_safe
+from asrfair.data.tablefile import spreadsheet_safe
 
 COLUMNS = ("engine", "condition", "utterance_id", "speaker_id", "reason", "detail")
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.errors import InputError
-from asrfair.normalize import NormalizerFailedError, get_normalizer
-from asrfair.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
 from asrfair.score.align import Counts, TooLongError, count_errors
 from asrfair.score.key_terms import KeyTerms
+from asrfair.score.normalize import NormalizerFailedError, get_normalizer
+from asrfair.score.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
 from asrfair.score.signs import find_loop, out_of_proportion
 
 _MEMORY = 100_000

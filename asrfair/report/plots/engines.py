@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.plots.forest import axis_limit
 from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_labels, new_figure, shortened, style, wrapped
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

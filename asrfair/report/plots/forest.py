@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.style import (
     ACCENT,
     INK,
@@ -22,6 +21,7 @@ from asrfair.report.style import (
     worst_row,
     wrapped,
 )
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.style import INK, group_labels, new_figure, shortened, style, worst_row, wrapped
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.plots.lines import Line, draw_lines
+from asrfair.say import words
 from asrfair.types import INTERSECTION
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report import words
 from asrfair.report.style import ACCENT, INK, MUTED, RULE, WARN, distinct, new_figure, shortened, style, wrapped
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

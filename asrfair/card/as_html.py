@@ -1,0 +1,46 @@
+"""A card as one page of HTML: no script, nothing from the network, every text escaped."""
+
+from __future__ import annotations
+
+import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from asrfair import __version__
+from asrfair.card.blocks import Block, Card, Facts, Lines, Prose
+from asrfair.report.tables import Column, Table
+
+_KINDS = ((Prose, "prose"), (Lines, "lines"), (Facts, "facts"), (Table, "table"))
+
+
+def card_html(card: Card) -> str:
+    """Return the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("asrfair.card"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("card.html.j2").render(
+        card=card, kind=_kind, prose=_prose, cell=_cell, row_header=_row_header, version=__version__
+    )
+
+
+def _kind(block: Block) -> str:
+    return next(name for kind, name in _KINDS if isinstance(block, kind))
+
+
+def _prose(block: Prose) -> Markup:
+    """Return the author's Markdown as HTML; tags in it are shown, not obeyed, and pictures are not loaded."""
+    reader = MarkdownIt("commonmark", {"html": False}).disable(["image", "heading", "lheading"])
+    return Markup(reader.render(block.markdown))  # noqa: S704 -- markdown-it escapes tags and refuses script links
+
+
+def _cell(column: Column, row: dict[str, object]) -> str:
+    return column.show_both(row)
+
+
+def _row_header(table: Table) -> str:
+    names = [column.name for column in table.shown]
+    return "group" if "group" in names else names[0]

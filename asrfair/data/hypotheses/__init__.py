@@ -1,0 +1,52 @@
+"""Hypotheses in files: what a recogniser returned, as CSV, TSV, JSON Lines, Parquet, sclite .trn or .ctm.
+
+This is the way in for any service: asrfair needs no access to it, only its transcripts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from asrfair.data.hypotheses.sclite import read_ctm, read_trn
+from asrfair.data.hypotheses.table import COLUMNS, HYPOTHESIS_NAMES, ID_NAMES, read_hypothesis_table
+from asrfair.data.tablefile import SUFFIXES
+from asrfair.errors import InputError
+
+__all__ = ["COLUMNS", "HYPOTHESIS_NAMES", "ID_NAMES", "read_hypotheses"]
+
+FORMATS = (*SUFFIXES, ".trn", ".ctm")
+
+
+def read_hypotheses(path: Path, *, utterances: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Read a file of hypotheses; the suffix names the format.
+
+    Rows that say the same about one utterance are all returned (scoring counts one and notes the rest in the ledger).
+
+    Args:
+        path: The file.
+        utterances: The manifest's table (``utterance_id``, ``audio``, ``start_s``, ``end_s``, ``channel``), by which a
+            .ctm of long recordings is cut into utterances. Other formats name utterances themselves.
+
+    Returns:
+        Columns ``utterance_id``, ``hypothesis``, ``language`` and ``words`` (text, empty where the file has none;
+        ``words`` is a JSON list of objects with word, start_s, end_s, confidence) and ``confidence`` (float, NaN).
+
+    Raises:
+        InputError: The file cannot be read, lacks a column, has a row without an id, or two rows that contradict each
+            other; with the line.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".trn":
+        return read_trn(path)
+    if suffix == ".ctm":
+        return read_ctm(path, utterances)
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"the format {path.suffix!r} of the hypotheses is not known",
+            file=path,
+            remedy=f"Use one of {', '.join(FORMATS)}",
+        )
+    return read_hypothesis_table(path)

@@ -1,0 +1,104 @@
+"""CSV and TSV, read by column; slower passes only to say on which line something is wrong."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from asrfair.data.tablefile.formats import (
+    BLOCK_BYTES,
+    TEXT,
+    Kind,
+    check_header,
+)
+from asrfair.errors import InputError, printable
+
+
+def read_delimited(path: Path, kind: Kind) -> pa.Table:
+    """Read a CSV or TSV into text columns; an error names the line."""
+    names = _header(path, kind)
+    check_header(path, names)
+    try:
+        table = pa_csv.read_csv(
+            path,
+            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
+            parse_options=_parse_options(kind),
+            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False),
+        )
+    except (pa.ArrowException, ValueError) as error:
+        raise _diagnose(path, kind, str(error)) from error
+    if table.column_names != names:
+        raise InputError("the header cannot be read", file=path, line=1, remedy="Write plain names, no line breaks")
+    return table
+
+
+def _parse_options(kind: Kind) -> pa_csv.ParseOptions:
+    if kind == "tsv":
+        return pa_csv.ParseOptions(delimiter="\t", quote_char=False, newlines_in_values=False)
+    return pa_csv.ParseOptions(delimiter=",", newlines_in_values=True)
+
+
+def _header(path: Path, kind: Kind) -> list[str]:
+    with path.open("rb") as stream:
+        start = stream.read(4)
+        if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+            raise InputError("the file is UTF-16, not UTF-8", file=path, line=1, remedy="Save it as UTF-8")
+    try:
+        for _, cells in delimited_lines(path, kind):
+            return cells
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _diagnose(path, kind, str(error)) from error
+    raise InputError("the table is empty", file=path, remedy="The first line holds the column names")
+
+
+def delimited_lines(path: Path, kind: Kind) -> Iterator[tuple[int, list[str]]]:
+    """Yield (first line, cells) of every record that is not blank; slow, for headers and for pointing at errors."""
+    csv.field_size_limit(max(csv.field_size_limit(), BLOCK_BYTES))
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        if kind == "tsv":
+            reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
+        else:
+            reader = csv.reader(stream, strict=False)
+        before = 0
+        for cells in reader:
+            first, before = before + 1, reader.line_num
+            if cells:
+                yield first, cells
+
+
+def _diagnose(path: Path, kind: Kind, message: str) -> InputError:
+    """Find the line at which a delimited file goes wrong."""
+    number = 0
+    with path.open("rb") as stream:
+        while line := stream.readline(BLOCK_BYTES):
+            number += 1
+            if len(line) >= BLOCK_BYTES:
+                return InputError(
+                    f"the line is longer than {BLOCK_BYTES} bytes",
+                    file=path,
+                    line=number,
+                    remedy="Is a quote unclosed?",
+                )
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return InputError("the text is not UTF-8", file=path, line=number, remedy="Save the table as UTF-8")
+    width, last = None, 0
+    try:
+        for first, cells in delimited_lines(path, kind):
+            last = first
+            width = len(cells) if width is None else width
+            if len(cells) != width:
+                return InputError(
+                    f"the row has {len(cells)} cells, the header has {width}",
+                    file=path,
+                    line=first,
+                    remedy="Put cells that hold the delimiter into quotes, and close every quote",
+                )
+    except (csv.Error, UnicodeDecodeError) as error:
+        return InputError(f"the row cannot be read: {error}", file=path, line=last + 1, remedy="Close every quote")
+    return InputError(f"the table cannot be read: {printable(message)}", file=path, remedy="Save it again as UTF-8 CSV")

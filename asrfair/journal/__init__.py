@@ -1,6 +1,0 @@
-"""The crash-safe record of a run: ``rows`` says what is recorded, ``store`` keeps it in SQLite."""
-
-from asrfair.journal.rows import Achieved, Event, Row, Stamp, clean_text, row_of
-from asrfair.journal.store import FILE_NAME, Journal, begin_anew
-
-__all__ = ["FILE_NAME", "Achieved", "Event", "Journal", "Row", "Stamp", "begin_anew", "clean_text", "row_of"]

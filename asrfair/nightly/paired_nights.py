@@ -1,0 +1,159 @@
+"""Nights side by side: the same utterances of a baseline and of the newest nights, as one table of counts.
+
+A *look* is the mean of the newest w nights, w = 1, 2, 4, …, held against the baseline. Nights are pooled by adding the
+counts of every utterance; only utterances that every night of both sides has scored, with the same speaker and the same
+reference, are compared.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from asrfair.stats.frame import QUANTITIES, Frame, load_frame
+from asrfair.types import GroupSettings
+
+_KEY = ["engine", "condition", "utterance_id"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What is compared of one night.
+
+    Args:
+        utterances: ``utterance_id``, ``speaker_id``, ``reference`` and attributes.
+        scores: As in ``scores.parquet``, by the rules of tonight.
+    """
+
+    utterances: pd.DataFrame
+    scores: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Pairs of runs in :attr:`frame`, one for each engine and condition that both sides have.
+
+    Args:
+        nights: How many nights are pooled.
+        frame: All runs; labels are ``engine`` + a mark of the side.
+        pairs: Indices of (newest, baseline) among ``frame.runs()``.
+        named: Engine and condition of each pair.
+        utterances: How many utterances are compared.
+    """
+
+    nights: int
+    frame: Frame
+    pairs: tuple[tuple[int, int], ...]
+    named: tuple[tuple[str, str], ...]
+    utterances: int
+
+
+def widths(nights: int, window: int) -> list[int]:
+    """Return how many nights the looks pool: powers of two, up to what there is and what is wanted."""
+    found = [1]
+    while 2 * found[-1] <= min(nights, window):
+        found.append(2 * found[-1])
+    return found
+
+
+def make_look(newest: Sequence[Scored], baseline: Sequence[Scored], groups: GroupSettings) -> Look | None:
+    """Pool two sets of nights and put them into one frame; ``None`` where they share nothing.
+
+    Args:
+        newest: The nights to be judged; attributes are those of the first.
+        baseline: The nights they are held against.
+        groups: For whom.
+    """
+    first = newest[0].utterances
+    ids = _alike([night.utterances for night in (*newest, *baseline)])
+    sides = [_pooled([night.scores for night in nights], ids) for nights in (newest, baseline)]
+    there = set(_runs(sides[1]))
+    named = [run for run in _runs(sides[0]) if run in there]
+    if not named or not len(ids):
+        return None
+    parts = [side.assign(engine=side["engine"] + mark) for side, mark in zip(sides, _MARKS, strict=True)]
+    conditions = {name: place for place, name in enumerate(dict.fromkeys(condition for _, condition in named))}
+    merged = pd.concat(parts, ignore_index=True)
+    merged = merged[merged["condition"].isin(conditions)]
+    engines = {name: place for place, name in enumerate(merged["engine"].unique())}
+    order = pd.DataFrame(
+        {"e": merged["engine"].map(engines), "c": merged["condition"].map(conditions), "u": merged["utterance_id"]}
+    )
+    merged = merged.loc[order.sort_values(["e", "c", "u"], kind="stable").index]
+    kept = first[_within(first, ids)]
+    with tempfile.TemporaryDirectory(prefix="asrfair-nightly-") as name:
+        pq.write_table(pa.Table.from_pandas(kept, preserve_index=False), Path(name) / "utterances.parquet")
+        pq.write_table(pa.Table.from_pandas(merged, preserve_index=False), Path(name) / "scores.parquet")
+        frame = load_frame(Path(name), groups)
+    place = {run: index for index, run in enumerate(frame.runs())}
+    wanted = [(e + _MARKS[0], e + _MARKS[1], e, c) for e, c in named]
+    wanted = [item for item in wanted if (item[0], item[3]) in place and (item[1], item[3]) in place]
+    return Look(
+        nights=len(newest),
+        frame=frame,
+        pairs=tuple((place[a, c], place[b, c]) for a, b, _, c in wanted),
+        named=tuple((e, c) for _, _, e, c in wanted),
+        utterances=len(kept),
+    )
+
+
+_MARKS = ("\x1fnewest", "\x1fbaseline")
+
+
+def _alike(tables: Sequence[pd.DataFrame]) -> pd.Index[Any]:
+    """Return the ids of the utterances that all nights have with the same speaker and reference."""
+    key = ["utterance_id", "speaker_id", "reference"]
+    first = tables[0][key]
+    same = np.ones(len(first), dtype=np.bool_)
+    for table in tables[1:]:
+        if table is tables[0] or (len(table) == len(first) and _equal(table, first, key)):
+            continue
+        other = table[key].set_index("utterance_id").reindex(first["utterance_id"])
+        for name in key[1:]:
+            same &= other[name].to_numpy(dtype=object) == first[name].to_numpy(dtype=object)
+    found: pd.Index[Any] = pd.Index(first["utterance_id"].to_numpy(object)[same], dtype=object)
+    return found
+
+
+def _pooled(tables: Sequence[pd.DataFrame], ids: pd.Index[Any]) -> pd.DataFrame:
+    first = tables[0]
+    kept = (first["status"] == "scored").to_numpy() & _within(first, ids)
+    if all(len(t) == len(first) and _equal(t, first, [*_KEY, "status"]) for t in tables[1:]):
+        rows = first.loc[kept, [*_KEY, "status", *QUANTITIES]].reset_index(drop=True)
+        for name in QUANTITIES if len(tables) > 1 else ():
+            rows[name] = sum(t[name].to_numpy()[kept] for t in tables)
+        return rows
+    rows = pd.concat([t[(t["status"] == "scored").to_numpy() & _within(t, ids)] for t in tables], ignore_index=True)
+    grouped = rows.groupby(_KEY, sort=False)
+    sums = grouped[list(QUANTITIES)].sum()
+    complete = sums[grouped.size() == len(tables)].astype("int32").reset_index()
+    return complete.assign(status="scored")[[*_KEY, "status", *QUANTITIES]]
+
+
+def _runs(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each engine and condition, in the order of their first rows."""
+    rows = table[["engine", "condition"]].drop_duplicates()
+    return [(str(engine), str(condition)) for engine, condition in rows.itertuples(index=False)]
+
+
+def _within(table: pd.DataFrame, ids: pd.Index[Any]) -> npt.NDArray[np.bool_]:
+    """Which rows are of these utterances."""
+    there: npt.NDArray[np.bool_] = ids.get_indexer(pd.Index(table["utterance_id"].to_numpy(object))) >= 0
+    return there
+
+
+def _equal(one: pd.DataFrame, other: pd.DataFrame, columns: Sequence[str]) -> bool:
+    """Whether two tables of one length have the same values in the same places."""
+    return all(
+        one[name] is other[name] or bool((one[name].to_numpy(object) == other[name].to_numpy(object)).all())
+        for name in columns
+    )

@@ -1,0 +1,84 @@
+"""Several suites in one night: each its own series of the same history, one verdict over all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asrfair.errors import AsrfairError, InputError
+from asrfair.nightly.baseline import find_baseline
+from asrfair.nightly.history import History, explained, write_json
+from asrfair.nightly.night import NightResult
+from asrfair.nightly.verdict import Failure, Verdict, overview_markdown, to_junit
+from asrfair.runs.suite import Suite
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightlyResult:
+    """What came of all suites.
+
+    Args:
+        nights: The nights that were committed, in the order of the suites.
+        failures: The suites that came to no verdict.
+    """
+
+    nights: tuple[NightResult, ...]
+    failures: tuple[Failure, ...]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdict of each night."""
+        return tuple(night.verdict for night in self.nights)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all gates hold, 1 a gate failed; the largest of the failures' if a suite came to no verdict."""
+        return max([int(verdict.word == "fail") for verdict in self.verdicts] + [f.exit_code for f in self.failures])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``verdict.json`` over all suites."""
+        return {
+            "verdict": "no verdict" if self.failures else "fail" if self.exit_code else "pass",
+            "suites": [verdict.to_json() for verdict in self.verdicts],
+            "no_verdict": [{"suite": failed.suite, "message": failed.message} for failed in self.failures],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write ``verdict.json``, ``junit.xml`` and ``verdict.md`` over all suites."""
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "junit.xml").write_bytes(to_junit(self.verdicts, self.failures))
+            (folder / "verdict.md").write_text(overview_markdown(self.verdicts, self.failures), encoding="utf-8")
+        write_json(folder / "verdict.json", self.to_json())
+
+
+def run_suites(
+    suites: Sequence[Suite], folder: Path, baseline: str, run: Callable[[Suite], NightResult]
+) -> NightlyResult:
+    """Run one suite after the other; one that fails does not keep the others from their night.
+
+    Args:
+        suites: Suites with names of their own.
+        folder: The history.
+        baseline: What each is compared with; looked up for all before anything runs.
+        run: Runs one suite as the next night of the history.
+
+    Raises:
+        InputError: Two suites have one name, or a baseline is wrong.
+    """
+    names = [suite.name for suite in suites]
+    for suite in suites:
+        if names.count(suite.name) > 1:
+            raise InputError(
+                "two suites have one name", file=suite.path, value=suite.name, remedy="A name is a series of nights"
+            )
+        find_baseline(History(folder), suite.name, baseline)
+    nights, failures = [], []
+    for suite in suites:
+        try:
+            nights.append(run(suite))
+        except AsrfairError as error:
+            failures.append(Failure(suite=suite.name, message=str(error), exit_code=error.exit_code))
+    return NightlyResult(nights=tuple(nights), failures=tuple(failures))

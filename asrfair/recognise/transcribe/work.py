@@ -1,0 +1,241 @@
+"""What is done to one batch: decode, put into a condition, recognise. The same code in every kind of worker."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asrfair.data.audio import load_clip
+from asrfair.errors import AsrfairError, EngineError
+from asrfair.recognise.journal import Achieved, Row, clean_text, row_of
+from asrfair.types import Clip, EngineSpec, Hypothesis, Utterance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from asrfair.acoustics import Condition, RenderContext
+    from asrfair.recognise.engines import Engine, EngineContext, EngineTraits
+
+UNREADABLE = "unreadable_audio:"
+"""How the error of an utterance begins whose audio cannot be used; the ledger has a reason of its own for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What a worker needs to begin. Picklable, so that a process can be started with it.
+
+    Args:
+        spec: The engine.
+        context: What the engine is told.
+        traits: What the engine said of itself.
+        conditions: The run's conditions, in order.
+        seed: The run's seed.
+        corpus: What babble and speech-shaped noise are made from.
+        measure: Whether achieved values are wanted (of one engine a run).
+        feeders: Processes that prepare audio for this engine, where it does not do so itself.
+    """
+
+    spec: EngineSpec
+    context: EngineContext
+    traits: EngineTraits
+    conditions: tuple[Condition, ...]
+    seed: int
+    corpus: RenderContext
+    measure: bool = False
+    feeders: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One batch under the conditions that it still lacks (positions in ``Setup.conditions``)."""
+
+    number: int
+    utterances: tuple[Utterance, ...]
+    conditions: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """A worker begins with a batch under a condition: if it dies now, this is what it died of."""
+
+    job: int
+    condition: int
+
+
+@dataclass(kw_only=True, slots=True)
+class StageTimes:
+    """Seconds spent, summed over workers. ``wait_s`` is an engine's time without anything to do."""
+
+    decode_s: float = 0.0
+    condition_s: float = 0.0
+    engine_s: float = 0.0
+    wait_s: float = 0.0
+
+    def add(self, other: StageTimes) -> None:
+        """Add the times of another piece of work."""
+        self.decode_s += other.decode_s
+        self.condition_s += other.condition_s
+        self.engine_s += other.engine_s
+        self.wait_s += other.wait_s
+
+
+@dataclass(kw_only=True, slots=True)
+class Prepared:
+    """A batch in a condition, ready for the engine, and the rows of the utterances that did not get that far."""
+
+    job: int
+    condition: int
+    clips: list[Clip] = field(default_factory=list)
+    failed: list[Row] = field(default_factory=list)
+    achieved: list[Achieved] = field(default_factory=list)
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+@dataclass(kw_only=True, slots=True)
+class Done:
+    """The results of a batch under a condition."""
+
+    job: int
+    condition: int
+    rows: list[Row]
+    achieved: list[Achieved]
+    times: StageTimes
+    audio_s: float
+    splits: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """A batch under a condition whose process was killed, twice."""
+
+    job: Job
+    condition: int
+    reason: str
+
+
+class Preparer:
+    """Decodes a batch once and renders it into each of its conditions."""
+
+    def __init__(self, setup: Setup) -> None:
+        from asrfair.acoustics import Renderer
+
+        self._setup = setup
+        self._renderer = Renderer(setup.conditions, setup.seed, setup.corpus) if setup.traits.needs_audio else None
+
+    def prepare(self, job: Job) -> Iterator[Prepared]:
+        """Yield the batch in each of its conditions, in order."""
+        if self._renderer is None:
+            for number in job.conditions:
+                yield Prepared(
+                    job=job.number, condition=number, clips=[self._silent(u, number) for u in job.utterances]
+                )
+            return
+        start = time.perf_counter()
+        clips: list[tuple[Utterance, Clip]] = []
+        failed: list[Row] = []
+        for utterance in job.utterances:
+            try:
+                clips.append((utterance, load_clip(utterance, self._setup.traits.sample_rate_hz)))
+            except Exception as error:  # noqa: BLE001 -- whatever a library makes of a broken file
+                failed.append(_error_row(utterance.utterance_id, f"{UNREADABLE} {_without_path(error)}"))
+        decode_s = time.perf_counter() - start
+        for number in job.conditions:
+            batch = Prepared(job=job.number, condition=number, failed=list(failed))
+            batch.times.decode_s, decode_s = decode_s, 0.0
+            start = time.perf_counter()
+            for utterance, clip in clips:
+                self._render(batch, utterance, clip)
+            batch.times.condition_s = time.perf_counter() - start
+            yield batch
+
+    def _render(self, batch: Prepared, utterance: Utterance, clip: Clip) -> None:
+        assert self._renderer is not None
+        condition = self._setup.conditions[batch.condition]
+        try:
+            rendered = self._renderer.render(clip, condition, utterance.speaker_id)
+        except Exception as error:  # noqa: BLE001 -- one utterance must not end the run
+            batch.failed.append(_error_row(utterance.utterance_id, f"condition_failed: {_without_path(error)}"))
+            return
+        batch.clips.append(rendered.clip)
+        if self._setup.measure:
+            for quantity, value in rendered.achieved.items():
+                number = None if isinstance(value, str) else float(value)
+                text = clean_text(value) if isinstance(value, str) else ""
+                batch.achieved.append(Achieved(utterance.utterance_id, quantity, number, text))
+
+    def _silent(self, utterance: Utterance, condition: int) -> Clip:
+        return Clip(
+            utterance_id=utterance.utterance_id,
+            samples=np.zeros(0, np.float32),
+            sample_rate_hz=self._setup.traits.sample_rate_hz,
+            language=utterance.language,
+            condition=self._setup.conditions[condition].name,
+        )
+
+
+def recognise(engine: Engine, batch: Prepared) -> Done:
+    """Run the engine over a prepared batch.
+
+    A batch that fails as a whole is halved and tried again, down to single utterances; each split is recorded. A
+    single utterance that fails becomes an error row.
+
+    Raises:
+        EngineError: The engine as a whole has failed.
+    """
+    start = time.perf_counter()
+    splits: list[str] = []
+    answers = _answers(engine, batch.clips, splits) if batch.clips else []
+    elapsed = time.perf_counter() - start
+    each = elapsed / len(batch.clips) if batch.clips else 0.0
+    batch.times.engine_s += elapsed
+    return Done(
+        job=batch.job,
+        condition=batch.condition,
+        rows=[*batch.failed, *(row_of(answer, latency_s=each) for answer in answers)],
+        achieved=batch.achieved,
+        times=batch.times,
+        audio_s=sum(clip.duration_s for clip in batch.clips),
+        splits=splits,
+    )
+
+
+def _answers(engine: Engine, clips: Sequence[Clip], splits: list[str]) -> list[Hypothesis]:
+    try:
+        return _in_order(clips, engine.transcribe(clips))
+    except EngineError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- an engine may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        if len(clips) == 1:
+            return [Hypothesis(utterance_id=clips[0].utterance_id, status="error", error=reason)]
+        recover = getattr(engine, "recover", None)
+        if recover is not None:
+            recover(error)
+    half = (len(clips) + 1) // 2
+    splits.append(f"a batch of {len(clips)} was split into {half} and {len(clips) - half}: {clean_text(reason)[:300]}")
+    return [*_answers(engine, clips[:half], splits), *_answers(engine, clips[half:], splits)]
+
+
+def _in_order(clips: Sequence[Clip], answers: list[Hypothesis]) -> list[Hypothesis]:
+    if [answer.utterance_id for answer in answers] != [clip.utterance_id for clip in clips]:
+        raise TypeError(f"the engine gave {len(answers)} answers to {len(clips)} clips, or in another order")
+    return answers
+
+
+def lost_row(utterance_id: str, reason: str) -> Row:
+    """Return the row of an utterance whose worker was killed, twice."""
+    return _error_row(utterance_id, f"worker_killed: {reason}")
+
+
+def _error_row(utterance_id: str, error: str) -> Row:
+    return Row(utterance_id=utterance_id, status="error", error=clean_text(error)[:2000])
+
+
+def _without_path(error: Exception) -> str:
+    """Return what went wrong without the path, which differs between machines and stands in the manifest."""
+    if isinstance(error, AsrfairError):
+        return error.message
+    return f"{type(error).__name__}: {error}"

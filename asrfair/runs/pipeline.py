@@ -1,0 +1,334 @@
+"""The stages put together: a suite, or somebody else's transcripts, to tables, plots and a report in one folder."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asrfair import __version__
+from asrfair.acoustics import Condition, parse_condition
+from asrfair.data.manifest import AttributeCard, Manifest, check_groupable, read_manifest
+from asrfair.data.provenance import collect, sha256_file
+from asrfair.data.runfile import read_run_file, refuse_night, settings_from_json, settings_to_json, write_run_file
+from asrfair.errors import InputError
+from asrfair.recognise.transcribe import TranscribeSummary, transcribe
+from asrfair.recognise.transcribe.finalise import write_utterances
+from asrfair.report import AudioSource, write_report
+from asrfair.report.recordings import recordings
+from asrfair.runs.invariance_table import INVARIANCE_FILE, check_invariance
+from asrfair.runs.suite import Suite
+from asrfair.runs.transcripts import HypothesisFile, write_hypotheses
+from asrfair.score import ScoreSummary, score_run
+from asrfair.stats import Analysis, analyse_run
+from asrfair.stats.explain.covariates import check_covariates
+from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run left behind, and what the command line prints of it."""
+
+    run: Path
+    score: ScoreSummary
+    analysis: Analysis
+    written: tuple[Path, ...]
+    transcribe: TranscribeSummary | None = None
+
+
+def run_suite(
+    suite: Suite,
+    run: Path,
+    *,
+    workers: int | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+    html: bool = True,
+    report: bool = True,
+    retry_errors: bool = False,
+    invariance: int = 0,
+) -> RunResult:
+    """Transcribe, score, analyse and report a suite; resume if the folder holds the same run, cut off.
+
+    Args:
+        suite: What to do.
+        run: The run folder; made if need be.
+        workers: Worker processes; ``None`` is one a core.
+        fresh: Throw away what the folder's journal holds.
+        progress: Whether to show a progress bar.
+        html: Whether to write ``report.html``.
+        report: Whether to write a report and plots at all.
+        retry_errors: On a resume, try those utterances again that ended in an error.
+        invariance: So many utterances are transcribed again one at a time (``invariance.csv``); 0 is none.
+
+    Raises:
+        InputError: The suite, its manifest or a condition is wrong, or the folder holds another run.
+        EngineError: An engine cannot start or has failed as a whole.
+    """
+    manifest, conditions, content, summary = _transcribed(
+        suite, run, workers=workers, fresh=fresh, progress=progress, retry_errors=retry_errors, shard=(0, 1)
+    )
+    (run / INVARIANCE_FILE).unlink(missing_ok=True)
+    if invariance:
+        content["invariance"] = check_invariance(
+            manifest, suite.engines, conditions, run, count=invariance, groups=suite.groups, scoring=suite.scoring,
+            seed=suite.seed, workers=workers, progress=progress, base=suite.path.resolve().parent,
+        )  # fmt: skip
+    audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
+    return _finish(
+        run,
+        content,
+        suite.groups,
+        suite.scoring,
+        suite.statistics,
+        workers,
+        html=html,
+        report=report,
+        summary=summary,
+        audio=audio,
+    )
+
+
+def run_shard(
+    suite: Suite,
+    run: Path,
+    *,
+    shard: tuple[int, int],
+    workers: int | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+    retry_errors: bool = False,
+) -> TranscribeSummary:
+    """Transcribe one of n parts of a suite and score nothing: ``asrfair merge`` puts the parts together.
+
+    Args:
+        suite: What to do.
+        run: The shard's own folder; made if need be, resumed if it holds this shard.
+        shard: ``(i, n)``, counted from 0: every n-th batch of the plan from the i-th on.
+        workers: Worker processes; ``None`` is one a core.
+        fresh: Throw away what the folder's journal holds.
+        progress: Whether to show a progress bar.
+        retry_errors: On a resume, try those utterances again that ended in an error.
+
+    Raises:
+        InputError: The suite, its manifest or a condition is wrong, or the folder holds another run or shard.
+        EngineError: An engine cannot start or has failed as a whole.
+    """
+    _, _, content, summary = _transcribed(
+        suite, run, workers=workers, fresh=fresh, progress=progress, retry_errors=retry_errors, shard=shard
+    )
+    content["shard"] = list(shard)
+    content["volatile"]["finished"] = _now()
+    write_run_file(run, content)
+    return summary
+
+
+def _transcribed(
+    suite: Suite,
+    run: Path,
+    *,
+    workers: int | None,
+    fresh: bool,
+    progress: bool,
+    retry_errors: bool,
+    shard: tuple[int, int],
+) -> tuple[Manifest, list[Condition], dict[str, Any], TranscribeSummary]:
+    """Transcribe a suite, or a part of it, and return what ``run.json`` will say."""
+    refuse_night(run)
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    _check_groups(manifest, suite.groups)
+    check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
+    conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
+    started = _now()
+    summary = transcribe(
+        manifest,
+        suite.engines,
+        conditions,
+        run,
+        seed=suite.seed,
+        workers=workers,
+        fresh=fresh,
+        progress=progress,
+        base=suite.path.resolve().parent,
+        retry_errors=retry_errors,
+        shard=shard,
+    )
+    content = _provenance(manifest, suite.groups, suite.scoring, suite.statistics)
+    content["suite"] = {
+        "name": suite.name,
+        "description": suite.description,
+        "file": suite.path.name,
+        "sha256": suite.sha256,
+        "title": suite.title,
+        "audio": suite.audio,
+    }
+    content["seed"] = suite.seed
+    content["engines"] = [
+        {
+            "label": spec.label,
+            "name": spec.name,
+            "options": summary.engines[spec.label].options,
+            "fingerprint": summary.engines[spec.label].fingerprint,
+        }
+        for spec in suite.engines
+    ]
+    content["conditions"] = [{"name": item.name, "fingerprint": item.fingerprint} for item in conditions]
+    content["volatile"].update({"started": started, "transcribe": summary.volatile()})
+    return manifest, conditions, content, summary
+
+
+def score_files(
+    manifest_path: Path,
+    files: Sequence[HypothesisFile],
+    run: Path,
+    *,
+    groups: GroupSettings,
+    scoring: ScoringSettings,
+    statistics: StatisticsSettings,
+    workers: int | None = None,
+    html: bool = True,
+) -> RunResult:
+    """Score transcripts that somebody else made; needs no audio.
+
+    Raises:
+        InputError: The manifest, a file or a setting is wrong, or the folder holds a transcribed run.
+    """
+    refuse_night(run)
+    if (run / "journal.sqlite").exists():
+        raise InputError(
+            "the folder holds a run that was transcribed here",
+            file=run,
+            remedy="Give another --out, or score that run again: asrfair score RUN",
+        )
+    manifest = read_manifest(manifest_path, allow_outside=True)
+    _check_groups(manifest, groups)
+    run.mkdir(parents=True, exist_ok=True)
+    started = _now()
+    write_utterances(manifest, run / "utterances.parquet")
+    write_hypotheses(files, manifest, run)
+    content = _provenance(manifest, groups, scoring, statistics)
+    content["suite"] = {
+        "name": manifest.card.name,
+        "description": "transcripts from files",
+        "title": "",
+        "audio": False,
+    }
+    content["seed"] = statistics.seed
+    content["engines"] = [
+        {"label": label, "name": "precomputed", "options": {}, "fingerprint": fingerprint}
+        for label, fingerprint in _file_fingerprints(files).items()
+    ]
+    content["conditions"] = [
+        {"name": name, "fingerprint": ""} for name in dict.fromkeys(file.condition for file in files)
+    ]
+    content["volatile"]["started"] = started
+    return _finish(run, content, groups, scoring, statistics, workers, html=html)
+
+
+def rescore(
+    run: Path,
+    *,
+    groups: GroupSettings | None = None,
+    scoring: ScoringSettings | None = None,
+    statistics: StatisticsSettings | None = None,
+    workers: int | None = None,
+    html: bool = True,
+) -> RunResult:
+    """Score and analyse a run folder again, with other settings if any are given; never touches audio.
+
+    Raises:
+        InputError: The folder is no run, or a setting does not fit it.
+    """
+    refuse_night(run)
+    content = read_run_file(run)
+    old_groups, old_scoring, old_statistics = settings_from_json(content)
+    groups, scoring, statistics = groups or old_groups, scoring or old_scoring, statistics or old_statistics
+    check_groupable(_attributes(content), groups.by, groups.allow_inferred)
+    content.update(settings_to_json(groups, scoring, statistics))
+    content.setdefault("volatile", {})["rescored"] = _now()
+    return _finish(run, content, groups, scoring, statistics, workers, html=html)
+
+
+def _finish(
+    run: Path,
+    content: dict[str, Any],
+    groups: GroupSettings,
+    scoring: ScoringSettings,
+    statistics: StatisticsSettings,
+    workers: int | None,
+    *,
+    html: bool,
+    report: bool = True,
+    summary: TranscribeSummary | None = None,
+    audio: AudioSource | None = None,
+) -> RunResult:
+    write_run_file(run, content)
+    score = score_run(run, scoring, workers=workers)
+    content["scoring"]["normalizer_version"] = score.normalizer
+    write_run_file(run, content)
+    analysis = analyse_run(run, groups, statistics, full=True)
+    content["volatile"]["finished"] = _now()
+    write_run_file(run, content)
+    written = write_report(run, html=html, audio=audio) if report else []
+    return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
+
+
+def _attributes(content: Mapping[str, Any]) -> dict[str, AttributeCard]:
+    """Read the attributes' descriptions back out of ``run.json``."""
+    try:
+        return {
+            name: AttributeCard(description=item["description"], provenance=item["provenance"])
+            for name, item in content["manifest"]["attributes"].items()
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"run.json lacks the attributes: {error}", remedy="Run the suite again") from error
+
+
+def _check_groups(manifest: Manifest, groups: GroupSettings) -> None:
+    check_groupable(manifest, groups.by, groups.allow_inferred)
+    known = set(manifest.attributes)
+    for name in groups.where:
+        if name not in known:
+            check_groupable(manifest, ((name,),), allow_inferred=True)
+
+
+def _provenance(
+    manifest: Manifest, groups: GroupSettings, scoring: ScoringSettings, statistics: StatisticsSettings
+) -> dict[str, Any]:
+    collected = collect()
+    return {
+        "asrfair": __version__,
+        "suite": {},
+        "seed": None,
+        "manifest": {
+            "name": manifest.card.name,
+            "version": manifest.card.version,
+            "licence": manifest.card.licence,
+            "citation": manifest.card.citation,
+            "fingerprint": manifest.fingerprint,
+            "rows": len(manifest.table),
+            "attributes": {
+                name: {"description": card.description, "provenance": card.provenance}
+                for name, card in manifest.card.attributes.items()
+            },
+        },
+        "engines": [],
+        "conditions": [],
+        **settings_to_json(groups, scoring, statistics),
+        "packages": collected["packages"],
+        "git": collected["git"],
+        "volatile": {"hardware": collected["hardware"]},
+    }
+
+
+def _file_fingerprints(files: Sequence[HypothesisFile]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for file in files:
+        found.setdefault(file.engine, {})[f"{file.condition}: {file.path.name}"] = sha256_file(file.path)
+    return found
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""What may be said of the tables, and how numbers are said to people."""

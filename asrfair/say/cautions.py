@@ -1,0 +1,231 @@
+"""Sentences of caution: what a gap hangs on, and what these speakers cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from asrfair.say import numbers as say
+from asrfair.say.finding import LEVEL, Finding, Tables, blocks, finding, records, rows_of, word
+from asrfair.types import OVERALL_ATTRIBUTE
+
+LOUD_SPEAKER = 0.2
+"""A speaker is named where the gap without them differs by a fifth."""
+
+LOUD_POINTS = 0.01
+"""… and by a point or more."""
+
+LOUD_FAILURE = 0.05
+"""Failures are named where they hold one in twenty of a group's errors."""
+
+FAILURE_WORDS = {
+    "repetition_loop": "in which it repeats itself",
+    "empty_hypothesis": "for which it returned nothing",
+    "text_on_silence": "where it wrote words and the reference has none",
+}
+
+SMALLEST_CHANGE = 0.0005
+"""A smaller change of a gap is not visible with one decimal."""
+
+FEW_GROUPS = 3
+"""Up to so many groups, each is told with its own failures."""
+
+LOUD_NORMALIZER = 0.01
+"""A gap that moves by a point between normalizers is worth a sentence."""
+
+
+def speakers(tables: Tables, condition: str) -> Iterator[Finding]:
+    """A gap that hangs on one speaker."""
+    table = rows_of(tables, "influence", condition=condition, kind="speaker")
+    for (_, _), block in blocks(table, "engine", "attribute"):
+        moved = (block["gap_without"] - block["gap_with"]).abs()
+        row = records(block.loc[[moved.fillna(0).idxmax()]])[0]
+        moves = abs(row["gap_without"] - row["gap_with"])
+        if not (moves >= LOUD_SPEAKER * row["gap_with"] and moves >= LOUD_POINTS):
+            continue
+        text = (
+            f"{row['engine']}: without speaker {say.short(str(row['id']))} ({row['group']}) the gap by "
+            f"{word(row['attribute'])} is {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}."
+        )
+        yield finding(row, "speaker", "warning", text, "influence")
+
+
+def failures(tables: Tables, condition: str) -> Iterator[Finding]:
+    """Errors that are not mishearing: loops and the like that hold a share of a group's errors."""
+    table = rows_of(tables, "influence", condition=condition, kind="failures")
+    single = rows_of(tables, "influence", condition=condition, kind="utterance")
+    for (engine, attribute, reason), block in blocks(table, "engine", "attribute", "id"):
+        loud = block[block["share_of_errors"] >= LOUD_FAILURE]
+        if reason not in FAILURE_WORDS or loud.empty:
+            continue
+        rows = records(loud.sort_values("share_of_errors", ascending=False, kind="stable"))
+        row, count = rows[0], int(loud["utterances"].sum())
+        if len(rows) <= FEW_GROUPS:
+            mine = single[(single["engine"] == engine) & (single["attribute"] == attribute)] if len(single) else single
+            parts = [_held(other, mine, reason) for other in rows]
+            text = f"{engine}: {parts[0]}" + "".join(f"; {part}" for part in parts[1:])
+        else:
+            text = (
+                f"{engine}: {say.counted(count, 'utterance')} of {say.counted(len(rows), 'group')} "
+                f"{FAILURE_WORDS[reason]} hold {say.percent(rows[-1]['share_of_errors'])} ({rows[-1]['group']}) to "
+                f"{say.percent(row['share_of_errors'])} ({row['group']}) of the groups' errors"
+            )
+        text += (
+            f". Without all such utterances the WER of {row['group']} is {say.percent(row['wer_without'])}, not "
+            f"{say.percent(row['wer_with'])}"
+        )
+        if abs(row["gap_without"] - row["gap_with"]) >= SMALLEST_CHANGE:
+            before, after = say.points(row["gap_with"]), say.points(row["gap_without"])
+            text += f", and the gap by {word(attribute)} {after}, not {before}"
+        text += "."
+        yield finding(row, f"failures:{reason}", "warning", text, "influence")
+
+
+def _held(row: Mapping[str, Any], single: pd.DataFrame, reason: str) -> str:
+    """Say how many of a group's errors failures hold, and name them where all are known."""
+    count = int(row["utterances"])
+    names = ""
+    if len(single):
+        mine = single[(single["group"] == row["group"]) & single["reason"].str.contains(reason, regex=False)]
+        names = f" ({say.listed([say.short(str(name)) for name in mine['id']])})" if len(mine) == count else ""
+    total = round(row["errors"] / row["share_of_errors"])
+    return (
+        f"{say.counted(count, 'utterance')} of {row['group']}{names} {FAILURE_WORDS[reason]} "
+        f"{'holds' if count == 1 else 'hold'} {int(row['errors']):,} of the group's {total:,} errors "
+        f"({say.percent(row['share_of_errors'])})"
+    )
+
+
+def normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
+    """Answers that depend on the text rules."""
+    table = rows_of(tables, "normalizers", condition=condition)
+    for (_, _), block in blocks(table, "engine", "attribute"):
+        first = block.drop_duplicates("normalizer")
+        # Without any rules letter case and punctuation decide: that is in the table, and no rival to compare with.
+        first = first[~first["normalizer"].str.startswith("none@")]
+        if len(first) < 2:
+            continue
+        own, rest = first.iloc[0], first.iloc[1:]
+        changed = rest[(rest["best_group"] != own["best_group"]) | (rest["worst_group"] != own["worst_group"])]
+        low, high = float(first["gap"].min()), float(first["gap"].max())
+        if changed.empty and high - low < LOUD_NORMALIZER:
+            continue
+        text = (
+            f"{own['engine']}: the gap by {word(str(own['attribute']))} is {say.points(low)} to {say.points(high)}, "
+            f"depending on the normalizer ({say.points(float(own['gap']))} under {own['normalizer']})"
+        )
+        if len(changed):
+            row = changed.iloc[0]
+            text += (
+                f"; under {row['normalizer']} the best group is {row['best_group']} and the worst {row['worst_group']}"
+            )
+        yield finding(records(block)[0], "normalizer", "warning", text + ".", "normalizers")
+
+
+def power(tables: Tables, condition: str) -> Iterator[Finding]:
+    """What could not have been seen."""
+    table = rows_of(tables, "differences", condition=condition)
+    for (_, _, versus), block in blocks(table, "engine", "attribute", "versus"):
+        known = block[block["mdd"].notna()]
+        if known.empty or versus == "rest":
+            continue
+        rows = records(known.sort_values("mdd", kind="stable"))
+        least, most = rows[0], rows[-1]
+        if least["mdd"] >= 1:
+            text = (
+                f"{least['engine']}: by {word(least['attribute'])}, no difference from {least['versus_group']} could "
+                "have been seen, however large, with these speakers."
+            )
+            yield finding(least, f"power:{versus}", "limit", text, "differences")
+            continue
+        text = (
+            f"{least['engine']}: by {word(least['attribute'])}, no difference from {least['versus_group']} of less "
+            f"than {say.points(least['mdd'])} could have been seen"
+        )
+        if len(rows) > 1:
+            other = f"none of less than {say.points(most['mdd'])}" if most["mdd"] < 1 else "none, however large"
+            text += f" (in {least['group']}; in {most['group']} {other})"
+        text += "."
+        yield finding(least, f"power:{versus}", "limit", text, "differences")
+
+
+def unclear(tables: Tables, condition: str) -> Iterator[Finding]:
+    """Differences that chance can explain, given how many were looked at."""
+    every = rows_of(tables, "differences")
+    if every.empty:
+        return
+    p = "p_max_t" if "p_max_t" in every else "p_holm"
+    family = int(every[p].notna().sum())
+    for (_, _), block in blocks(
+        every[(every["condition"] == condition) & (every["versus"] == "best")], "engine", "attribute"
+    ):
+        tested = block[block[p].notna()]
+        chance = tested[tested[p] > LEVEL]
+        if chance.empty:
+            continue
+        row = records(chance)[0]
+        names = say.listed([str(group) for group in chance["group"]])
+        text = (
+            f"{row['engine']}: by {word(row['attribute'])}, {len(chance)} of "
+            f"{say.counted(len(tested), 'difference')} from the best group cannot be told from chance with these "
+            f"speakers, {say.counted(family, 'test')} being looked at: {names}."
+        )
+        yield finding(row, "unclear", "limit", text, "differences")
+
+
+def confounded(tables: Tables, condition: str) -> Iterator[Finding]:
+    """What the adjustment could not do."""
+    table = rows_of(tables, "adjusted", condition=condition)
+    if table.empty:
+        return
+    table = table.drop_duplicates("attribute")
+    for row in records(table):
+        flags = str(row["flag"]).split(";")
+        for flag, words in (
+            ("confounded", "goes with the groups so closely that the two cannot be told apart; it was not held fixed"),
+            ("unavailable", "is not known for any utterance; it was not held fixed"),
+            ("constant", "is the same in every utterance; there is nothing to hold fixed"),
+        ):
+            names = [word(part.partition(":")[2]) for part in flags if part.startswith(flag + ":")]
+            if names:
+                text = f"By {word(row['attribute'])}, {say.listed(names)} {words}."
+                yield finding(row, flag, "limit", text, "adjusted")
+
+
+def scales(tables: Tables, condition: str) -> Iterator[Finding]:
+    """Places where points and ratios say opposite things."""
+    del condition
+    table = rows_of(tables, "interactions")
+    for (_, _), block in blocks(table, "engine", "attribute"):
+        both = block[block["scales_disagree"].astype(str).isin(["yes", "True", "true", "1"])]
+        if both.empty:
+            continue
+        row = records(both)[0]
+        text = (
+            f"{row['engine']}: for {len(both)} of {say.counted(len(block), 'pair')} of {word(row['attribute'])} and "
+            "place the gap to the reference group widens in points and narrows as a ratio, or the reverse: state both."
+        )
+        yield finding(row, "scales", "limit", text, "interactions")
+
+
+def acoustics(tables: Tables, condition: str) -> Iterator[Finding]:
+    """Groups whose recordings differ."""
+    table = rows_of(tables, "achieved_by_group", condition=condition)
+    if table.empty:
+        return
+    differing = table[(table["flag"].fillna("") != "") & (table["attribute"] != OVERALL_ATTRIBUTE)]
+    for (attribute, quantity), block in blocks(differing, "attribute", "quantity"):
+        names = [f"{row['group']} ({row['difference']:+.1f})".replace("-", "−") for row in records(block)]
+        text = (
+            f"By {word(attribute)}, recordings differ in {word(quantity)}: {say.listed(names)} against all others. A "
+            "difference in errors may be one of recordings."
+        )
+        yield finding(
+            {"condition": condition, "attribute": attribute},
+            f"acoustics:{quantity}",
+            "warning",
+            text,
+            "achieved_by_group",
+        )

@@ -1,0 +1,163 @@
+"""Named, versioned text rules: what is a word, and which spellings are the same word.
+
+Every number that asrfair prints depends on these rules, so a rule set has a name and a version
+(``whisper-english@0.1.1``) and both stand in ``run.json``. docs/normalizers.md says what each one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asrfair.data.tomlfile import did_you_mean
+from asrfair.errors import InputError, printable
+from asrfair.score.normalize.variants import VARIANTS, VariantRules
+
+__all__ = ["NORMALIZERS", "NormalizerFailedError", "TextNormalizer", "get_normalizer"]
+
+NORMALIZERS: dict[str, tuple[str, str]] = {
+    "none": ("asrfair.score.normalize:as_it_is", "The text as it is, split at white space."),
+    "basic": ("asrfair.score.normalize:lower_case_no_punctuation", "Lower case, ASCII punctuation removed."),
+    "whisper-english": ("asrfair.score.normalize.whisper:WhisperEnglish", "OpenAI's rules for English, exactly."),
+}
+"""Name → (``module:attribute``, what it does). A class is instantiated once; a function is used as it is."""
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+class NormalizerFailedError(InputError):
+    """A normalizer raised an error for one text, which can therefore not be scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextNormalizer:
+    """Text rules under a name and a version.
+
+    Args:
+        name: ``none``, ``basic``, ``whisper-english`` or ``module:callable``, without version and variants.
+        version: The version of the rules.
+        rules: Text to text; the words of the result are what stands between white space.
+        variants: Further readings that count as right in a reference, or ``None``.
+    """
+
+    name: str
+    version: str
+    rules: Callable[[str], str]
+    variants: VariantRules | None = None
+
+    @property
+    def label(self) -> str:
+        """What is recorded: ``whisper-english@0.1.1``, ``basic@1+dialect-english@1``."""
+        extra = "" if self.variants is None else f"+{self.variants.name}@{self.variants.version}"
+        return f"{self.name}@{self.version}{extra}"
+
+    def words(self, text: str) -> list[str]:
+        """Return the words of a text under these rules.
+
+        Raises:
+            NormalizerFailedError: The rules raise an error for this text, or return something else than text.
+        """
+        try:
+            result = self.rules(text)
+        except Exception as error:
+            raise NormalizerFailedError(
+                f"the normalizer {self.name!r} failed: {type(error).__name__}: {printable(str(error), limit=120)}",
+                value=text,
+                remedy="Mend the text or the normalizer",
+            ) from error
+        if not isinstance(result, str):
+            raise NormalizerFailedError(
+                f"the normalizer {self.name!r} returned {type(result).__name__}, not text",
+                value=text,
+                remedy="A normalizer is a function from str to str",
+            )
+        return result.split()
+
+
+def as_it_is(text: str) -> str:
+    """Return the text unchanged: the rules of ``none``."""
+    return text
+
+
+def lower_case_no_punctuation(text: str) -> str:
+    """Return the text in lower case without the characters of ``string.punctuation``: the rules of ``basic``.
+
+    Punctuation is removed, not replaced by a space: ``two-wave`` becomes ``twowave``, ``it's`` becomes ``its``.
+    """
+    return text.lower().translate(_PUNCTUATION)
+
+
+def get_normalizer(name: str) -> TextNormalizer:
+    """Look up a normalizer.
+
+    Args:
+        name: A name of :data:`NORMALIZERS` or ``module:callable``; ``@version`` may follow and is then checked;
+            ``+dialect-english`` may follow that and adds reference variants.
+
+    Raises:
+        InputError: There is no such normalizer, variant set or version.
+    """
+    base, *extras = name.split("+")
+    plain, _, wanted = base.partition("@")
+    if ":" in plain:
+        found = _load_users(plain)
+    elif plain in NORMALIZERS:
+        found = _load(plain)
+    else:
+        raise InputError(
+            f"there is no normalizer {plain!r}",
+            value=name,
+            remedy=f"{did_you_mean(plain, NORMALIZERS)}; or 'module:callable' for one of your own",
+        )
+    if wanted and wanted != found.version:
+        raise InputError(
+            f"the normalizer {plain!r} is here in version {found.version}, not {wanted}",
+            value=name,
+            remedy="Install the version that was asked for, or leave the version out",
+        )
+    if len(extras) > 1:
+        raise InputError("only one set of reference variants can be used at a time", value=name)
+    if not extras:
+        return found
+    variants, _, version = extras[0].partition("@")
+    if variants not in VARIANTS:
+        raise InputError(
+            f"there are no reference variants {variants!r}", value=name, remedy=did_you_mean(variants, VARIANTS)
+        )
+    rules = VARIANTS[variants]
+    if version and version != rules.version:
+        raise InputError(
+            f"the reference variants {variants!r} are here in version {rules.version}, not {version}", value=name
+        )
+    return TextNormalizer(name=found.name, version=found.version, rules=found.rules, variants=rules)
+
+
+def _load(name: str) -> TextNormalizer:
+    module, attribute = NORMALIZERS[name][0].split(":")
+    target: Any = getattr(importlib.import_module(module), attribute)
+    rules: Callable[[str], str] = target() if isinstance(target, type) else target
+    return TextNormalizer(name=name, version=getattr(rules, "version", "1"), rules=rules)
+
+
+def _load_users(name: str) -> TextNormalizer:
+    module_name, _, attribute = name.partition(":")
+    remedy = "Give 'module:callable', with the module's folder on PYTHONPATH"
+    try:
+        module = importlib.import_module(module_name)
+        target = getattr(module, attribute)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise InputError(f"the normalizer cannot be imported: {error}", value=name, remedy=remedy) from error
+    if isinstance(target, type):
+        target = target()
+    if not callable(target):
+        raise InputError("the normalizer is not callable", value=name, remedy=remedy)
+    version = getattr(target, "version", None) or getattr(module, "__version__", None)
+    if version is None:
+        source = getattr(module, "__file__", None)
+        version = hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12] if source else "unversioned"
+    return TextNormalizer(name=name, version=str(version), rules=target)

@@ -1,0 +1,19 @@
+"""For whom the recogniser fails: group rates, gaps, their intervals and tests, from the counts of a scored run."""
+
+from asrfair.stats.analyse import Analysis, analyse_run
+from asrfair.stats.estimate.group_rates import Rates, group_rates
+from asrfair.stats.frame import QUANTITIES, STATUSES, Frame, load_frame
+from asrfair.stats.groups import Grouping, make_grouping
+
+__all__ = [
+    "QUANTITIES",
+    "STATUSES",
+    "Analysis",
+    "Frame",
+    "Grouping",
+    "Rates",
+    "analyse_run",
+    "group_rates",
+    "load_frame",
+    "make_grouping",
+]

@@ -1,0 +1,115 @@
+"""From a run's scores to its tables of disparity, written beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from asrfair.data.tablefile import write_csv
+from asrfair.data.tomlfile import did_you_mean
+from asrfair.errors import InputError
+from asrfair.stats.attribute_part import generator, make_part
+from asrfair.stats.core_tables import (
+    coverage_table,
+    disparity_table,
+    gaps_table,
+    in_run_order,
+    ledger_table,
+    read_ledger,
+)
+from asrfair.stats.frame import Frame, load_frame
+from asrfair.stats.groups import Grouping, make_grouping
+from asrfair.types import GroupSettings, StatisticsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What an analysis found: tables by name (without ``.csv``) and sentences, as written into the run folder."""
+
+    run: Path
+    frame: Frame
+    tables: Mapping[str, pd.DataFrame]
+    findings: list[dict[str, str]] = field(default_factory=list)
+
+
+def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings, *, full: bool = False) -> Analysis:
+    """Write the tables of disparity of a scored run.
+
+    Args:
+        run: A folder with ``utterances.parquet``, ``scores.parquet`` and, optionally, ``ledger.csv``.
+        groups: Whom to compare.
+        statistics: Which intervals.
+        full: Whether to make all tables; otherwise only disparity, gaps, coverage and the ledger by group.
+
+    Raises:
+        InputError: A table is missing or damaged, or an attribute or reference group unknown.
+    """
+    frame = load_frame(run, groups)
+    groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
+    _check_reference(groupings, groups)
+    ledger = read_ledger(run)
+    parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
+    overall = parts[0]
+    disparity = [
+        disparity_table(
+            frame, part.grouping, part.rates, groups, statistics, ledger, flags=part.flags, draws=part.draws
+        )
+        for part in parts
+    ]
+    gaps = [
+        gaps_table(
+            frame,
+            part.rates,
+            overall.rates,
+            groups,
+            statistics,
+            generator(statistics, "maxima", part.grouping.attribute),
+            draws=part.draws,
+            overall_draws=overall.draws,
+        )
+        for part in parts
+    ]
+    tables = {
+        "disparity": in_run_order(frame, disparity),
+        "gaps": in_run_order(frame, gaps[1:] or [gaps[0].iloc[:0]]),
+        "coverage": coverage_table(frame, groupings),
+        "ledger_by_group": ledger_table(frame, groupings, ledger),
+    }
+    if full:
+        from asrfair.stats.further_tables import further_tables
+
+        tables |= further_tables(frame, parts, groups, statistics, ledger)
+    for name, table in tables.items():
+        write_csv(table, run / f"{name}.csv")
+    findings: list[dict[str, str]] = []
+    if full:
+        from asrfair.say.findings import make_findings
+
+        findings = make_findings(tables)
+        text = json.dumps(findings, ensure_ascii=False, indent=2) + "\n"
+        (run / "findings.json").write_text(text, encoding="utf-8", newline="\n")
+    return Analysis(run=run, frame=frame, tables=tables, findings=findings)
+
+
+def _check_reference(groupings: Sequence[Grouping], groups: GroupSettings) -> None:
+    """Refuse a reference group that nothing would be compared with."""
+    names = {grouping.attribute: grouping.names for grouping in groupings[1:]}
+    for attribute, group in groups.reference.items():
+        if attribute not in names:
+            raise InputError(
+                "a reference group is named for an attribute that is not grouped by",
+                column="reference",
+                value=attribute,
+                remedy=did_you_mean(attribute, names),
+            )
+        if group not in names[attribute]:
+            raise InputError(
+                f"the reference group of {attribute} is not in the data",
+                column="reference",
+                value=group,
+                remedy=did_you_mean(group, names[attribute]),
+            )

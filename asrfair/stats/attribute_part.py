@@ -1,0 +1,42 @@
+"""One attribute on its way through an analysis: its groups, their rates, flags and, if asked for, bootstrap draws."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asrfair.stats.core_tables import group_flags
+from asrfair.stats.estimate.bootstrap import Draws, speaker_draws
+from asrfair.stats.estimate.group_rates import Rates, group_rates
+from asrfair.stats.frame import Frame
+from asrfair.stats.groups import Grouping
+from asrfair.types import GroupSettings, StatisticsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Everything that several tables need of one attribute. ``draws`` is ``None`` unless intervals are percentiles."""
+
+    grouping: Grouping
+    rates: Rates
+    flags: npt.NDArray[np.object_]
+    draws: Draws | None
+
+
+def make_part(frame: Frame, grouping: Grouping, groups: GroupSettings, statistics: StatisticsSettings) -> Part:
+    """Pool the rates of an attribute's groups, and draw speakers where percentile intervals are asked for."""
+    rates = group_rates(frame, grouping)
+    percentile = statistics.interval == "percentile"
+    draws = None
+    if percentile:
+        draws = speaker_draws(rates, statistics.draws, generator(statistics, "speakers", grouping.attribute))
+    return Part(grouping=grouping, rates=rates, flags=group_flags(rates, groups, percentile=percentile), draws=draws)
+
+
+def generator(statistics: StatisticsSettings, *purpose: str) -> np.random.Generator:
+    """A source of chance for one purpose, independent of what else was asked for."""
+    digest = hashlib.blake2b("\x1f".join(purpose).encode(), digest_size=8, key=str(statistics.seed).encode()[:64])
+    return np.random.default_rng(int.from_bytes(digest.digest(), "little"))

@@ -1,0 +1,1 @@
+"""Comparisons: group against group, engine against engine, condition against condition, run against run."""

@@ -1,0 +1,303 @@
+"""How far each group is from the best group, from a named one, and from everybody else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from asrfair.stats.compare.permutation import VERSUS, Permuted, layout_of, permute
+from asrfair.stats.estimate import contrasts
+from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
+from asrfair.stats.estimate.extremes import correlations, largest_difference
+from asrfair.stats.estimate.gaps import comparable, extremes
+from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
+from asrfair.stats.estimate.rate_interval import Estimate, t_quantile
+from asrfair.stats.frame import Floats, Frame
+from asrfair.stats.groups import Grouping
+from asrfair.stats.plan.power import detectable_difference, speakers_needed
+from asrfair.types import GroupSettings, StatisticsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """The rows of one attribute before the family's adjustment, and the permutations that it needs.
+
+    ``test`` is the place of a row's test in ``permuted`` (flat), -1 where none is made. The column ``p_fine`` is the
+    permutation p-value or, where no permutation reached what was observed, so that it is only known to be smaller than
+    one in so many, that of Student's t if smaller (times the number of groups where the other one is the best of them).
+    """
+
+    table: pd.DataFrame
+    test: npt.NDArray[np.int64]
+    permuted: Permuted | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """What groups are compared with: arrays of shape (R, G), a name for each row and the correlation with the group."""
+
+    versus: str
+    names: npt.NDArray[np.object_]
+    estimate: Estimate
+    correlation: Floats
+    shown: npt.NDArray[np.bool_]
+    usable: npt.NDArray[np.bool_]
+    critical: Floats
+
+
+def differences(
+    frame: Frame,
+    rates: Rates,
+    groups: GroupSettings,
+    statistics: StatisticsSettings,
+    *,
+    flags: npt.NDArray[np.object_],
+    draws: Draws | None,
+    permutations: int,
+    rng: np.random.Generator,
+) -> Differences:
+    """Compare the groups of one attribute in every run.
+
+    Args:
+        frame: The scores.
+        rates: Rates of the attribute's groups.
+        groups: How small is too small, and the reference group.
+        statistics: Confidence and interval.
+        flags: Flags of the groups, shape (R, G).
+        draws: Bootstrap draws where percentile intervals are asked for.
+        permutations: Number of permutations.
+        rng: Source of chance.
+    """
+    grouping = rates.grouping
+    compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
+    tail = (1.0 - statistics.confidence) / 2
+    sides = [_best(rates, compared, tail, rng)]
+    reference = _reference(grouping, groups)
+    if reference >= 0:
+        sides.append(_named(rates, compared, reference, tail))
+    sides.append(_rest(rates, compared, tail))
+    permuted = None
+    if compared.sum(axis=1).max(initial=0) > 1:
+        with np.errstate(all="ignore"):
+            df = np.nan_to_num(rates.df, nan=np.inf).min(axis=0)
+        layout, cells = layout_of(
+            grouping, compared, reference, np.where(np.isfinite(df), df, 1.0), rates.effective.min(axis=0)
+        )
+        permuted = permute(rates.cell_errors[:, cells], rates.cell_words[:, cells], layout, permutations, rng)
+    parts = [_table(frame, rates, side, statistics, tail, flags, draws, permuted) for side in sides]
+    table = pd.concat([part for part, _ in parts], ignore_index=True)
+    return Differences(table=table, test=np.concatenate([test for _, test in parts]), permuted=permuted)
+
+
+def _reference(grouping: Grouping, groups: GroupSettings) -> int:
+    name = groups.reference.get(grouping.attribute)
+    return grouping.names.index(name) if name in grouping.names else -1
+
+
+def _best(rates: Rates, compared: npt.NDArray[np.bool_], tail: float, rng: np.random.Generator) -> _Side:
+    runs, size = rates.rate.shape
+    best = extremes(rates.rate, compared).best
+    rows = np.arange(runs)
+    chosen = rates.estimate.map(lambda value: np.broadcast_to(value[rows, best][:, None], (runs, size)))
+    correlation = np.zeros((runs, size))
+    critical = np.full((runs, size), np.nan)
+    for run in range(runs):
+        use = np.flatnonzero(compared[run])
+        shared = correlations(rates, run) if rates.grouping.spans else None
+        if shared is not None:
+            correlation[run] = shared[best[run]]
+        family = rates.estimate.map(lambda value, run=run, use=use: value[[run]][:, use])  # type: ignore[misc]
+        if len(use) > 1 and family.known.all():
+            within = None if shared is None else shared[np.ix_(use, use)][None]
+            critical[run] = largest_difference(family, within, 1.0 - 2 * tail, rng, 4000)[0]
+    others = np.arange(size)[None, :] != best[:, None]
+    stated = rates.grouping.stated[None, :]
+    return _Side(
+        versus="best",
+        names=np.broadcast_to(np.array([*rates.grouping.names, ""], dtype=object)[best][:, None], (runs, size)),
+        estimate=chosen,
+        correlation=correlation,
+        shown=others & stated & (best >= 0)[:, None],
+        usable=others & compared,
+        critical=critical,
+    )
+
+
+def _named(rates: Rates, compared: npt.NDArray[np.bool_], reference: int, tail: float) -> _Side:
+    runs, size = rates.rate.shape
+    chosen = rates.estimate.map(lambda value: np.broadcast_to(value[:, reference][:, None], (runs, size)))
+    correlation = np.zeros((runs, size))
+    if rates.grouping.spans:
+        correlation = np.stack([correlations(rates, run)[reference] for run in range(runs)])
+    others = np.arange(size) != reference
+    usable = compared & compared[:, [reference]] & others
+    return _Side(
+        versus="reference",
+        names=np.full((runs, size), rates.grouping.names[reference], dtype=object),
+        estimate=chosen,
+        correlation=correlation,
+        shown=np.broadcast_to(others & rates.grouping.stated, (runs, size)),
+        usable=usable,
+        critical=_sidak(rates.estimate, chosen, usable, tail),
+    )
+
+
+def _rest(rates: Rates, compared: npt.NDArray[np.bool_], tail: float) -> _Side:
+    """Everybody else whose group was stated, groups that are too small included."""
+    runs, size = rates.rate.shape
+    columns: list[Estimate] = []
+    correlation = np.zeros((runs, size))
+    for group in range(size):
+        pair = against_rest(rates, group)
+        columns.append(pair.estimate.map(lambda value: value[:, 1]))
+        if rates.grouping.spans:
+            correlation[:, group] = [correlations(pair, run)[0, 1] for run in range(runs)]
+    chosen = columns[0].map(lambda value: value)
+    chosen = replace(
+        chosen,
+        **{
+            name: np.stack([getattr(column, name) for column in columns], axis=1)
+            for name in chosen.__dataclass_fields__
+        },
+    )
+    usable = compared & chosen.known
+    return _Side(
+        versus="rest",
+        names=np.full((runs, size), "", dtype=object),
+        estimate=chosen,
+        correlation=correlation,
+        shown=np.broadcast_to(rates.grouping.stated & (rates.grouping.stated.sum() > 1), (runs, size)),
+        usable=usable,
+        critical=_sidak(rates.estimate, chosen, usable, tail),
+    )
+
+
+def against_rest(rates: Rates, group: int) -> Rates:
+    """Rates of one group (first) and of all other stated groups together (second)."""
+    grouping = rates.grouping
+    cells = np.flatnonzero(grouping.stated[grouping.cell_group] | (grouping.cell_group == group))
+    other = (grouping.cell_group[cells] != group).astype(np.int64)
+    speakers = int(grouping.cell_speaker.max()) + 1
+    keys, place = np.unique(other * speakers + grouping.cell_speaker[cells], return_inverse=True)
+    two = Grouping(
+        attribute=grouping.attribute,
+        names=(grouping.names[group], "rest"),
+        stated=np.array([True, True]),
+        cell_group=keys // speakers,
+        cell_speaker=keys % speakers,
+        starts=np.searchsorted(keys // speakers, np.arange(2)),
+        atom_cell=place,
+        utterance_group=np.zeros(0, dtype=np.int64),
+    )
+    if two.starts[1] == len(keys):
+        two = replace(
+            two,
+            cell_group=np.append(two.cell_group, 1),
+            cell_speaker=np.append(two.cell_speaker, 0),
+        )
+    present = (rates.cell_words[:, cells] > 0) | (rates.cell_errors[:, cells] > 0)
+    return rates_of_cells(
+        two,
+        two.cells(rates.cell_errors[:, cells]),
+        two.cells(rates.cell_words[:, cells]),
+        two.cells(present.astype(np.int64)),
+    )
+
+
+def _sidak(first: Estimate, second: Estimate, usable: npt.NDArray[np.bool_], tail: float) -> Floats:
+    """Critical values at which all usable comparisons of a run hold at once (Šidák 1967)."""
+    count = np.maximum(usable.sum(axis=1, keepdims=True), 1)
+    each = (1.0 - (1.0 - 2 * tail) ** (1.0 / count)) / 2
+    return t_quantile(1.0 - each, contrasts.contrast(first, second).df_difference)
+
+
+def _table(
+    frame: Frame,
+    rates: Rates,
+    side: _Side,
+    statistics: StatisticsSettings,
+    tail: float,
+    flags: npt.NDArray[np.object_],
+    draws: Draws | None,
+    permuted: Permuted | None,
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    own, other, usable = rates.estimate, side.estimate, side.usable
+    found = contrasts.contrast(own, other, side.correlation)
+    low, high = contrasts.difference_bounds(own, other, tail, side.correlation)
+    sim_low, sim_high = contrasts.difference_bounds(own, other, tail, side.correlation, side.critical)
+    ratio_low, ratio_high = contrasts.ratio_bounds(own, other, tail, side.correlation)
+    if draws is not None:
+        low, high, ratio_low, ratio_high = _percentile(draws, rates, side, statistics.confidence)
+    place = VERSUS.index(side.versus)
+    runs, size = rates.rate.shape
+    test = (np.arange(runs)[:, None] * len(VERSUS) + place) * size + np.arange(size)[None, :]
+    p = np.full((runs, size), np.nan) if permuted is None else permuted.p[:, place]
+    p = np.where(usable, p, np.nan)
+    looked_at = np.maximum(usable.sum(axis=1, keepdims=True), 1) if side.versus == "best" else 1
+    fine = np.minimum(found.p * looked_at, 1.0)
+    unreached = p * (1 + (0 if permuted is None else len(permuted.draws))) < 1.5
+    needed = speakers_needed(
+        rate=other.rate,
+        difference=statistics.detect,
+        own_variance=own.variance,
+        own_speakers=rates.speakers,
+        other_variance=other.variance,
+        other_df=other.df,
+        level=statistics.confidence,
+    )
+    flag = np.where(usable & ~np.isfinite(needed) & ~np.isnan(needed), "other_side_too_small", "")
+    joined = np.where((flags != "") & (flag != ""), flags + ";" + flag, flags + flag)
+    labels = frame.runs()
+    pick = np.flatnonzero(side.shown.ravel())
+
+    def cells(values: Floats, *, where: npt.NDArray[np.bool_] | None = None) -> Floats:
+        shown = values if where is None else np.where(where, values, np.nan)
+        return np.ravel(shown)[pick]
+
+    table = pd.DataFrame(
+        {
+            "engine": np.repeat([engine for engine, _ in labels], size)[pick],
+            "condition": np.repeat([condition for _, condition in labels], size)[pick],
+            "attribute": rates.grouping.attribute,
+            "group": np.tile(np.array(rates.grouping.names, dtype=object), runs)[pick],
+            "versus": side.versus,
+            "versus_group": np.ravel(side.names)[pick],
+            "difference": cells(found.difference),
+            "ci_low": cells(low, where=usable),
+            "ci_high": cells(high, where=usable),
+            "sim_low": cells(sim_low, where=usable),
+            "sim_high": cells(sim_high, where=usable),
+            "ratio": cells(found.ratio),
+            "ratio_ci_low": cells(ratio_low, where=usable),
+            "ratio_ci_high": cells(ratio_high, where=usable),
+            "p_permutation": cells(p),
+            "p_fine": cells(np.where(unreached, np.fmin(p, fine), p)),
+            "mdd": cells(
+                detectable_difference(other.rate, found.se_log, found.df_ratio, statistics.confidence), where=usable
+            ),
+            "speakers_needed": cells(np.where(np.isfinite(needed), needed, np.nan), where=usable),
+            "flag": np.ravel(joined)[pick],
+        }
+    )
+    return table, np.where(np.isnan(np.ravel(p)[pick]), -1, np.ravel(test)[pick])
+
+
+def _percentile(draws: Draws, rates: Rates, side: _Side, level: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Percentile intervals of differences and ratios: the other group of the data, in every draw."""
+    own = draws.rate
+    if side.versus == "rest":
+        stated = rates.grouping.stated
+        errors = np.where(stated, draws.errors, 0)
+        words = np.where(stated, draws.words, 0)
+        with np.errstate(all="ignore"):
+            other = (errors.sum(axis=-1, keepdims=True) - errors) / (words.sum(axis=-1, keepdims=True) - words)
+    else:
+        index = np.array([[rates.grouping.names.index(name) if name else 0 for name in row] for row in side.names])
+        other = np.take_along_axis(own, np.broadcast_to(index, own.shape), axis=-1)
+    with np.errstate(all="ignore"):
+        difference = percentile_interval(own - other, level)
+        ratio = percentile_interval(np.where(other > 0, own / other, np.nan), level)
+    return (*difference, *ratio)

@@ -1,0 +1,202 @@
+"""Intervals for the worst group and the gap that take into account that the data chose the groups.
+
+The true worst rate is max_g W_g over the true rates, whichever group that is. An upper bound needs no correction: the
+bound of the truly worst group holds with its own confidence, and the largest of all upper bounds is at least as high.
+A lower bound does: every group's lower bound must hold at once, so it is the largest *simultaneous* lower bound
+(union–intersection; Hsu 1996, ch. 4). The gap is the same argument over all ordered pairs of groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
+from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
+from asrfair.stats.estimate.gaps import extremes
+from asrfair.stats.estimate.group_rates import Rates
+from asrfair.stats.estimate.rate_interval import Estimate, limits, shift_of, t_quantile
+from asrfair.stats.frame import Floats
+
+Pair = tuple[Floats, Floats]
+_DRAWN_NUMBERS = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtremeIntervals:
+    """Lower and upper bounds of every run, each of shape (R,); NaN where there is none."""
+
+    worst: Pair
+    gap: Pair
+    ratio: Pair
+    macro: Pair
+
+
+def percentile_extremes(draws: Draws, compared: npt.NDArray[np.bool_], level: float) -> ExtremeIntervals:
+    """Percentile intervals, best and worst found anew within each draw: the definition of published audits.
+
+    It ignores that the maximum of noisy rates lies above the largest true one; kept for comparison with others.
+    """
+    count, runs, groups = draws.rate.shape
+    found = extremes(
+        draws.rate.reshape(-1, groups), np.tile(compared, (count, 1)) & (draws.words.reshape(-1, groups) > 0)
+    )
+
+    def interval(values: Floats) -> Pair:
+        return percentile_interval(values.reshape(count, runs), level)
+
+    return ExtremeIntervals(
+        worst=interval(found.worst_rate),
+        gap=interval(found.gap),
+        ratio=interval(found.ratio),
+        macro=interval(found.macro),
+    )
+
+
+def jackknife_extremes(
+    rates: Rates, compared: npt.NDArray[np.bool_], level: float, rng: np.random.Generator, *, draws: int = 4000
+) -> ExtremeIntervals:
+    """Intervals from the jackknife's standard errors, holding for whichever groups are truly best and worst.
+
+    Args:
+        rates: Group rates.
+        compared: Groups that are compared, shape (R, G).
+        level: Two-sided confidence.
+        rng: For the critical values of the largest difference.
+        draws: Draws of it.
+    """
+    runs = rates.rate.shape[0]
+    bounds = np.full((4, 2, runs), np.nan)
+    tail = (1.0 - level) / 2
+    patterns, kind = np.unique(compared, axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        use = np.flatnonzero(pattern)
+        some = np.flatnonzero(kind.ravel() == number)
+        if len(use):
+            some = some[np.isfinite(rates.se_log[np.ix_(some, use)]).all(axis=1)]
+        if len(use) == 0 or len(some) == 0:
+            continue
+        groups = rates.estimate.map(lambda value, some=some, use=use: value[np.ix_(some, use)])  # type: ignore[misc]
+        each = 1.0 - (1.0 - tail) ** (1.0 / len(use))
+        bounds[0, :, some] = np.stack(
+            [limits(groups, each)[0].max(axis=1), limits(groups, tail)[1].max(axis=1)], axis=1
+        )
+        bounds[3, :, some] = np.stack(mean_interval(groups, tail), axis=1)
+        if len(use) > 1:
+            correlation = None
+            if rates.grouping.spans:
+                correlation = np.stack([correlations(rates, int(run))[np.ix_(use, use)] for run in some])
+            pairs = _pairs(groups, tail, correlation, rng, draws)
+            bounds[1, :, some], bounds[2, :, some] = (np.stack(pair, axis=1) for pair in pairs)
+    worst, gap, ratio, macro = ((pair[0], pair[1]) for pair in bounds)
+    return ExtremeIntervals(worst=worst, gap=gap, ratio=ratio, macro=macro)
+
+
+def mean_interval(groups: Estimate, tail: float) -> Pair:
+    """Bounds of the mean of independent group rates (macro), on the log scale, shifted like those of a rate.
+
+    Args:
+        groups: Rates of shape (R, G); the mean is over G.
+        tail: One-sided error probability.
+    """
+
+    def satterthwaite(parts: Floats) -> Floats:
+        freedom: Floats = parts.sum(axis=1) ** 2 / (parts**2 / groups.df).sum(axis=1)
+        return freedom
+
+    with np.errstate(all="ignore"):
+        parts = groups.rate**2 * groups.variance
+        total = groups.rate.sum(axis=1)
+        df = np.fmin(satterthwaite(parts), satterthwaite(groups.rate**2 / groups.effective))
+        variance = parts.sum(axis=1) / total**2
+        half = t_quantile(1.0 - tail, df) * np.sqrt(variance)
+        shift = shift_of(variance)
+        mean = groups.rate.mean(axis=1)
+        return mean * np.exp(np.minimum(shift - half, 0.0)), mean * np.exp(np.minimum(shift + half, 700.0))
+
+
+def correlations(rates: Rates, run: int) -> Floats:
+    """Correlation of the log rates of all groups of a run, shape (G, G): not 0 where groups share speakers."""
+    grouping = rates.grouping
+    speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
+    spread = np.zeros((len(grouping.names), len(speakers)))
+    spread[grouping.cell_group, column] = rates.influence[run]
+    with np.errstate(all="ignore"):
+        spread /= np.sqrt((spread**2).sum(axis=1, keepdims=True))
+    spread = np.nan_to_num(spread)
+    matrix: Floats = np.clip(spread @ spread.T, -1.0, 1.0)
+    return matrix
+
+
+def _pairs(
+    groups: Estimate, tail: float, correlation: Floats | None, rng: np.random.Generator, draws: int
+) -> tuple[Pair, Pair]:
+    """Bounds of the gap and of the ratio over all ordered pairs (first worse than second); each of shape (R,)."""
+    first = groups.map(lambda value: value[:, :, None])
+    second = groups.map(lambda value: value[:, None, :])
+    between: Floats | float = 0.0 if correlation is None else correlation
+    runs, size = groups.rate.shape
+    same = np.eye(size, dtype=bool)
+    critical = largest_difference(groups, correlation, 1.0 - tail, rng, draws)
+    everywhere = np.broadcast_to(critical[:, None, None], (runs, size, size))
+
+    def largest(values: Floats) -> Floats:
+        found: Floats = np.where(same, -np.inf, values).max(axis=(1, 2))
+        return found
+
+    highest = largest(difference_bounds(first, second, tail, between)[1])
+    lowest = largest(difference_bounds(first, second, tail, between, everywhere)[0])
+    ratio_high = largest(ratio_bounds(first, second, tail, between)[1])
+    ratio_low = largest(ratio_bounds(first, second, tail, between, everywhere)[0])
+    return (np.maximum(lowest, 0.0), highest), (np.maximum(ratio_low, 1.0), ratio_high)
+
+
+def largest_difference(
+    groups: Estimate, correlation: Floats | None, p: float, rng: np.random.Generator, draws: int
+) -> Floats:
+    """Quantile of the largest studentised difference of log rates between any two of several groups of equal truth.
+
+    The studentised range of Tukey for groups of unequal spread and size: estimates and variance estimates are drawn.
+    Groups without errors have no log rate and take no part.
+
+    Args:
+        groups: Rates of shape (R, G).
+        correlation: Of their logarithms, shape (R, G, G); ``None`` for groups of different speakers.
+        p: Probability.
+        rng: Source of chance.
+        draws: Number of draws.
+
+    Returns:
+        Critical values, shape (R,).
+    """
+    runs, size = groups.rate.shape
+    result = np.empty(runs)
+    step = max(1, _DRAWN_NUMBERS // (draws * size))
+    for start in range(0, runs, step):
+        part = slice(start, min(start + step, runs))
+        se, df = np.sqrt(groups.variance[part]), groups.df[part]
+        shape = (draws, *se.shape)
+        value = rng.standard_normal(shape)
+        if correlation is not None:
+            values, vectors = np.linalg.eigh(correlation[part])
+            root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+            value = np.einsum("drg,rhg->drh", value, root)
+        value *= se
+        spread = se * np.sqrt(rng.chisquare(df, shape) / df)
+        largest = np.zeros(shape[:2])
+        for one in range(size - 1):
+            variance = spread[:, :, one, None] ** 2 + spread[:, :, one + 1 :] ** 2
+            if correlation is not None:
+                shared = correlation[part][:, one, one + 1 :]
+                variance -= 2.0 * shared * spread[:, :, one, None] * spread[:, :, one + 1 :]
+            taking_part = (se[:, one, None] > 0) & (se[:, one + 1 :] > 0)
+            with np.errstate(all="ignore"):
+                distance = np.abs(value[:, :, one, None] - value[:, :, one + 1 :]) / np.sqrt(
+                    np.maximum(variance, 1e-300)
+                )
+            np.maximum(largest, np.where(taking_part, distance, 0.0).max(axis=-1), out=largest)
+        result[part] = np.quantile(largest, p, axis=0)
+    smallest = np.where(groups.variance > 0, groups.df, np.inf).min(axis=1)
+    return np.where(result > 0, result, t_quantile(p, np.where(np.isfinite(smallest), smallest, 1.0)))

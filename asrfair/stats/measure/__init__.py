@@ -1,0 +1,1 @@
+"""What is measured besides WER: functions of a group's summed counts."""

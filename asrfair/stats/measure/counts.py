@@ -1,0 +1,90 @@
+"""The sums that metrics are functions of: counts of words, of failures in the ledger, and times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from asrfair.errors import InputError
+from asrfair.stats.frame import SCORED, Floats, Frame
+
+LEDGER_COUNTS = ("empty_hypothesis", "repetition_loop", "text_on_silence", "length_out_of_proportion")
+FAILED = ("engine_error", "unreadable_audio", "missing_hypothesis")
+
+
+def ledger_counts(frame: Frame, ledger: pd.DataFrame) -> dict[str, Floats]:
+    """Occurrences of each reason by run and atom, (R, A); an utterance counts once a reason."""
+    runs = {pair: index for index, pair in enumerate(frame.runs())}
+    pairs = zip(ledger["engine"], ledger["condition"], strict=True)
+    run = np.array([runs.get(pair, -1) for pair in pairs], dtype=np.int64)
+    row = pd.Index(frame.utterances["utterance_id"]).get_indexer(pd.Index(ledger["utterance_id"]))
+    atoms = len(frame.atom_speaker)
+    status = frame.status.reshape(len(runs), -1)
+
+    def count(reasons: tuple[str, ...], *, scored: bool) -> Floats:
+        wanted = (run >= 0) & (row >= 0) & ledger["reason"].isin(reasons).to_numpy()
+        places = np.unique(run[wanted] * len(frame.utterances) + row[wanted])
+        r, u = np.divmod(places, len(frame.utterances))
+        if scored:
+            keep = status[r, u] == SCORED
+            r, u = r[keep], u[keep]
+        summed = np.bincount(r * atoms + frame.atom[u], minlength=len(runs) * atoms)
+        return summed.reshape(len(runs), atoms).astype(np.float64)
+
+    found = {reason: count((reason,), scored=True) for reason in LEDGER_COUNTS}
+    found["failed"] = count(FAILED, scored=False)
+    scored_failed = count(FAILED, scored=True)
+    utterances = frame.scored.reshape(len(runs), atoms).astype(np.float64)
+    found["utterances"] = utterances
+    found["attempted"] = utterances + found["failed"] - scored_failed
+    return found
+
+
+def timings(frame: Frame) -> dict[str, Floats]:
+    """Seconds of work and of audio by run and atom, (R, A), over utterances that were timed."""
+    path = frame.run / "timings.parquet"
+    if not path.is_file():
+        raise InputError(
+            "there are no timings", file=path, remedy="Latency can be shown for runs made by 'asrfair run'"
+        )
+    table = pq.read_table(path, columns=["engine", "condition", "utterance_id", "latency_s"]).to_pandas()
+    runs = {pair: index for index, pair in enumerate(frame.runs())}
+    pairs = zip(table["engine"], table["condition"], strict=True)
+    run = np.array([runs.get(pair, -1) for pair in pairs], dtype=np.int64)
+    row = pd.Index(frame.utterances["utterance_id"]).get_indexer(pd.Index(table["utterance_id"]))
+    latency = table["latency_s"].to_numpy(dtype=np.float64)
+    keep = (run >= 0) & (row >= 0) & np.isfinite(latency)
+    run, row, latency = run[keep], row[keep], latency[keep]
+    duration = np.full(len(frame.utterances), np.nan)
+    if "duration_s" in frame.utterances:
+        duration = pd.to_numeric(frame.utterances["duration_s"], errors="coerce").to_numpy(dtype=np.float64)
+    long = np.nan_to_num(duration[row])
+    atoms = len(frame.atom_speaker)
+    place = run * atoms + frame.atom[row]
+
+    def add(values: Floats) -> Floats:
+        total: Floats = np.bincount(place, weights=values, minlength=len(runs) * atoms).astype(np.float64)
+        return total.reshape(len(runs), atoms)
+
+    return {
+        "latency_s": add(latency),
+        "timed": add(np.ones(len(latency))),
+        "timed_latency_s": add(np.where(long > 0, latency, 0.0)),
+        "duration_s": add(long),
+    }
+
+
+def derived_counts(cells: dict[str, Floats]) -> dict[str, Floats]:
+    """Add the sums that metrics are written in."""
+    for prefix, errors, reference, hypothesis in (
+        ("", "errors", "ref_words", "hyp_words"),
+        ("char_", "char_errors", "ref_chars", "hyp_chars"),
+    ):
+        hits, substitutions, deletions, insertions = (
+            cells[prefix + name] for name in ("hits", "substitutions", "deletions", "insertions")
+        )
+        cells[errors] = substitutions + deletions + insertions
+        cells[reference] = hits + substitutions + deletions
+        cells[hypothesis] = hits + substitutions + insertions
+    return cells

@@ -1,0 +1,1 @@
+"""What could have been seen, and how many speakers a difference needs."""
