@@ -6,7 +6,7 @@ OUT ?= demo-run
 WORKERS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check lint types contracts format notebooks test-engines clean
+.PHONY: help demo test test-slow check lint types contracts format notebooks test-engines clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -14,8 +14,11 @@ help: ## Show this list
 demo: $(VENV)/.ready ## Transcribe the demo corpus with PocketSphinx; tables, plots and report.html in demo-run/
 	$(VENV)/bin/asrfair demo --out $(OUT) $(if $(WORKERS),--workers $(WORKERS))
 
-test: $(DEV_VENV)/.ready ## Run all tests that need no GPU library
-	$(DEV_VENV)/bin/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+test: $(DEV_VENV)/.ready ## Run the tests: minutes; all that need no GPU library and no patience
+	$(DEV_VENV)/bin/python -m pytest -m "not slow" -n auto --dist loadfile $(PYTEST_ARGS)
+
+test-slow: $(DEV_VENV)/.ready ## Run the slow tests: simulations, months of nights, bundles, kills by the hundred
+	$(DEV_VENV)/bin/python -m pytest -m "slow" -n auto --dist load $(PYTEST_ARGS)
 
 test-engines: $(DEV_VENV)/.ready-engines ## Run the tests of the torch, transformers and CTranslate2 engines too
 	$(DEV_VENV)/bin/python -m pytest -m engines $(PYTEST_ARGS)
