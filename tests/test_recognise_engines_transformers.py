@@ -158,7 +158,7 @@ def test_killed_and_resumed_is_the_same_to_the_last_byte(demo_ctc: Path, reposit
     assert 360 == whole.results
     code = (
         f"import sys; sys.path[:0] = [{str(repository / 'tests')!r}, {str(repository)!r}]\n"
-        "from pathlib import Path\nfrom test_engines_transformers import run_demo\n"
+        "from pathlib import Path\nfrom test_recognise_engines_transformers import run_demo\n"
         f"run_demo(Path({str(repository)!r}), Path({str(demo_ctc)!r}), Path({str(tmp_path / 'cut')!r}))\n"
     )
     # A module, so that workers can be started from it.

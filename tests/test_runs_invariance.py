@@ -55,7 +55,7 @@ def test_samples_are_balanced_and_depend_on_the_seed_only(tmp_path: Path) -> Non
 
 def test_flips_are_found_and_counted_by_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where padding hurts, the table has the WER both ways, run.json the sum, and the terminal a line."""
-    suite = make_suite(tmp_path, "test_invariance:Crowded", 'max_batch = 4, parallel = "inline"')
+    suite = make_suite(tmp_path, "test_runs_invariance:Crowded", 'max_batch = 4, parallel = "inline"')
     arguments = ["run", str(suite), "--out", str(tmp_path / "run"), "--workers", "1", "--no-html"]
     assert 0 == command([*arguments, "--invariance-check", "12"])
     table = pd.read_csv(tmp_path / "run" / "invariance.csv")
