@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asrfair.data import provenance
-from asrfair.data import gpu
+from asrfair.data import gpu, provenance
 
 TOOL = """#!/bin/sh
 case "$1" in
