@@ -17,9 +17,14 @@ from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 @click.option("--manifest", type=click.Path(path_type=Path), help="A manifest's card (TOML) or table.")
 @click.option(
     "--hypotheses", multiple=True, metavar="LABEL[@CONDITION]=FILE",
-    help="Transcripts of one engine: CSV, TSV, JSONL, Parquet, sclite trn or ctm; may be given several times.",
+    help="Transcripts of one engine: CSV, TSV, JSONL (also .gz), Parquet, sclite trn or ctm; a folder or pattern of parts "
+    "of them; or, without LABEL=, a folder or pattern with a file an engine. May be given several times.",
 )  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The run folder to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The run folder to write; with RUN, a new one that leaves RUN as it is.",
+)
 @settings_options
 @click.option("--workers", type=click.IntRange(1, 1024), help="Processes for normalizing (default: one a core).")
 @click.option("--no-html", is_flag=True, help="Do not write report.html.")
@@ -38,22 +43,23 @@ def score(
 
     \b
     asrfair score RUN --normalizer basic
+    asrfair score RUN --by accent,gender --out ANOTHER
     asrfair score --manifest edacc.toml --hypotheses whisper-small=out.csv --by accent --out RUN
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
     from asrfair.cli.closing_lines import print_outcome
     from asrfair.data.runfile import read_run_file, settings_from_json
     from asrfair.runs import pipeline
-    from asrfair.runs.transcripts import parse_hypothesis_file
+    from asrfair.runs.transcripts import hypothesis_files
 
     if run is not None:
-        if manifest is not None or hypotheses or out is not None:
+        if manifest is not None or hypotheses:
             raise InputError(
-                "give either a RUN folder, or --manifest with --hypotheses and --out, not both",
+                "give either a RUN folder (and --out, to leave it as it is), or --manifest with --hypotheses and --out",
                 remedy="See asrfair score --help",
             )
         groups, scoring, statistics = merge_settings(options, *settings_from_json(read_run_file(run)))
         result = pipeline.rescore(
-            run, groups=groups, scoring=scoring, statistics=statistics, workers=workers, html=not no_html
+            run, out=out, groups=groups, scoring=scoring, statistics=statistics, workers=workers, html=not no_html
         )
     else:
         if manifest is None or not hypotheses or out is None:
@@ -64,7 +70,7 @@ def score(
         groups, scoring, statistics = merge_settings(options, GroupSettings(), ScoringSettings(), StatisticsSettings())
         result = pipeline.score_files(
             manifest,
-            [parse_hypothesis_file(text) for text in hypotheses],
+            [file for text in hypotheses for file in hypothesis_files(text)],
             out,
             groups=groups,
             scoring=scoring,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from asrfair import __version__
 from asrfair.acoustics import Condition, parse_condition
@@ -25,6 +26,15 @@ from asrfair.score import ScoreSummary, score_run
 from asrfair.stats import Analysis, analyse_run
 from asrfair.stats.explain.covariates import check_covariates
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
+
+_TRANSCRIPTS: Final = (
+    "utterances.parquet",
+    "hypotheses.parquet",
+    "timings.parquet",
+    "achieved.parquet",
+    INVARIANCE_FILE,
+)
+"""What a run folder holds before it is scored; everything else is made from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +240,7 @@ def score_files(
 def rescore(
     run: Path,
     *,
+    out: Path | None = None,
     groups: GroupSettings | None = None,
     scoring: ScoringSettings | None = None,
     statistics: StatisticsSettings | None = None,
@@ -238,17 +249,45 @@ def rescore(
 ) -> RunResult:
     """Score and analyse a run folder again, with other settings if any are given; never touches audio.
 
+    Args:
+        run: The run folder.
+        out: Where to; another folder leaves ``run`` as it is. The run folder itself if not given.
+        groups: For whom; as the run had it if not given, and so for the other settings.
+        scoring: How errors are counted.
+        statistics: How sure.
+        workers: Processes for normalizing; ``None`` is one a core.
+        html: Whether to write ``report.html``.
+
     Raises:
-        InputError: The folder is no run, or a setting does not fit it.
+        InputError: A folder is no run, holds another one, or a setting does not fit it.
     """
-    refuse_night(run)
+    refuse_night(out or run)
     content = read_run_file(run)
     old_groups, old_scoring, old_statistics = settings_from_json(content)
     groups, scoring, statistics = groups or old_groups, scoring or old_scoring, statistics or old_statistics
     check_groupable(_attributes(content), groups.by, groups.allow_inferred)
     content.update(settings_to_json(groups, scoring, statistics))
     content.setdefault("volatile", {})["rescored"] = _now()
+    if out is not None and out.resolve() != run.resolve():
+        _copy_transcripts(run, out)
+        run = out
     return _finish(run, content, groups, scoring, statistics, workers, html=html)
+
+
+def _copy_transcripts(run: Path, out: Path) -> None:
+    """Copy what scoring reads into another folder: a new one, or one that holds the same transcripts already."""
+    if out.exists() and not out.is_dir():
+        raise InputError("the output is not a folder", file=out, remedy="Give another --out")
+    before = out / "hypotheses.parquet"
+    same = before.is_file() and sha256_file(before) == sha256_file(run / before.name)
+    if (out / "journal.sqlite").exists() or (out.is_dir() and any(out.iterdir()) and not same):
+        raise InputError("the folder holds something else", file=out, remedy="Give a folder that is new or empty")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in _TRANSCRIPTS:
+        if (run / name).is_file():
+            temporary = out / f"{name}.partial"
+            shutil.copyfile(run / name, temporary)
+            temporary.replace(out / name)
 
 
 def _finish(
@@ -326,7 +365,8 @@ def _provenance(
 def _file_fingerprints(files: Sequence[HypothesisFile]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for file in files:
-        found.setdefault(file.engine, {})[f"{file.condition}: {file.path.name}"] = sha256_file(file.path)
+        for path in file.paths:
+            found.setdefault(file.engine, {})[f"{file.condition}: {path.name}"] = sha256_file(path)
     return found
 
 

@@ -47,7 +47,7 @@ class _Grid(_Table):
 
 
 class _Groups(_Table):
-    by: list[str | list[str]] = []
+    by: str | list[str | list[str]] = []
     where: dict[str, str] = {}
     min_speakers: int = pydantic.Field(default=5, ge=1)
     min_words: int = pydantic.Field(default=100, ge=0)
@@ -237,7 +237,8 @@ def _expand(grids: list[_Grid], toml: TomlFile) -> Iterator[str]:
 
 
 def _groups(table: _Groups) -> GroupSettings:
-    by = tuple((item,) if isinstance(item, str) else tuple(item) for item in table.by)
+    wanted = [table.by] if isinstance(table.by, str) else table.by
+    by = tuple((item,) if isinstance(item, str) else tuple(item) for item in wanted)
     return GroupSettings(
         by=tuple(dict.fromkeys(item for item in by if item)),
         where=dict(table.where),

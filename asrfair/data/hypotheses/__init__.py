@@ -11,16 +11,16 @@ import pandas as pd
 
 from asrfair.data.hypotheses.sclite import read_ctm, read_trn
 from asrfair.data.hypotheses.table import COLUMNS, HYPOTHESIS_NAMES, ID_NAMES, read_hypothesis_table
-from asrfair.data.tablefile import SUFFIXES
+from asrfair.data.tablefile import SUFFIXES, suffix_of
 from asrfair.errors import InputError
 
-__all__ = ["COLUMNS", "HYPOTHESIS_NAMES", "ID_NAMES", "read_hypotheses"]
+__all__ = ["COLUMNS", "FORMATS", "HYPOTHESIS_NAMES", "ID_NAMES", "check_known", "read_hypotheses"]
 
 FORMATS = (*SUFFIXES, ".trn", ".ctm")
 
 
 def read_hypotheses(path: Path, *, utterances: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Read a file of hypotheses; the suffix names the format.
+    """Read a file of hypotheses; the suffix names the format, ``.gz`` after it that it is compressed.
 
     Rows that say the same about one utterance are all returned (scoring counts one and notes the rest in the ledger).
 
@@ -38,7 +38,7 @@ def read_hypotheses(path: Path, *, utterances: pd.DataFrame | None = None) -> pd
             other; with the line.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix == ".trn":
         return read_trn(path)
     if suffix == ".ctm":
@@ -50,3 +50,23 @@ def read_hypotheses(path: Path, *, utterances: pd.DataFrame | None = None) -> pd
             remedy=f"Use one of {', '.join(FORMATS)}",
         )
     return read_hypothesis_table(path)
+
+
+def check_known(path: Path, ids: pd.Series[str], known: pd.Series[str]) -> None:
+    """Refuse a file none of whose rows is of an utterance of the manifest: then the ids are written differently.
+
+    Args:
+        path: The file.
+        ids: The ids of its rows.
+        known: The manifest's ids.
+
+    Raises:
+        InputError: Not one id of the file is the manifest's.
+    """
+    if ids.isin(known).any() or not len(ids) or not len(known):
+        return
+    raise InputError(
+        "no id in the file is an utterance of the manifest",
+        file=path,
+        remedy=f"Ids look like {known.iloc[0]}, transcripts' like {ids.iloc[0]}: write the manifest's ids",
+    )

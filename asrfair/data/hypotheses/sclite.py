@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from asrfair.data.hypotheses.table import COLUMNS, check_ids
+from asrfair.data.tablefile import MAX_BYTES, open_table, size_of
 from asrfair.errors import InputError
 
 MAX_LINE_BYTES = 16_000_000
-MAX_FILE_BYTES = 8_000_000_000
 
 _TRN = re.compile(r"^(?P<text>.*)\((?P<id>[^()]*)\)\s*$", re.DOTALL)
 _ALTERNATIVES = re.compile(r"\{[^{}]*\s/\s[^{}]*\}")
@@ -241,9 +241,9 @@ def _frame(ids: list[str], texts: list[str], confidences: list[float], words: li
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number, text) of every line that is neither blank nor a comment."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise InputError(f"the file is larger than {MAX_FILE_BYTES} bytes", file=path, remedy="Split it")
-        stream = path.open("rb")
+        if size_of(path) > MAX_BYTES:
+            raise InputError(f"the file is larger than {MAX_BYTES} bytes", file=path, remedy="Split it")
+        stream = open_table(path)
     except OSError as error:
         raise InputError(
             f"the hypotheses cannot be read: {error.strerror or error}", file=path, remedy="Check the path"

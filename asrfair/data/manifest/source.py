@@ -19,7 +19,7 @@ from asrfair.data.manifest.card import (
     read_card,
 )
 from asrfair.data.manifest.notes import Notes
-from asrfair.data.tablefile import SUFFIXES, TEXT, read_arrow
+from asrfair.data.tablefile import SUFFIXES, TEXT, read_arrow, suffix_of
 from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.errors import InputError, printable
 
@@ -70,7 +70,7 @@ def open_source(path: Path, *, allow_outside: bool) -> Source:
             raise toml.error(
                 "the table is not there", "manifest", "table", value=card.table, remedy="It is relative to the card"
             )
-    elif path.suffix.lower() in SUFFIXES:
+    elif suffix_of(path) in SUFFIXES:
         card, table_path = Card(name=path.stem, table=path.name), path
     else:
         raise InputError(

@@ -4,7 +4,18 @@ Nothing is guessed on the way in: ``NA``, ``None``, ``1.0`` and ``007`` stay wha
 JSON ``null`` and a missing key are the empty string. What cannot be read is an :class:`InputError` with the line.
 """
 
-from asrfair.data.tablefile.formats import MAX_BYTES, MAX_CELL_BYTES, STRING_DTYPE, SUFFIXES, TEXT, Kind, kind_of
+from asrfair.data.tablefile.formats import (
+    MAX_BYTES,
+    MAX_CELL_BYTES,
+    STRING_DTYPE,
+    SUFFIXES,
+    TEXT,
+    Kind,
+    kind_of,
+    open_table,
+    size_of,
+    suffix_of,
+)
 from asrfair.data.tablefile.reading import lines_of, read_arrow, read_table, to_frame
 from asrfair.data.tablefile.writing import read_result, spreadsheet_raw, spreadsheet_safe, write_csv, write_parquet
 
@@ -17,11 +28,14 @@ __all__ = [
     "Kind",
     "kind_of",
     "lines_of",
+    "open_table",
     "read_arrow",
     "read_result",
     "read_table",
+    "size_of",
     "spreadsheet_raw",
     "spreadsheet_safe",
+    "suffix_of",
     "to_frame",
     "write_csv",
     "write_parquet",

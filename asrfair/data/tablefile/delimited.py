@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pyarrow.csv as pa_csv
 
 from asrfair.data.tablefile.formats import (
     BLOCK_BYTES,
+    GZIP,
     TEXT,
     Kind,
     check_header,
+    open_table,
 )
 from asrfair.errors import InputError, printable
 
@@ -24,7 +27,7 @@ def read_delimited(path: Path, kind: Kind) -> pa.Table:
     check_header(path, names)
     try:
         table = pa_csv.read_csv(
-            path,
+            path if path.suffix.lower() != GZIP else open_table(path),
             read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
             parse_options=_parse_options(kind),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False),
@@ -43,7 +46,7 @@ def _parse_options(kind: Kind) -> pa_csv.ParseOptions:
 
 
 def _header(path: Path, kind: Kind) -> list[str]:
-    with path.open("rb") as stream:
+    with open_table(path) as stream:
         start = stream.read(4)
         if start[:2] in {b"\xff\xfe", b"\xfe\xff"}:
             raise InputError("the file is UTF-16, not UTF-8", file=path, line=1, remedy="Save it as UTF-8")
@@ -58,7 +61,7 @@ def _header(path: Path, kind: Kind) -> list[str]:
 def delimited_lines(path: Path, kind: Kind) -> Iterator[tuple[int, list[str]]]:
     """Yield (first line, cells) of every record that is not blank; slow, for headers and for pointing at errors."""
     csv.field_size_limit(max(csv.field_size_limit(), BLOCK_BYTES))
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="") as stream:
         if kind == "tsv":
             reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
         else:
@@ -73,7 +76,7 @@ def delimited_lines(path: Path, kind: Kind) -> Iterator[tuple[int, list[str]]]:
 def _diagnose(path: Path, kind: Kind, message: str) -> InputError:
     """Find the line at which a delimited file goes wrong."""
     number = 0
-    with path.open("rb") as stream:
+    with open_table(path) as stream:
         while line := stream.readline(BLOCK_BYTES):
             number += 1
             if len(line) >= BLOCK_BYTES:

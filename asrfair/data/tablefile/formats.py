@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -34,22 +36,56 @@ SUFFIXES: dict[str, Kind] = {
 }
 
 BLOCK_BYTES = 16_000_000
+GZIP = ".gz"
+
+
+def suffix_of(path: Path) -> str:
+    """Return what a file's name says of its format, in lower case: ``.csv`` of ``out.csv`` and of ``out.CSV.gz``."""
+    inner = path.with_suffix("") if path.suffix.lower() == GZIP else path
+    return inner.suffix.lower()
 
 
 def kind_of(path: Path) -> Kind:
-    """Return the format that a file's suffix names.
+    """Return the format that a file's suffix names; text formats may be compressed (``.csv.gz``).
 
     Raises:
         InputError: The suffix is none of the known ones.
     """
-    kind = SUFFIXES.get(path.suffix.lower())
+    kind = SUFFIXES.get(suffix_of(path))
     if kind is None:
         raise InputError(
             f"the table's format {path.suffix!r} is not known",
             file=path,
-            remedy=f"Use one of {', '.join(SUFFIXES)}",
+            remedy=f"Use one of {', '.join(SUFFIXES)}, the text formats also with {GZIP}",
         )
+    if kind == "parquet" and path.suffix.lower() == GZIP:
+        raise InputError("Parquet is compressed inside", file=path, remedy="Give the .parquet file itself")
     return kind
+
+
+def open_table(path: Path) -> IO[bytes]:
+    """Open a text format for reading bytes, decompressed where the name ends with ``.gz``."""
+    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix.lower() == GZIP else path.open("rb")
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes a file holds, for ``.gz`` decompressed (counted no further than :data:`MAX_BYTES` + 1).
+
+    Raises:
+        InputError: The compressed file is damaged.
+    """
+    if path.suffix.lower() != GZIP:
+        return path.stat().st_size
+    size = 0
+    try:
+        with gzip.open(path, "rb") as stream:
+            while size <= MAX_BYTES and (block := stream.read(BLOCK_BYTES)):
+                size += len(block)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"the compressed file is damaged or cut off: {error}", file=path, remedy="Compress it again with gzip"
+        ) from error
+    return size
 
 
 def check_header(path: Path, names: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from asrfair.data.tablefile.formats import (
     BLOCK_BYTES,
     MAX_COLUMNS,
     TEXT,
+    open_table,
 )
 from asrfair.errors import InputError, printable
 
@@ -23,7 +24,7 @@ _REMEDY = "One flat JSON object a line"
 
 def jsonl_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield (line, bytes) of every line that is not blank."""
-    with path.open("rb") as stream:
+    with open_table(path) as stream:
         number = 0
         while line := stream.readline(BLOCK_BYTES):
             number += 1

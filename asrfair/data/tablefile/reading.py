@@ -19,6 +19,7 @@ from asrfair.data.tablefile.formats import (
     Kind,
     check_header,
     kind_of,
+    size_of,
 )
 from asrfair.data.tablefile.jsonlines import jsonl_lines, read_jsonl
 from asrfair.data.tablefile.parquetfile import read_parquet
@@ -50,9 +51,9 @@ def read_arrow(path: Path, *, kind: Kind | None = None) -> pa.Table:
     path = Path(path)
     kind = kind or kind_of(path)
     try:
-        size = path.stat().st_size
-        if not path.is_file():
+        if path.exists() and not path.is_file():
             raise InputError("the table is not a file", file=path, remedy="Give the path of a file")
+        size = size_of(path)
     except OSError as error:
         raise InputError(
             f"the table cannot be read: {error.strerror or error}",

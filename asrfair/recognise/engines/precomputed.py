@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pydantic
 
-from asrfair.data.hypotheses import read_hypotheses
+from asrfair.data.hypotheses import check_known, read_hypotheses
 from asrfair.data.provenance import sha256_file
 from asrfair.errors import InputError
 from asrfair.recognise.engines.base import EngineBase, EngineContext, EngineTraits, read_options
@@ -79,6 +79,8 @@ class Precomputed(EngineBase):
         if self._loaded is None or self._loaded[0] != condition:
             self._loaded = None
             frame = read_hypotheses(self._paths[condition], utterances=self.context.table)
+            if self.context.table is not None:
+                check_known(self._paths[condition], frame["utterance_id"], self.context.table["utterance_id"])
             columns = {str(name): frame[name].tolist() for name in frame.columns}
             rows: dict[str, int] = {}
             for row, utterance_id in enumerate(columns["utterance_id"]):
