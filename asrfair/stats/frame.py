@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
 from asrfair.score.score_run import COUNT_COLUMNS
+from asrfair.stats.prompts import find_prompts
 from asrfair.types import NOT_STATED, GroupSettings
 
 QUANTITIES = COUNT_COLUMNS
@@ -59,6 +60,9 @@ class Frame:
         atom_speaker: The speaker of an atom, shape (A,).
         counts: Sums over the scored utterances of an atom, shape (E, C, A, len(QUANTITIES)).
         scored: Number of scored utterances of an atom, shape (E, C, A).
+        excess: One row an utterance that has more insertions than reference words: (run, utterance, how many more),
+            shape (K, 3); runs are numbered as in :meth:`runs`.
+        prompt: The sentence of an utterance where speakers read the same ones, shape (U,); ``None`` where they do not.
         filtered_out: Utterances of the run that the ``where`` of the settings left out.
     """
 
@@ -75,6 +79,8 @@ class Frame:
     atom_speaker: npt.NDArray[np.int32]
     counts: Ints
     scored: Ints
+    excess: Ints
+    prompt: npt.NDArray[np.int32] | None = None
     filtered_out: int = 0
 
     @cached_property
@@ -107,9 +113,13 @@ def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = 
         InputError: A table is missing, lacks a column, or names an utterance that is not in the manifest.
     """
     grouped = list(dict.fromkeys(name for by in groups.by for name in by))
+    asked = {*grouped, *groups.where, *attributes}
     table, keep = _read_utterances(run, grouped, groups.where, attributes)
     kept = np.flatnonzero(keep)
-    utterances = table.take(pa.array(kept)).to_pandas().reset_index(drop=True)
+    taken = table.take(pa.array(kept))
+    references = taken.column("reference") if "reference" in taken.column_names else None
+    taken = taken.drop_columns(["reference"]) if references is not None and "reference" not in asked else taken
+    utterances = taken.to_pandas().reset_index(drop=True)
     new_row = np.full(len(keep), -1, dtype=np.int64)
     new_row[kept] = np.arange(len(kept))
     speaker_codes, speaker_ids = pd.factorize(utterances["speaker_id"], sort=True)
@@ -118,6 +128,7 @@ def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = 
     scores = _read_scores(
         run, table.column("utterance_id").combine_chunks(), new_row, len(kept), atom, len(atom_speaker)
     )
+    words = scores.ref_words.reshape(-1, len(kept)).max(axis=0).astype(np.int64)
     return Frame(
         run=run,
         engines=scores.engines,
@@ -132,6 +143,8 @@ def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = 
         atom_speaker=atom_speaker,
         counts=scores.counts,
         scored=scores.scored,
+        excess=np.concatenate([np.zeros((0, 3), dtype=np.int64), *scores.excess]),
+        prompt=None if references is None else find_prompts(references, speaker, words),
         filtered_out=int(len(keep) - len(kept)),
     )
 
@@ -145,7 +158,7 @@ def _read_utterances(
     for name in wanted:
         if name not in known:
             raise InputError("the run has no such attribute", file=path, column=name, remedy=did_you_mean(name, known))
-    fixed = [name for name in ("utterance_id", "speaker_id", "exclude", "duration_s") if name in known]
+    fixed = [name for name in ("utterance_id", "speaker_id", "exclude", "duration_s", "reference") if name in known]
     table = pq.read_table(path, columns=list(dict.fromkeys([*fixed, *wanted])))
     keep = np.ones(table.num_rows, dtype=bool)
     for name in wanted:
@@ -195,6 +208,7 @@ class _Scores:
     ref_words: npt.NDArray[np.int32]
     counts: Ints
     scored: Ints
+    excess: list[Ints]
 
 
 def _read_scores(
@@ -217,6 +231,7 @@ def _read_scores(
         ref_words=np.zeros(shape, dtype=np.int32),
         counts=np.zeros((*shape[:2], atoms, len(QUANTITIES)), dtype=np.int64),
         scored=np.zeros((*shape[:2], atoms), dtype=np.int64),
+        excess=[],
     )
     seen = np.zeros(shape, dtype=bool)
     pointers = np.zeros(shape[:2], dtype=np.int64)
@@ -265,7 +280,12 @@ def _add(
     values = [value[is_scored] for value in values]
     hits, substitutions, deletions, insertions = (values[names.index(name)] for name in QUANTITIES[:4])
     scores.errors[e, c, target] = substitutions + deletions + insertions
-    scores.ref_words[e, c, target] = hits + substitutions + deletions
+    words = hits + substitutions + deletions
+    scores.ref_words[e, c, target] = words
+    over = np.flatnonzero(insertions > words)
+    if len(over):
+        run = np.full(len(over), e * scores.scored.shape[1] + c)
+        scores.excess.append(np.stack([run, target[over], (insertions - words)[over]], axis=1).astype(np.int64))
     atoms = scores.scored.shape[-1]
     cell = atom[target]
     scores.scored[e, c] += np.bincount(cell, minlength=atoms)
