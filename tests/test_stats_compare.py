@@ -12,6 +12,7 @@ from stats_runs import people, write_scored_run
 
 from asrfair.cli.main import run as run_cli
 from asrfair.errors import InputError
+from asrfair.say.claims import comparison_sentences
 from asrfair.stats.compare.runs import compare_runs
 from asrfair.types import GroupSettings, StatisticsSettings
 
@@ -57,7 +58,7 @@ def test_only_what_both_runs_have_is_compared(tmp_path: Path) -> None:
     assert overall["wer_a"] == pytest.approx(errors[0] / (20 * 231))
     assert overall["difference"] == pytest.approx((errors[0] - errors[1]) / (20 * 231))
     assert overall["ci_low"] > 0
-    assert "e (tuesday) makes fewer errors than e (monday) on the same speakers" in found.findings[0]
+    assert "e (tuesday) makes fewer errors than e (monday) on the same speakers" in comparison_sentences(found.table)[0]
 
 
 def test_no_difference_is_not_called_one(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_no_difference_is_not_called_one(tmp_path: Path) -> None:
     found = compare_runs(one, two, GROUPS, StatisticsSettings())
     overall = found.table.iloc[0]
     assert overall["ci_low"] < 0 < overall["ci_high"]
-    assert "no difference can be told" in found.findings[0]
+    assert "Between" in comparison_sentences(found.table)[0]
 
 
 def test_different_rules_are_refused(tmp_path: Path) -> None:

@@ -67,13 +67,15 @@ def _override(
 
 
 def _to_json(found: Comparison) -> dict[str, Any]:
+    from asrfair.say.claims import comparison_sentences
+
     return {
         "pairs": [list(pair) for pair in found.pairs],
         "shared_utterances": found.shared,
         "only_first": found.only_first,
         "only_second": found.only_second,
         "changed": found.changed,
-        "findings": list(found.findings),
+        "findings": list(comparison_sentences(found.table)),
         "comparisons": json.loads(found.table.to_json(orient="records", double_precision=15)),
     }
 
@@ -85,9 +87,10 @@ def _print(found: Comparison, out: Path | None) -> None:
     from asrfair.errors import printable
     from asrfair.report.tables import say, terminal
     from asrfair.say import numbers as sentences
+    from asrfair.say.claims import comparison_sentences
 
     console = terminal()
-    for line in found.findings:
+    for line in comparison_sentences(found.table):
         say(console, line, style="bold")
     for (a, b, condition), block in found.table.groupby(["engine_a", "engine_b", "condition"], sort=False):
         table = Table(title=Text(printable(f"{a} − {b}, {condition}")), box=None, title_justify="left")

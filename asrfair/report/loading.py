@@ -16,6 +16,7 @@ import pandas as pd
 from asrfair.data.runfile import read_run_file
 from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
+from asrfair.say.claims import TEXT_COLUMNS as CLAIM_TEXT
 
 TEXT_COLUMNS: Final = frozenset(
     (
@@ -32,11 +33,13 @@ TEXT_COLUMNS: Final = frozenset(
             "scales_disagree",
             "caution",
         ),
+        *CLAIM_TEXT,
     )
 )
 """Columns whose cells are text, whatever they look like: a group named "1" or "NA" stays that text."""
 
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "claims": ("id", "kind", "affirmed", "estimate", "rank", "text"),
     "disparity": ("engine", "condition", "attribute", "group", "utterances", "speakers", "ref_words", "wer"),
     "gaps": ("engine", "condition", "attribute", "best_group", "worst_group", "best_wer", "worst_wer", "gap"),
     "differences": ("engine", "condition", "attribute", "group", "versus", "versus_group", "difference"),

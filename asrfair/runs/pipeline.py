@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from asrfair.report.recordings import recordings
 from asrfair.runs.invariance_table import INVARIANCE_FILE, check_invariance
 from asrfair.runs.suite import Suite
 from asrfair.runs.transcripts import HypothesisFile, write_hypotheses
+from asrfair.say.record import say_run
 from asrfair.score import ScoreSummary, score_run
 from asrfair.stats import Analysis, analyse_run
 from asrfair.stats.explain.covariates import check_covariates
@@ -308,6 +309,7 @@ def _finish(
     content["scoring"]["normalizer_version"] = score.normalizer
     write_run_file(run, content)
     analysis = analyse_run(run, groups, statistics, full=True)
+    analysis = replace(analysis, tables=say_run(run, analysis.tables, content))
     content["volatile"]["finished"] = _now()
     write_run_file(run, content)
     written = write_report(run, html=html, audio=audio) if report else []

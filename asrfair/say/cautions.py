@@ -125,29 +125,24 @@ def normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
 
 
 def power(tables: Tables, condition: str) -> Iterator[Finding]:
-    """What could not have been seen."""
+    """What would have been seen, and how often."""
     table = rows_of(tables, "differences", condition=condition)
+    questions = len(tables["claims"]) if "claims" in tables else 0
     for (_, _, versus), block in blocks(table, "engine", "attribute", "versus"):
         known = block[block["mdd"].notna()]
         if known.empty or versus == "rest":
             continue
         rows = records(known.sort_values("mdd", kind="stable"))
         least, most = rows[0], rows[-1]
+        text = f"{least['engine']}: by {word(least['attribute'])}, a difference from {least['versus_group']} of "
         if least["mdd"] >= 1:
-            text = (
-                f"{least['engine']}: by {word(least['attribute'])}, no difference from {least['versus_group']} could "
-                "have been seen, however large, with these speakers."
-            )
-            yield finding(least, f"power:{versus}", "limit", text, "differences")
-            continue
-        text = (
-            f"{least['engine']}: by {word(least['attribute'])}, no difference from {least['versus_group']} of less "
-            f"than {say.points(least['mdd'])} could have been seen"
-        )
-        if len(rows) > 1:
-            other = f"none of less than {say.points(most['mdd'])}" if most["mdd"] < 1 else "none, however large"
-            text += f" (in {least['group']}; in {most['group']} {other})"
-        text += "."
+            text += "100 points would be missed more often than one time in five with these speakers."
+        else:
+            text += f"{say.points(least['mdd'])} in {least['group']}"
+            if len(rows) > 1 and most["mdd"] < 1:
+                text += f", of {say.points(most['mdd'])} in {most['group']},"
+            text += " would be found with 80 % probability"
+            text += f", before correction for {say.counted(questions, 'question')}." if questions > 1 else "."
         yield finding(least, f"power:{versus}", "limit", text, "differences")
 
 
@@ -229,3 +224,15 @@ def acoustics(tables: Tables, condition: str) -> Iterator[Finding]:
             text,
             "achieved_by_group",
         )
+
+
+def warnings(tables: Tables, condition: str) -> Iterator[Finding]:
+    """What would break the answer, the most telling first."""
+    for make in (speakers, failures, normalizers, confounded, scales, acoustics):
+        yield from make(tables, condition)
+
+
+def limits(tables: Tables, condition: str) -> Iterator[Finding]:
+    """What these speakers cannot show."""
+    for make in (power, unclear):
+        yield from make(tables, condition)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -28,12 +27,14 @@ from asrfair.types import GroupSettings, StatisticsSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What an analysis found: tables by name (without ``.csv``) and sentences, as written into the run folder."""
+    """What an analysis found: tables by name (without ``.csv``), as written into the run folder.
+
+    ``claims`` among them has no sentences yet and is no file: :mod:`asrfair.say` makes them.
+    """
 
     run: Path
     frame: Frame
     tables: Mapping[str, pd.DataFrame]
-    findings: list[dict[str, str]] = field(default_factory=list)
 
 
 def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings, *, full: bool = False) -> Analysis:
@@ -85,14 +86,11 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
         tables |= further_tables(frame, parts, groups, statistics, ledger)
     for name, table in tables.items():
         write_csv(table, run / f"{name}.csv")
-    findings: list[dict[str, str]] = []
     if full:
-        from asrfair.say.findings import make_findings
+        from asrfair.stats.claims.collect import claim_table
 
-        findings = make_findings(tables)
-        text = json.dumps(findings, ensure_ascii=False, indent=2) + "\n"
-        (run / "findings.json").write_text(text, encoding="utf-8", newline="\n")
-    return Analysis(run=run, frame=frame, tables=tables, findings=findings)
+        tables["claims"] = claim_table(tables, statistics)
+    return Analysis(run=run, frame=frame, tables=tables)
 
 
 def _check_reference(groupings: Sequence[Grouping], groups: GroupSettings) -> None:

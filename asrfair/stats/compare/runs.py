@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 
 from asrfair.data.runfile import read_run_file
 from asrfair.errors import InputError
-from asrfair.say.findings import make_findings
 from asrfair.stats.compare.engines import comparison_table
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.group_rates import group_rates
@@ -40,7 +39,6 @@ class Comparison:
         only_first: Utterances that only the first run has.
         only_second: Utterances that only the second run has.
         changed: Utterances of both whose speaker or reference differs; not compared.
-        findings: Sentences.
     """
 
     table: pd.DataFrame
@@ -49,7 +47,6 @@ class Comparison:
     only_first: int
     only_second: int
     changed: int
-    findings: tuple[str, ...]
 
 
 def compare_runs(
@@ -103,7 +100,6 @@ def compare_runs(
         only_first=kept.only_first,
         only_second=kept.only_second,
         changed=kept.changed,
-        findings=_sentences(table, conditions),
     )
 
 
@@ -232,12 +228,3 @@ def _merge(
     order = table["condition"].map({name: index for index, name in enumerate(conditions)})
     place = np.repeat([0, 1], [len(part) for part in merged])
     return table.iloc[np.lexsort((table["utterance_id"].to_numpy().astype(str), order, place))]
-
-
-def _sentences(table: pd.DataFrame, conditions: Sequence[str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for condition in conditions:
-        one = table[table["condition"] == condition]
-        prefix = "" if len(conditions) == 1 else f"{condition}: "
-        found.extend(prefix + item["text"] for item in make_findings({"comparisons": one, "disparity": one}))
-    return tuple(found)
