@@ -12,6 +12,7 @@ import numpy as np
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import printable
 
 if TYPE_CHECKING:
@@ -186,5 +187,5 @@ def _summary(achieved: Mapping[str, float | str]) -> str:
 
 
 def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Software": None})
+    with open_whole(path) as stream:
+        figure.savefig(stream, format=path.suffix.lstrip("."), metadata={"Software": None})

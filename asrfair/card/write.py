@@ -11,6 +11,7 @@ from asrfair.card.evidence import SMALLEST, Evidence, gather
 from asrfair.card.outline import OUTLINES
 from asrfair.card.prose import AuthorProse, read_prose
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 
 FORMATS: Final = {
@@ -52,8 +53,7 @@ def write_card(
         )
     author = read_prose(prose, OUTLINES[template])
     content = card_bytes(gather(runs, smallest=smallest), author, template=template, form=form)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(content)
+    write_whole(out, content)
     return out
 
 

@@ -45,13 +45,13 @@ def card(
     builds no card.
     """
     from asrfair.card import OUTLINES, blank_prose, gather, write_card
+    from asrfair.data.wholefile import write_whole
 
     if init:
         if out.exists():
             raise click.UsageError(f"{click.format_filename(out)} is there already; it will not be overwritten")
-        out.parent.mkdir(parents=True, exist_ok=True)
         engines = gather(runs, smallest=smallest_cell).engines
-        out.write_text(blank_prose(OUTLINES[template], engines), encoding="utf-8", newline="\n")
+        write_whole(out, blank_prose(OUTLINES[template], engines))
         click.echo(f"Wrote {click.format_filename(out)}: fill it, then: asrfair card RUN --prose FILE --out FILE")
         return
     if prose is None:

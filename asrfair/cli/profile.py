@@ -228,6 +228,7 @@ def _render_all(
 
     from asrfair.acoustics import Renderer
     from asrfair.acoustics.pictures import Tile, before_and_after, contact_sheet
+    from asrfair.data.wholefile import write_whole
 
     renderer = Renderer(parsed, seed, context)
     out.mkdir(parents=True, exist_ok=True)
@@ -237,9 +238,7 @@ def _render_all(
         rendered = renderer.render(clean, condition, speaker_id)
         stem = out / _file_name(f"{clean.utterance_id}--{condition.name}")
         soundfile.write(f"{stem}.wav", rendered.clip.samples, rendered.clip.sample_rate_hz, subtype="PCM_16")
-        Path(f"{stem}.json").write_text(
-            json.dumps(rendered.achieved, indent=2, sort_keys=True) + "\n", encoding="utf-8"
-        )
+        write_whole(Path(f"{stem}.json"), json.dumps(rendered.achieved, indent=2, sort_keys=True) + "\n")
         title = f"{condition.name} · {clean.utterance_id}"
         before_and_after(clean, rendered.clip, Path(f"{stem}.png"), title=title, achieved=rendered.achieved)
         written += [Path(f"{stem}{suffix}") for suffix in (".wav", ".json", ".png")]

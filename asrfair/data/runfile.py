@@ -6,12 +6,12 @@ What may differ between equal runs is under ``volatile``.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from asrfair.data.wholefile import write_json
 from asrfair.errors import InputError
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -36,14 +36,7 @@ def refuse_night(run: Path) -> None:
 
 def write_run_file(run: Path, content: Mapping[str, Any]) -> None:
     """Write ``run.json`` in one step: a reader sees the old file or the new one, never half of one."""
-    run.mkdir(parents=True, exist_ok=True)
-    temporary = run / (RUN_FILE + ".partial")
-    with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-        json.dump(content, stream, indent=2, ensure_ascii=False, sort_keys=False, default=str)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(run / RUN_FILE)
+    write_json(run / RUN_FILE, content)
 
 
 def read_run_file(run: Path) -> dict[str, Any]:

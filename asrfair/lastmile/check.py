@@ -13,6 +13,7 @@ import pandas as pd
 
 from asrfair.data.audio import AudioError
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.wholefile import write_whole
 from asrfair.lastmile.kit import SPEAKERS_FILE, read_speakers, recordings_of
 from asrfair.lastmile.measure_recording import Measures, measure
 from asrfair.lastmile.pages import Page
@@ -116,7 +117,7 @@ def check_kit(kit: Kit, *, words: bool = True, progress: bool = False) -> Checke
     findings.sort(key=lambda f: (order[f.severity], f.speaker, f.prompt, f.file, f.kind))
     checked = Checked(findings=tuple(findings), recordings=len(takes), expected=len(prompts) * len(speakers))
     text = json.dumps([asdict(item) for item in checked.findings], ensure_ascii=False, indent=2) + "\n"
-    (kit.folder / CHECK_FILE).write_text(text, encoding="utf-8", newline="\n")
+    write_whole(kit.folder / CHECK_FILE, text, private=True)
     page_of(checked).write(kit.folder / "CHECK")
     return checked
 

@@ -24,6 +24,7 @@ from asrfair import __version__
 from asrfair.acoustics.profiles import list_profiles
 from asrfair.data.resources import shipped
 from asrfair.data.runfile import read_run_file
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 from asrfair.lastmile.export_ledger import Shown, note, shown_before
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM
@@ -218,14 +219,6 @@ def check_code(expected: str, code: str) -> None:
             value=code,
             remedy="Look at the page again (asrfair lastmile export FOLDER) and give the code that stands there",
         )
-
-
-def write_whole(out: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="ascii", newline="\n")
-    temporary.replace(out)
 
 
 def site_key(kit: Kit) -> bytes:

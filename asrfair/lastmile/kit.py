@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from asrfair.data.tablefile import read_table, write_csv
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import (
@@ -137,7 +138,7 @@ def init_kit(
         text = _TEMPLATE.format(
             name=json.dumps(folder.resolve().name or "kit", ensure_ascii=True), speakers=speakers or 6
         )
-        (folder / KIT_FILE).write_text(text, encoding="utf-8", newline="\n")
+        write_whole(folder / KIT_FILE, text)
     kit = read_kit(folder)
     prompts = _prompts(kit)
     files = [folder / KIT_FILE, folder / VOCABULARY_FILE, folder / SENTENCES_FILE]
@@ -193,7 +194,7 @@ def _prompts(kit: Kit) -> list[Prompt]:
 
 
 def _write_lines(path: Path, head: str, lines: Sequence[str]) -> None:
-    path.write_text(head + "".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+    write_whole(path, head + "".join(f"{line}\n" for line in lines))
 
 
 def _speaker_names(kit: Kit) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import printable
 
 Kind = Literal["heading", "text", "list", "table", "line"]
@@ -109,10 +110,9 @@ class Page:
 
     def write(self, stem: Path) -> list[Path]:
         """Write ``STEM.md`` and ``STEM.html``."""
-        stem.parent.mkdir(parents=True, exist_ok=True)
         files = [stem.with_name(stem.name + ".md"), stem.with_name(stem.name + ".html")]
         for path, text in zip(files, (self.markdown(), self.html()), strict=True):
-            path.write_text(text, encoding="utf-8", newline="\n")
+            write_whole(path, text)
         return files
 
 

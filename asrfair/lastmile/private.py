@@ -24,6 +24,7 @@ import pandas as pd
 
 from asrfair import __version__
 from asrfair.data.runfile import read_run_file
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError, MissingExtraError
 from asrfair.lastmile.export import (
     PRIVATE_FORMAT,
@@ -34,7 +35,6 @@ from asrfair.lastmile.export import (
     engine_names,
     pseudonym,
     site_key,
-    write_whole,
 )
 from asrfair.lastmile.export_ledger import LEDGER_FILE, note, spent_epsilon
 from asrfair.lastmile.pages import Page

@@ -17,6 +17,7 @@ from asrfair.data.manifest import Manifest, read_manifest
 from asrfair.data.provenance import sha256_file
 from asrfair.data.resources import shipped
 from asrfair.data.tablefile import write_csv
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 from asrfair.lastmile.check import Checked, check_kit
 from asrfair.lastmile.kit import read_speakers, recordings_of
@@ -102,7 +103,7 @@ def run_kit(
             if (run / JOURNAL).exists():
                 say("It begins anew." if fresh else "Something changed since the last run: it begins anew.")
                 begin_anew(run)
-            noted.write_text(state, encoding="ascii")
+            write_whole(noted, state)
         results[source] = run_suite(suite, run, workers=workers, progress=progress, html=html, retry_errors=True)
     return KitRun(results=results, checked=checked, notes=tuple(notes))
 
@@ -155,7 +156,7 @@ def _room_suite(kit: Kit, table: pd.DataFrame) -> Path:
     ]
     for name, question in kit.questions.items():
         lines += [f"[attributes.{toml(name)}]", f"description = {toml(question)}", 'provenance = "self-reported"']
-    (work / "room.toml").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    write_whole(work / "room.toml", "\n".join(lines) + "\n")
     return _suite(kit, ROOM, manifest="room.toml", conditions=[CLEAN], by=[list(item) for item in kit.by])
 
 
@@ -198,7 +199,7 @@ def _suite(kit: Kit, name: str, *, manifest: str, conditions: list[str], by: lis
         *([f'key_terms_file = "../{VOCABULARY_FILE}"'] if read_vocabulary(kit.folder) else []),
     ]
     path = work / f"{name}-suite.toml"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    write_whole(path, "\n".join(lines) + "\n")
     return path
 
 

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asrfair.data import wholefile
 from asrfair.data.locks import lock, require_locks
 from asrfair.data.runfile import NIGHT_FILE
+from asrfair.data.wholefile import sync_folder
 from asrfair.errors import EnvironmentFailedError, InputError
 
 _FOLDER = re.compile(r"night-(\d{6,})")
@@ -234,19 +236,9 @@ class History:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file and force it to disk, under another name first."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write a JSON file and force it to disk, whole or not at all."""
     with explained(path.parent):
-        try:
-            with aside.open("w", encoding="utf-8", newline="\n") as stream:
-                json.dump(content, stream, indent=2, ensure_ascii=False, default=str)
-                stream.write("\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            aside.rename(path)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+        wholefile.write_json(path, content)
 
 
 def sync_tree(folder: Path) -> None:
@@ -256,15 +248,6 @@ def sync_tree(folder: Path) -> None:
             with (Path(root) / name).open("rb") as stream:
                 os.fsync(stream.fileno())
         sync_folder(Path(root))
-
-
-def sync_folder(folder: Path) -> None:
-    """Force a folder's names to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

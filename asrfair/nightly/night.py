@@ -17,6 +17,7 @@ from asrfair.acoustics import Condition, parse_condition
 from asrfair.data.manifest import read_manifest
 from asrfair.data.runfile import read_run_file
 from asrfair.data.tablefile import read_result, write_parquet
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 from asrfair.nightly.absolute import absolute_gates
 from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_movements, same_inputs, scored
@@ -191,8 +192,8 @@ def _commit(
             if (run / name).is_file():
                 shutil.copyfile(run / name, folder / name)
         write_json(folder / "verdict.json", numbered.to_json())
-        (folder / "verdict.md").write_text(to_markdown(numbered), encoding="utf-8")
-        (folder / "junit.xml").write_bytes(to_junit([numbered]))
+        write_whole(folder / "verdict.md", to_markdown(numbered), sync=False)
+        write_whole(folder / "junit.xml", to_junit([numbered]), sync=False)
         return {
             "suite": suite.name,
             "verdict": numbered.word,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import AsrfairError, InputError
 from asrfair.nightly.baseline import find_baseline
 from asrfair.nightly.history import History, explained, write_json
@@ -49,8 +50,8 @@ class NightlyResult:
         """Write ``verdict.json``, ``junit.xml`` and ``verdict.md`` over all suites."""
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "junit.xml").write_bytes(to_junit(self.verdicts, self.failures))
-            (folder / "verdict.md").write_text(overview_markdown(self.verdicts, self.failures), encoding="utf-8")
+            write_whole(folder / "junit.xml", to_junit(self.verdicts, self.failures))
+            write_whole(folder / "verdict.md", overview_markdown(self.verdicts, self.failures))
         write_json(folder / "verdict.json", self.to_json())
 
 

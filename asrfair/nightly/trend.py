@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from asrfair.data.wholefile import write_whole
 from asrfair.nightly.history import History, Night, explained
 from asrfair.nightly.rescore import table_by_rules
 
@@ -99,12 +99,8 @@ def write_trend(history: History, suite: str, rules: Mapping[str, Any] | None = 
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for ending, content in (("html", trend_page(trend).encode()), ("png", trend_picture(trend))):
-            aside = folder / f".{name}.{ending}.{os.getpid()}"
-            try:
-                aside.write_bytes(content)
-                written.append(aside.replace(folder / f"{name}.{ending}"))
-            finally:
-                aside.unlink(missing_ok=True)
+            written.append(folder / f"{name}.{ending}")
+            write_whole(written[-1], content)
     return written
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asrfair.data.locks import lock
-from asrfair.nightly.history import History, explained, sync_folder
+from asrfair.data.wholefile import own_folder, write_whole
+from asrfair.nightly.history import History, explained
 
 TOKEN_FILE = "token"  # noqa: S105 -- the name of a file
 
@@ -79,13 +80,7 @@ def _token(folder: Path, wanted: str) -> str | None:
 
 
 def _begin(folder: Path, identity: str) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder)
     token = secrets.token_hex(16)
-    aside = folder / f".{TOKEN_FILE}"
-    with aside.open("w", encoding="ascii") as stream:
-        stream.write(f"{token} {identity}\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.rename(folder / TOKEN_FILE)
-    sync_folder(folder)
+    write_whole(folder / TOKEN_FILE, f"{token} {identity}\n", private=True)
     return token

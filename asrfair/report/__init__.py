@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asrfair.data.wholefile import subfolder
 from asrfair.report.loading import RunData, load_run
 from asrfair.report.markdown import write_markdown
 from asrfair.report.runtables import all_tables, side_by_side, table
@@ -54,7 +55,7 @@ def write_report(
     if plots:
         from asrfair.report.figures import write_figures
 
-        written, drawings = write_figures(data, folder / "plots")
+        written, drawings = write_figures(data, subfolder(folder, "plots"))
     written.append(write_markdown(data, folder / "report.md"))
     if html:
         from asrfair.report.page import write_html

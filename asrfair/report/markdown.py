@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asrfair.data.wholefile import write_whole
 from asrfair.report.loading import RunData
 from asrfair.report.provenance import provenance_rows
 from asrfair.report.runtables import all_tables, overall, side_by_side
@@ -18,7 +19,7 @@ MAX_ROWS = 60
 
 def write_markdown(run: RunData, path: Path) -> Path:
     """Write the page and return its path."""
-    path.write_text(markdown_page(run), encoding="utf-8", newline="\n")
+    write_whole(path, markdown_page(run))
     return path
 
 

@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from asrfair import __version__
+from asrfair.data.wholefile import write_whole
 from asrfair.report.drawing import Scale, scale_of
 from asrfair.report.figures import PlannedFigure, planned_figures, slug
 from asrfair.report.heatmap import HeatMap, heat_maps
@@ -69,7 +70,7 @@ def write_html(
         drawings: SVGs that were already drawn, by stem.
         audio: Where recordings of the worst utterances come from; they stay in the page, for whoever gets it.
     """
-    path.write_text(html_page(run, drawings or {}, audio=audio), encoding="utf-8", newline="\n")
+    write_whole(path, html_page(run, drawings or {}, audio=audio))
     return path
 
 

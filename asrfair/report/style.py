@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from asrfair.data.wholefile import write_whole
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -98,11 +99,10 @@ def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "sv
         stem: Path without suffix; its folder is made.
         formats: ``png``, ``svg`` or both.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
-        path.write_bytes(figure_bytes(figure, kind))
+        write_whole(path, figure_bytes(figure, kind))
         written.append(path)
     return written
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from asrfair.data.tablefile import spreadsheet_safe, write_parquet
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError, printable
 from asrfair.say import words
 from asrfair.say.words import Kind
@@ -300,7 +301,7 @@ def write_table(table: Table, folder: Path, formats: tuple[str, ...] = FORMATS) 
         else:
             suffix, write = TEXT_FORMATS[name]
             path = folder / f"{table.name}{suffix}"
-            path.write_text(write(table), encoding="utf-8", newline="\n")
+            write_whole(path, write(table))
         written.append(path)
     return written
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from asrfair.data.hypotheses import FORMATS, check_known, read_hypotheses
 from asrfair.data.manifest import Manifest
-from asrfair.data.tablefile import suffix_of
+from asrfair.data.tablefile import PARQUET, suffix_of
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
 from asrfair.recognise.transcribe.finalise import HYPOTHESES
 from asrfair.types import CLEAN
@@ -123,20 +124,15 @@ def write_hypotheses(files: Sequence[HypothesisFile], manifest: Manifest, run: P
         seen.add(key)
     known = pd.Index(manifest.table["utterance_id"])
     counts: dict[str, int] = {}
-    temporary = run / "hypotheses.parquet.partial"
-    writer: pq.ParquetWriter | None = None
-    try:
+    with (
+        open_whole(run / "hypotheses.parquet", private=True) as stream,
+        pq.ParquetWriter(stream, HYPOTHESES, **PARQUET) as writer,
+    ):
         for file in _grouped(files):
             table = _table(file, manifest.table, known)
             for entry in table.column("status").combine_chunks().value_counts().to_pylist():
                 counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
-            if writer is None:
-                writer = pq.ParquetWriter(temporary, HYPOTHESES, compression="zstd")
             writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
-    temporary.replace(run / "hypotheses.parquet")
     return counts
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from asrfair.data.tablefile import spreadsheet_safe
+from asrfair.data.wholefile import open_whole_text
 
 COLUMNS = ("engine", "condition", "utterance_id", "speaker_id", "reason", "detail")
 
@@ -47,11 +47,7 @@ class LedgerWriter:
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[str] = Counter()
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._stream: IO[str] = self._temporary.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._stream, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
+        self._file = open_whole_text(path, private=True)
 
     def write(self, engine: str, condition: str, rows: Iterable[LedgerRow]) -> None:
         """Write the rows of one engine under one condition, sorted."""
@@ -63,13 +59,11 @@ class LedgerWriter:
             self._writer.writerow((*head, *(spreadsheet_safe(cell) for cell in cells)))
 
     def __enter__(self) -> Self:
+        self._writer = csv.writer(self._file.__enter__(), lineterminator="\n")
+        self._writer.writerow(COLUMNS)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+        self._file.__exit__(kind, error, trace)

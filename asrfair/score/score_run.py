@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from asrfair.data.tablefile import PARQUET
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
 from asrfair.score.blocks import HYPOTHESES_FILE, STATUSES, Block, iterate_blocks
 from asrfair.score.ledger import LedgerWriter
@@ -213,31 +215,39 @@ def _reading_table(block: Block, references: References) -> pa.Table:
     )
 
 
+class _NotFinishedError(Exception):
+    """A table is thrown away."""
+
+
 class _Table:
     """A Parquet file that is written block by block and appears whole or not at all."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path = path
         self._schema = schema
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._file = open_whole(path, private=True)
         self._writer: pq.ParquetWriter | None = None
+        self._open = False
 
-    def _open(self) -> pq.ParquetWriter:
+    def _begun(self) -> pq.ParquetWriter:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd", version="2.6")
+            self._writer = pq.ParquetWriter(self._file.__enter__(), self._schema, **PARQUET)
+            self._open = True
         return self._writer
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
-        self._open().write_table(table)
+        self._begun().write_table(table)
 
     def finish(self) -> None:
         """Put the file in its place."""
-        self._open().close()
-        self._temporary.replace(self._path)
+        self._begun().close()
+        self._open = False
+        self._file.__exit__(None, None, None)
 
     def discard(self) -> None:
         """Remove what was not finished."""
-        if self._writer is not None:
+        if self._writer is not None and self._open:
             self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+            self._open = False
+            with suppress(_NotFinishedError):
+                self._file.__exit__(_NotFinishedError, _NotFinishedError(), None)

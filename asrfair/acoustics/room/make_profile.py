@@ -13,6 +13,7 @@ import soundfile
 from asrfair.acoustics.profiles import NAME, parse_condition
 from asrfair.acoustics.room.picture import draw
 from asrfair.acoustics.room.usable_noise import Heard, listen, read, reasons
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def make_profile(
         old.unlink()
     cuts, warnings = _cut(heard, folder, name)
     draw(heard, picture, title=name, text=sentence(heard))
-    profile.write_text(
+    write_whole(
+        profile,
         _toml(heard, name, len(cuts), snr_db=snr_db, description=description, place=place, licence=licence),
-        encoding="utf-8",
     )
     warnings += list(parse_condition(str(profile)).warnings)
     return Made(profile=profile, cuts=tuple(cuts), picture=picture, heard=heard, warnings=tuple(warnings))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from asrfair.acoustics.room.usable_noise import CELL_S, Heard, read, reasons
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import printable
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def draw(heard: Heard, path: Path, *, title: str, text: str) -> None:
         text = f"{head}{reasons(heard.stretches)}. {text}"
         figure.text(0.07, 0.95, printable(title, limit=80), fontsize=15, fontweight="bold", color=_INK)
         figure.text(0.07, 0.932, textwrap.fill(text, 165), fontsize=9, color=_MUTED, verticalalignment="top")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Software": None})
+        with open_whole(path) as stream:
+            figure.savefig(stream, format=path.suffix.lstrip("."), metadata={"Software": None})
 
 
 def _levels(axes: Any, heard: Heard) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from asrfair.data.manifest.card import CANONICAL_COLUMNS, AttributeCard, Card
 from asrfair.data.tablefile import kind_of, write_csv, write_parquet
+from asrfair.data.wholefile import open_whole_text, write_whole
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,16 +38,15 @@ def write_manifest(card: Card, table: pd.DataFrame, card_path: Path) -> Path:
     elif kind == "parquet":
         write_parquet(frame, path)
     elif kind == "jsonl":
-        path.parent.mkdir(parents=True, exist_ok=True)
         records = (
             {name: None if pd.isna(value) else value for name, value in row.items()}
             for row in frame.to_dict(orient="records")
         )
-        with path.open("w", encoding="utf-8", newline="\n") as stream:
+        with open_whole_text(path) as stream:
             stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     else:
         raise InputError("manifests are written as .csv, .jsonl or .parquet", file=path, remedy="Choose one of them")
-    card_path.write_text(card_text(card), encoding="utf-8", newline="\n")
+    write_whole(card_path, card_text(card))
     return card_path
 
 

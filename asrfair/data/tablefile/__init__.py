@@ -7,6 +7,7 @@ JSON ``null`` and a missing key are the empty string. What cannot be read is an 
 from asrfair.data.tablefile.formats import (
     MAX_BYTES,
     MAX_CELL_BYTES,
+    PARQUET,
     STRING_DTYPE,
     SUFFIXES,
     TEXT,
@@ -22,6 +23,7 @@ from asrfair.data.tablefile.writing import read_result, spreadsheet_raw, spreads
 __all__ = [
     "MAX_BYTES",
     "MAX_CELL_BYTES",
+    "PARQUET",
     "STRING_DTYPE",
     "SUFFIXES",
     "TEXT",

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Final, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ MAX_BYTES = 8_000_000_000
 MAX_CELL_BYTES = 2_000_000
 """Longest cell. A reference of an hour of speech has about 60,000 bytes."""
 MAX_COLUMNS = 500
+
+PARQUET: Final = {"compression": "zstd", "version": "2.6", "write_page_checksum": True}
+"""How every Parquet file is written: a flipped bit in a page is noticed by whoever reads it with checksums on."""
 
 TEXT = pa.large_string()
 STRING_DTYPE = pd.StringDtype("pyarrow", na_value=np.nan)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -15,7 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from asrfair.data.tablefile.formats import PARQUET
 from asrfair.data.tablefile.reading import read_table
+from asrfair.data.wholefile import open_whole, open_whole_text
 
 _LEADING_FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 _ESCAPED_FORMULA = re.compile(r"^'+[=+\-@\t\r]")
@@ -38,7 +39,7 @@ def spreadsheet_raw(text: str) -> str:
     return text[1:] if _ESCAPED_FORMULA.match(text) else text
 
 
-def write_csv(frame: pd.DataFrame, path: Path, *, safe: bool = True) -> None:
+def write_csv(frame: pd.DataFrame, path: Path, *, safe: bool = True, private: bool = False) -> None:
     """Write a CSV that is the same bytes for the same frame: UTF-8, LF, shortest exact floats, missing as empty cells.
 
     Args:
@@ -46,16 +47,15 @@ def write_csv(frame: pd.DataFrame, path: Path, *, safe: bool = True) -> None:
         path: The file; it appears whole or not at all.
         safe: Whether text cells are made harmless for spreadsheets (:func:`spreadsheet_safe`). Only a table that must
             come back exactly, such as a manifest, is written without.
+        private: Whether only the owner may read it.
     """
     columns = [_cells(frame.iloc[:, position], safe=safe) for position in range(frame.shape[1])]
     names = [str(name) for name in frame.columns]
-    temporary = _temporary(path)
-    with temporary.open("w", encoding="utf-8", newline="") as stream:
+    with open_whole_text(path, private=private) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([spreadsheet_safe(name) for name in names] if safe else names)
         if columns:
             writer.writerows(zip(*columns, strict=True))
-    temporary.replace(path)
 
 
 def _cells(column: pd.Series[Any], *, safe: bool) -> Iterable[str]:
@@ -105,14 +105,14 @@ def read_result(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
     return frame
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a Parquet file that is the same bytes for the same frame (and pyarrow); it appears whole or not at all."""
+def write_parquet(frame: pd.DataFrame, path: Path, *, private: bool = False) -> None:
+    """Write a Parquet file that is the same bytes for the same frame (and pyarrow); it appears whole or not at all.
+
+    Args:
+        frame: Any columns that Parquet can hold; the index is not written.
+        path: The file.
+        private: Whether only the owner may read it.
+    """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    temporary = _temporary(path)
-    pq.write_table(table, temporary, compression="zstd", version="2.6", row_group_size=1 << 20)
-    temporary.replace(path)
-
-
-def _temporary(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open_whole(path, private=private) as stream:
+        pq.write_table(table, stream, **PARQUET, row_group_size=1 << 20)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from asrfair.data.tablefile import PARQUET
+from asrfair.data.wholefile import open_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -67,7 +69,6 @@ def write_results(journal: Journal, run: Path, *, engines: Sequence[str], condit
     _write(run / "hypotheses.parquet", HYPOTHESES, _hypotheses(journal, engines, conditions))
     _write(run / "timings.parquet", TIMINGS, _timings(journal, engines, conditions))
     _write(run / "achieved.parquet", ACHIEVED, ((c, *item) for c in conditions for item in journal.achieved(c)))
-    _sync_folder(run)
 
 
 def _hypotheses(journal: Journal, engines: Sequence[str], conditions: Sequence[str]) -> Iterator[tuple[Any, ...]]:
@@ -91,14 +92,12 @@ def write_utterances(manifest: Manifest, path: Path) -> None:
     columns += [name for name in ("alternative_references",) if name in manifest.table]
     frame = manifest.table[columns].sort_values("utterance_id", kind="stable")
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    temporary = _temporary(path)
-    pq.write_table(table, temporary, compression="zstd", row_group_size=ROWS_PER_GROUP)
-    _move(temporary, path)
+    with open_whole(path, private=True) as stream:
+        pq.write_table(table, stream, **PARQUET, row_group_size=ROWS_PER_GROUP)
 
 
 def _write(path: Path, schema: pa.Schema, rows: Iterable[tuple[Any, ...]]) -> None:
-    temporary = _temporary(path)
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with open_whole(path, private=True) as stream, pq.ParquetWriter(stream, schema, **PARQUET) as writer:
         block: list[tuple[Any, ...]] = []
         for row in rows:
             block.append(row)
@@ -107,32 +106,9 @@ def _write(path: Path, schema: pa.Schema, rows: Iterable[tuple[Any, ...]]) -> No
                 block = []
         if block:
             writer.write_table(_table(block, schema))
-    _move(temporary, path)
 
 
 def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
-
-
-def _move(temporary: Path, path: Path) -> None:
-    """Put a finished file in its place: first its bytes on disk, then its name."""
-    with temporary.open("rb+") as stream:
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # a system on which folders cannot be opened
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
