@@ -20,6 +20,7 @@ from asrfair.stats.estimate.contrasts import recover
 from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.paired import Change, paired_change, paired_sums
 from asrfair.stats.estimate.rate_interval import t_quantile
+from asrfair.stats.estimate.two_way import paired_readings
 from asrfair.stats.frame import Floats, Frame
 from asrfair.stats.groups import Grouping
 from asrfair.types import CLEAN, GroupSettings, StatisticsSettings
@@ -76,10 +77,11 @@ def interaction_table(
     named = [(e, c) for e in range(len(frame.engines)) for c in range(conditions) if c != baseline]
     if not named or not groupings:
         return pd.DataFrame(columns=COLUMNS)
-    sums = paired_sums(frame, [(e * conditions + c, e * conditions + baseline) for e, c in named])
+    pairs = [(e * conditions + c, e * conditions + baseline) for e, c in named]
+    sums = paired_sums(frame, pairs)
     parts: list[pd.DataFrame] = []
     for grouping in groupings:
-        found = paired_change(grouping, sums)
+        found = paired_change(grouping, sums, paired_readings(frame, grouping, pairs))
         speakers = grouping.groups((grouping.cells(sums[2, 0]) > 0).astype(np.int64))
         few = {
             "few_speakers": speakers < groups.min_speakers,
@@ -143,17 +145,26 @@ def interact(found: Change, reference: npt.NDArray[np.int64], tail: float) -> In
     def satterthwaite(v: Floats, w: Floats) -> Floats:
         return (v + w) ** 2 / (v**2 / found.df + w**2 / at(found.df))
 
+    shared_log, shared_points = np.zeros((2, *found.difference.shape))
+    most = np.full(found.difference.shape, np.inf)
+    if found.related:
+        shared_log, shared_points = found.shared_with(reference)
+        if found.sides[0].grouping.spans:
+            most = np.where(shared_log != 0.0, np.fmin(found.df, at(found.df)), np.inf)
     with np.errstate(all="ignore"):
         weight = found.first.rate**2 / found.level.effective
         estimated = satterthwaite(found.se_difference**2, at(found.se_difference) ** 2)
-        df = np.fmin(estimated, satterthwaite(weight, at(weight)))
+        df = np.fmin(np.fmin(estimated, satterthwaite(weight, at(weight))), most)
         own = found.difference_bounds(tail, df)
         other = _at_reference(found, reference).difference_bounds(tail, df)
-        low, high = recover(found.difference, *own, at(found.difference), *other)
+        correlation = np.clip(shared_points / (found.se_difference * at(found.se_difference)), -1.0, 1.0)
+        correlation = np.nan_to_num(correlation) if found.related else 0.0
+        low, high = recover(found.difference, *own, at(found.difference), *other, correlation)
         log_ratio = found.log_ratio - at(found.log_ratio)
-        variance = found.se_log**2 + at(found.se_log) ** 2
+        variance = np.maximum(found.se_log**2 + at(found.se_log) ** 2 - 2.0 * shared_log, 0.0)
         expected = 1.0 / found.level.effective
         freedom = np.fmin(satterthwaite(found.se_log**2, at(found.se_log) ** 2), satterthwaite(expected, at(expected)))
+        freedom = np.fmin(freedom, most)
         half = t_quantile(1.0 - tail, freedom) * np.sqrt(variance)
         p = 2.0 * special.stdtr(freedom, -np.abs(log_ratio) / np.sqrt(variance))
         return Interaction(
@@ -186,4 +197,5 @@ def _at_reference(found: Change, reference: npt.NDArray[np.int64]) -> Change:
         second=found.second.map(at),
         errors=found.errors,
         words=found.words,
+        sides=found.sides,
     )

@@ -18,6 +18,7 @@ from scipy import special
 
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.paired import Change, paired_change, paired_sums
+from asrfair.stats.estimate.two_way import paired_readings
 from asrfair.stats.frame import SCORED, Floats, Frame
 from asrfair.stats.groups import Grouping
 from asrfair.types import GroupSettings, StatisticsSettings
@@ -62,11 +63,12 @@ def comparison_table(
     named = [(a, b, c) for a, b in itertools.combinations(range(len(frame.engines)), 2) for c in range(conditions)]
     if not named:
         return pd.DataFrame(columns=COLUMNS)
-    sums = paired_sums(frame, [(a * conditions + c, b * conditions + c) for a, b, c in named])
+    pairs = [(a * conditions + c, b * conditions + c) for a, b, c in named]
+    sums = paired_sums(frame, pairs)
     parts: list[pd.DataFrame] = []
     tail = (1.0 - statistics.confidence) / 2
     for grouping in groupings:
-        found = paired_change(grouping, sums)
+        found = paired_change(grouping, sums, paired_readings(frame, grouping, pairs))
         low, high = found.difference_bounds(tail)
         speakers = grouping.groups((grouping.cells(sums[2, 0]) > 0).astype(np.int64))
         words = found.first.words

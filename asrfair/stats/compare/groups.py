@@ -15,6 +15,7 @@ from asrfair.stats.estimate.extremes import correlations, largest_difference
 from asrfair.stats.estimate.gaps import comparable, extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.rate_interval import Estimate, t_quantile
+from asrfair.stats.estimate.two_way import regroup
 from asrfair.stats.frame import Floats, Frame
 from asrfair.stats.groups import Grouping
 from asrfair.stats.plan.power import detectable_difference, speakers_needed
@@ -106,7 +107,7 @@ def _best(rates: Rates, compared: npt.NDArray[np.bool_], tail: float, rng: np.ra
     critical = np.full((runs, size), np.nan)
     for run in range(runs):
         use = np.flatnonzero(compared[run])
-        shared = correlations(rates, run) if rates.grouping.spans else None
+        shared = correlations(rates, run) if rates.related else None
         if shared is not None:
             correlation[run] = shared[best[run]]
         family = rates.estimate.map(lambda value, run=run, use=use: value[[run]][:, use])  # type: ignore[misc]
@@ -130,7 +131,7 @@ def _named(rates: Rates, compared: npt.NDArray[np.bool_], reference: int, tail: 
     runs, size = rates.rate.shape
     chosen = rates.estimate.map(lambda value: np.broadcast_to(value[:, reference][:, None], (runs, size)))
     correlation = np.zeros((runs, size))
-    if rates.grouping.spans:
+    if rates.related:
         correlation = np.stack([correlations(rates, run)[reference] for run in range(runs)])
     others = np.arange(size) != reference
     usable = compared & compared[:, [reference]] & others
@@ -153,7 +154,7 @@ def _rest(rates: Rates, compared: npt.NDArray[np.bool_], tail: float) -> _Side:
     for group in range(size):
         pair = against_rest(rates, group)
         columns.append(pair.estimate.map(lambda value: value[:, 1]))
-        if rates.grouping.spans:
+        if rates.related:
             correlation[:, group] = [correlations(pair, run)[0, 1] for run in range(runs)]
     chosen = columns[0].map(lambda value: value)
     chosen = replace(
@@ -199,11 +200,17 @@ def against_rest(rates: Rates, group: int) -> Rates:
             cell_speaker=np.append(two.cell_speaker, 0),
         )
     present = (rates.cell_words[:, cells] > 0) | (rates.cell_errors[:, cells] > 0)
+    shared = None
+    if rates.items is not None:
+        new = np.full(len(grouping.cell_group), -1)
+        new[cells] = place
+        shared = regroup(rates.items.readings, two, new)
     return rates_of_cells(
         two,
         two.cells(rates.cell_errors[:, cells]),
         two.cells(rates.cell_words[:, cells]),
         two.cells(present.astype(np.int64)),
+        shared,
     )
 
 

@@ -17,8 +17,8 @@ from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
 from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates
-from asrfair.stats.estimate.rate_interval import Estimate, limits, shift_of, t_quantile
-from asrfair.stats.frame import Floats
+from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, shift_of, t_quantile
+from asrfair.stats.frame import Floats, Ints
 
 Pair = tuple[Floats, Floats]
 _DRAWN_NUMBERS = 2_000_000
@@ -83,50 +83,105 @@ def jackknife_extremes(
         bounds[0, :, some] = np.stack(
             [limits(groups, each)[0].max(axis=1), limits(groups, tail)[1].max(axis=1)], axis=1
         )
-        bounds[3, :, some] = np.stack(mean_interval(groups, tail), axis=1)
+        correlation = None
+        if rates.related:
+            correlation = np.stack([correlations(rates, int(run))[np.ix_(use, use)] for run in some])
+        people = None
+        if rates.grouping.spans:
+            people = np.stack([people_df(rates, int(run), use) for run in some])
+        bounds[3, :, some] = np.stack(mean_interval(groups, tail, correlation, people), axis=1)
         if len(use) > 1:
-            correlation = None
-            if rates.grouping.spans:
-                correlation = np.stack([correlations(rates, int(run))[np.ix_(use, use)] for run in some])
             pairs = _pairs(groups, tail, correlation, rng, draws)
             bounds[1, :, some], bounds[2, :, some] = (np.stack(pair, axis=1) for pair in pairs)
     worst, gap, ratio, macro = ((pair[0], pair[1]) for pair in bounds)
     return ExtremeIntervals(worst=worst, gap=gap, ratio=ratio, macro=macro)
 
 
-def mean_interval(groups: Estimate, tail: float) -> Pair:
-    """Bounds of the mean of independent group rates (macro), on the log scale, shifted like those of a rate.
+def mean_interval(
+    groups: Estimate, tail: float, correlation: Floats | None = None, people: Floats | None = None
+) -> Pair:
+    """Bounds of the mean of group rates (macro), on the log scale, shifted like those of a rate.
 
     Args:
         groups: Rates of shape (R, G); the mean is over G.
         tail: One-sided error probability.
+        correlation: Of their logarithms, shape (R, G, G); ``None`` for groups that share neither speakers nor
+            sentences.
+        people: Degrees of freedom of all their speakers together, shape (R,), where speakers stand in several groups.
     """
 
-    def satterthwaite(parts: Floats) -> Floats:
-        freedom: Floats = parts.sum(axis=1) ** 2 / (parts**2 / groups.df).sum(axis=1)
+    def satterthwaite(parts: Floats, df: Floats) -> Floats:
+        freedom: Floats = parts.sum(axis=1) ** 2 / (parts**2 / df).sum(axis=1)
         return freedom
 
     with np.errstate(all="ignore"):
         parts = groups.rate**2 * groups.variance
         total = groups.rate.sum(axis=1)
-        df = np.fmin(satterthwaite(parts), satterthwaite(groups.rate**2 / groups.effective))
-        variance = parts.sum(axis=1) / total**2
+        shared = np.zeros(len(total))
+        if correlation is not None:
+            spread = groups.rate * np.sqrt(groups.variance)
+            every = np.einsum("rg,rgh,rh->r", spread, np.nan_to_num(correlation), spread)
+            shared = np.maximum(every, 0.0) - np.einsum("rg,rgg->r", parts, np.nan_to_num(correlation))
+        own = groups.rate**2 * (groups.variance - groups.item_variance)
+        df = np.fmin(
+            satterthwaite(own, groups.speaker_df), satterthwaite(groups.rate**2 / groups.effective, groups.speaker_df)
+        )
+        if people is not None:
+            df = np.fmin(df, people)
+        items = parts - own
+        if (items > 0).any():
+            item_df = np.where(items > 0, groups.item_df, np.inf).min(axis=1)
+            df = joint_df(own.sum(axis=1), df, np.maximum(items.sum(axis=1) + shared, 0.0), item_df)
+        variance = np.maximum(parts.sum(axis=1) + shared, 0.0) / total**2
         half = t_quantile(1.0 - tail, df) * np.sqrt(variance)
         shift = shift_of(variance)
         mean = groups.rate.mean(axis=1)
         return mean * np.exp(np.minimum(shift - half, 0.0)), mean * np.exp(np.minimum(shift + half, 700.0))
 
 
+def people_df(rates: Rates, run: int, use: Ints) -> float:
+    """Degrees of freedom of several groups' speakers together, each counted once: Kish's effective number less one.
+
+    It is lowered as those of the groups are for speakers of unequal length (:mod:`.group_rates`).
+
+    Args:
+        rates: The rates.
+        run: The row.
+        use: The groups.
+    """
+    grouping = rates.grouping
+    group = grouping.cell_group
+    with np.errstate(all="ignore"):
+        share = rates.cell_words[run] / rates.words[run][group] * rates.rate[run][group]
+        weight = np.bincount(grouping.cell_speaker, weights=np.where(np.isin(group, use), np.nan_to_num(share), 0.0))
+        kish = weight.sum() ** 2 / (weight**2).sum() - 1.0
+        lowered = np.nanmean(rates.speaker_df[run, use] / (rates.effective[run, use] - 1.0))
+    return float(max(kish * min(lowered, 1.0), 1.0))
+
+
 def correlations(rates: Rates, run: int) -> Floats:
-    """Correlation of the log rates of all groups of a run, shape (G, G): not 0 where groups share speakers."""
+    """Correlation of the log rates of all groups of a run, shape (G, G): not 0 where they share speakers or sentences.
+
+    What two groups' sentences have in common is at most what they vary by, so that a difference never varies less than
+    it does over speakers.
+    """
     grouping = rates.grouping
     speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
     spread = np.zeros((len(grouping.names), len(speakers)))
     spread[grouping.cell_group, column] = rates.influence[run]
+    items = rates.items
     with np.errstate(all="ignore"):
-        spread /= np.sqrt((spread**2).sum(axis=1, keepdims=True))
-    spread = np.nan_to_num(spread)
-    matrix: Floats = np.clip(spread @ spread.T, -1.0, 1.0)
+        if items is None:
+            spread /= np.sqrt((spread**2).sum(axis=1, keepdims=True))
+            spread = np.nan_to_num(spread)
+            matrix: Floats = np.clip(spread @ spread.T, -1.0, 1.0)
+            return matrix
+        own = items.variance[run]
+        most = (own[:, None] + own[None, :]) / 2
+        covariance = spread @ spread.T + np.clip(items.between(run), -most, most)
+        size = np.sqrt((spread**2).sum(axis=1) + own)
+        matrix = np.clip(np.nan_to_num(covariance / (size[:, None] * size[None, :])), -1.0, 1.0)
+    np.fill_diagonal(matrix, np.where(size > 0, 1.0, 0.0))
     return matrix
 
 

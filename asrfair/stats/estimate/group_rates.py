@@ -4,6 +4,8 @@ A group's rate is pooled, W = Σe / Σn over its speakers. Leaving each speaker 
 u_i = √((k − 1)/k) (log W − log W₍₋ᵢ₎), whose squares add up to the variance of log W (Efron & Tibshirani 1993, ch. 11,
 taken around log W). Everything else is built from influences: two statistics of the same speakers have covariance
 Σ u_i v_i, so that comparisons of engines, conditions and overlapping groups are paired without further thought.
+
+Where speakers read the same sentences, what those add is put on top (:mod:`asrfair.stats.estimate.two_way`).
 """
 
 from __future__ import annotations
@@ -13,9 +15,20 @@ from functools import cached_property
 
 import numpy as np
 
-from asrfair.stats.estimate.rate_interval import MIN_EFFECTIVE, MIN_SPEAKERS, Estimate, interval, skew_stretch
+from asrfair.stats.estimate.rate_interval import (
+    MIN_EFFECTIVE,
+    MIN_SPEAKERS,
+    Estimate,
+    interval,
+    joint_df,
+    skew_stretch,
+)
+from asrfair.stats.estimate.two_way import SKEW, Items, Readings, by_sentence, items_of, readings
 from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
+
+WORD_ERRORS = ("substitutions", "deletions", "insertions")
+WORDS = ("hits", "substitutions", "deletions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +46,12 @@ class Rates:
         effective: Kish's effective number of speakers, (Σn)² / Σn², shape (R, G).
         rate: errors / words, NaN without words, shape (R, G).
         influence: On log W, shape (R, N); 0 where the group has no errors or one speaker.
-        se_log: Standard error of log W, shape (R, G); NaN where no interval can be given.
+        se_log: Standard error of log W, over speakers and over sentences that they share, shape (R, G); NaN where no
+            interval can be given.
         df: Its degrees of freedom (see :mod:`asrfair.stats.estimate.rate_interval`), shape (R, G).
         unevenness: Σa³ / (Σa²)² of the speakers' shares of the words, shape (R, G).
+        speaker_df: Degrees of freedom of the variance over speakers alone, shape (R, G).
+        items: What shared sentences contribute; ``None`` where there are none.
     """
 
     grouping: Grouping
@@ -51,6 +67,13 @@ class Rates:
     se_log: Floats
     df: Floats
     unevenness: Floats
+    speaker_df: Floats
+    items: Items | None = None
+
+    @property
+    def related(self) -> bool:
+        """Whether the rates of groups can be correlated: by speakers in several groups or by shared sentences."""
+        return self.grouping.spans or self.items is not None
 
     @cached_property
     def estimate(self) -> Estimate:
@@ -64,6 +87,9 @@ class Rates:
             df=self.df,
             effective=self.effective,
             stretch=skew_stretch(variance, self.unevenness, self.df),
+            speaker_df=self.speaker_df,
+            item_variance=np.zeros(variance.shape) if self.items is None else self.items.variance,
+            item_df=np.full(variance.shape, np.inf) if self.items is None else self.items.df,
         )
 
 
@@ -71,8 +97,8 @@ def group_rates(
     frame: Frame,
     grouping: Grouping,
     *,
-    numerator: tuple[str, ...] = ("substitutions", "deletions", "insertions"),
-    denominator: tuple[str, ...] = ("hits", "substitutions", "deletions"),
+    numerator: tuple[str, ...] = WORD_ERRORS,
+    denominator: tuple[str, ...] = WORDS,
 ) -> Rates:
     """Pool the counts of each group and leave each speaker out once.
 
@@ -80,16 +106,20 @@ def group_rates(
         frame: The scores.
         grouping: The groups.
         numerator: Quantities whose sum is the numerator; the default is the word errors.
-        denominator: Quantities whose sum is the denominator; the default is the reference words.
+        denominator: Quantities whose sum is the denominator; the default is the reference words. Of any other rate the
+            variance is that over speakers alone.
     """
     errors = grouping.cells(frame.sums(*numerator))
     words = grouping.cells(frame.sums(*denominator))
     utterances = grouping.cells(frame.scored.reshape(errors.shape[0], -1))
-    return rates_of_cells(grouping, errors, words, utterances)
+    shared = readings(frame, grouping) if (numerator, denominator) == (WORD_ERRORS, WORDS) else None
+    return rates_of_cells(grouping, errors, words, utterances, shared)
 
 
-def rates_of_cells(grouping: Grouping, errors: Ints, words: Ints, utterances: Ints) -> Rates:
-    """Like :func:`group_rates`, from counts per cell, each of shape (R, N)."""
+def rates_of_cells(
+    grouping: Grouping, errors: Ints, words: Ints, utterances: Ints, shared: Readings | None = None
+) -> Rates:
+    """Like :func:`group_rates`, from counts per cell, each of shape (R, N), and of readings of shared sentences."""
     group = grouping.cell_group
     group_errors, group_words = grouping.groups(errors), grouping.groups(words)
     present = utterances > 0
@@ -110,6 +140,18 @@ def rates_of_cells(grouping: Grouping, errors: Ints, words: Ints, utterances: In
         df = np.sqrt(kish * _bell_mccaffrey(grouping, errors, words, share, rate))
         unevenness = _total(grouping, share**3) / squares**2
     usable = (speakers >= MIN_SPEAKERS) & (effective >= MIN_EFFECTIVE)
+    df = np.where(np.isfinite(df), df, kish)
+    items, speaker_df = None, df
+    if shared is not None:
+        sentences, sentence_errors, sentence_words = by_sentence(shared)
+        alone = rates_of_cells(sentences, sentence_errors, sentence_words, sentence_words)
+        items = items_of(shared, alone, len(grouping.names))
+        variance = se_log**2 + items.variance
+        with np.errstate(all="ignore"):
+            skew = unevenness * se_log**4 + SKEW * items.unevenness * items.variance**2
+            unevenness = np.where(items.variance > 0, skew / variance**2, unevenness)
+        df = joint_df(se_log**2, df, items.variance, items.df)
+        se_log = np.sqrt(variance)
     return Rates(
         grouping=grouping,
         cell_errors=errors,
@@ -122,8 +164,10 @@ def rates_of_cells(grouping: Grouping, errors: Ints, words: Ints, utterances: In
         rate=rate,
         influence=influence,
         se_log=np.where(usable, se_log, np.nan),
-        df=np.where(usable, np.where(np.isfinite(df), df, kish), np.nan),
+        df=np.where(usable, df, np.nan),
         unevenness=unevenness,
+        speaker_df=np.where(usable, speaker_df, np.nan),
+        items=items,
     )
 
 

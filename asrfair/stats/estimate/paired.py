@@ -1,10 +1,8 @@
 """The same speakers twice: two engines, or two conditions, and how the rate changes between them.
 
-The change of a rate is level × ratio, W_a − W_b = 2 √(W_a W_b) sinh(ρ/2) with ρ = log(W_a / W_b). Level and ratio are
-nearly unrelated and both well behaved on the log scale: the level has the long upper tail of a rate, the ratio is
-symmetrical, and most of what differs between speakers cancels in it. Their bounds are put together as in the method of
-variance estimates recovery (Donner & Zou 2012), with the correlation of the two. A symmetric interval around the
-difference instead misses up to 10 % above where the two rates differ much (benchmarks/calibration.py).
+The change of a rate is level × ratio (:mod:`asrfair.stats.estimate.contrasts`): most of what differs between speakers
+cancels in the ratio. A symmetric interval around the difference instead misses up to 10 % above where the two rates
+differ much (benchmarks/calibration.py).
 """
 
 from __future__ import annotations
@@ -13,10 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
+from asrfair.stats.estimate.contrasts import bounds_of_product
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
-from asrfair.stats.estimate.rate_interval import Estimate, limits, skew_stretch, t_quantile
+from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, skew_stretch, t_quantile
+from asrfair.stats.estimate.two_way import Readings
 from asrfair.stats.frame import SCORED, Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
 
@@ -41,6 +42,7 @@ class Change:
         second: Estimate of W_b.
         errors: Errors of each cell, first and second, shape (2, P, N).
         words: Words of each cell, first and second, shape (2, P, N).
+        sides: The two rates.
     """
 
     difference: Floats
@@ -54,6 +56,7 @@ class Change:
     second: Estimate
     errors: Ints
     words: Ints
+    sides: tuple[Rates, Rates]
 
     @property
     def p(self) -> Floats:
@@ -74,23 +77,17 @@ class Change:
         """
         freedom = self.df if df is None else df
         with np.errstate(all="ignore"):
-            low_level, high_level = limits(self.level, tail, freedom)
             half = t_quantile(1.0 - tail, freedom) * self.se_log
-            sign = np.sign(self.log_ratio)
-
-            def product(level: Floats, log_ratio: Floats) -> Floats:
-                return 2.0 * level * np.sinh(np.clip(log_ratio, -700.0, 700.0) / 2.0)
-
-            point = product(self.level.rate, self.log_ratio)
-            down = np.abs(product(np.where(sign > 0, low_level, high_level), self.log_ratio) - point)
-            up = np.abs(product(np.where(sign > 0, high_level, low_level), self.log_ratio) - point)
-            less = point - product(self.level.rate, self.log_ratio - half)
-            more = product(self.level.rate, self.log_ratio + half) - point
-            both = 2.0 * sign * self.correlation
-            low = self.difference - np.sqrt(np.maximum(down**2 + less**2 + both * down * less, 0.0))
-            high = self.difference + np.sqrt(np.maximum(up**2 + more**2 + both * up * more, 0.0))
-            first, second = limits(self.first, tail, freedom), limits(self.second, tail, freedom)
+            low, high = bounds_of_product(
+                self.difference,
+                self.log_ratio,
+                self.level.rate,
+                limits(self.level, tail, freedom),
+                half,
+                self.correlation,
+            )
             apart = np.isfinite(self.log_ratio)
+            first, second = limits(self.first, tail, freedom), limits(self.second, tail, freedom)
             low = np.where(
                 apart, low, self.difference - np.hypot(self.first.rate - first[0], second[1] - self.second.rate)
             )
@@ -98,6 +95,43 @@ class Change:
                 apart, high, self.difference + np.hypot(first[1] - self.first.rate, self.second.rate - second[0])
             )
         return low, high
+
+    @property
+    def related(self) -> bool:
+        """Whether the changes of groups can be correlated: by speakers in several groups or by shared sentences."""
+        return self.sides[0].related
+
+    def shared_with(self, reference: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Covariances of every group's log ratio, and of its difference, with those of a reference group.
+
+        Args:
+            reference: A group of each pair, shape (P,).
+
+        Returns:
+            Two arrays of shape (P, G).
+        """
+        first, second = self.sides
+        grouping = first.grouping
+        group = grouping.cell_group
+        ones = np.ones(self.difference.shape)
+        found = np.zeros((2, *self.difference.shape))
+        speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
+        for number, (a, b) in enumerate(((ones, ones), (first.rate, second.rate))):
+            with np.errstate(all="ignore"):
+                own = a[:, group] * first.influence - b[:, group] * second.influence
+            own = np.nan_to_num(own)
+            for pair, chosen in enumerate(reference):
+                spread = np.zeros((self.difference.shape[1], len(speakers)))
+                spread[group, column] = own[pair]
+                found[number, pair] = spread @ spread[chosen]
+            if first.items is not None and second.items is not None:
+                of = first.items.readings.group
+                x = np.nan_to_num(a[:, of] * first.items.x - b[:, of] * second.items.x)
+                each = np.maximum(first.items.covariance(x, x), 0.0)
+                for pair, chosen in enumerate(reference):
+                    most = (each[pair] + each[pair, chosen]) / 2
+                    found[number, pair] += np.clip(first.items.between(pair, x)[chosen], -most, most)
+        return found[0], found[1]
 
     def ratio_bounds(self, tail: float) -> tuple[Floats, Floats]:
         """Bounds of first over second."""
@@ -114,6 +148,7 @@ def change(first: Rates, second: Rates) -> Change:
         summed: Floats = np.add.reduceat(values, grouping.starts, axis=-1)
         return summed
 
+    items = None if first.items is None or second.items is None else (first.items, second.items)
     u, w = first.influence, second.influence
     group = grouping.cell_group
     known = np.isfinite(first.se_log) & np.isfinite(second.se_log)
@@ -121,8 +156,27 @@ def change(first: Rates, second: Rates) -> Change:
         ratio = np.where((first.errors > 0) & (second.errors > 0), first.rate / second.rate, np.nan)
         middle, apart = (u + w) / 2.0, u - w
         level_variance, ratio_variance = total(middle**2), total(apart**2)
+        together = total(middle * apart)
         df = np.fmin(first.df, second.df)
         linear = first.rate[:, group] * u - second.rate[:, group] * w
+        linear_variance = total(linear**2)
+        item_level, item_df = np.zeros(first.rate.shape), np.full(first.rate.shape, np.inf)
+        if items is not None:
+            x, y = items[0].x, items[1].x
+            of = items[0].readings.group
+            item_level = np.maximum(items[0].covariance((x + y) / 2.0, (x + y) / 2.0), 0.0)
+            item_ratio = np.maximum(items[0].covariance(x - y, x - y), 0.0)
+            line = first.rate[:, of] * x - second.rate[:, of] * y
+            item_df = np.fmin(items[0].df, items[1].df)
+            most = np.sqrt(item_level * item_ratio)
+            together = together + np.clip(items[0].covariance((x + y) / 2.0, x - y), -most, most)
+            linear_variance = linear_variance + np.maximum(items[0].covariance(line, line), 0.0)
+            own_df = np.fmin(first.speaker_df, second.speaker_df)
+            df = np.fmin(
+                joint_df(level_variance, own_df, item_level, item_df),
+                joint_df(ratio_variance, own_df, item_ratio, item_df),
+            )
+            level_variance, ratio_variance = level_variance + item_level, ratio_variance + item_ratio
         variance = np.where(known, level_variance, np.nan)
         level = Estimate(
             rate=np.sqrt(first.rate * second.rate),
@@ -132,19 +186,23 @@ def change(first: Rates, second: Rates) -> Change:
             df=df,
             effective=np.fmin(first.effective, second.effective),
             stretch=skew_stretch(variance, first.unevenness, df),
+            speaker_df=np.fmin(first.speaker_df, second.speaker_df),
+            item_variance=item_level,
+            item_df=item_df,
         )
         return Change(
             difference=first.rate - second.rate,
             log_ratio=np.log(ratio),
-            se_difference=np.sqrt(total(linear**2)),
+            se_difference=np.sqrt(linear_variance),
             se_log=np.where(known, np.sqrt(ratio_variance), np.nan),
             df=df,
             level=level,
-            correlation=np.nan_to_num(total(middle * apart) / np.sqrt(level_variance * ratio_variance)),
+            correlation=np.nan_to_num(together / np.sqrt(level_variance * ratio_variance)),
             first=first.estimate,
             second=second.estimate,
             errors=np.stack([first.cell_errors, second.cell_errors]),
             words=np.stack([first.cell_words, second.cell_words]),
+            sides=(first, second),
         )
 
 
@@ -182,9 +240,22 @@ def paired_sums(frame: Frame, pairs: Sequence[tuple[int, int]]) -> Ints:
     return sums
 
 
-def paired_change(grouping: Grouping, sums: Ints) -> Change:
-    """Compare the two sides of :func:`paired_sums` in every group."""
+def paired_change(grouping: Grouping, sums: Ints, shared: tuple[Readings, Readings] | None = None) -> Change:
+    """Compare the two sides of :func:`paired_sums` in every group.
+
+    Args:
+        grouping: The groups.
+        sums: Of the pairs.
+        shared: Readings of sentences that speakers share (:func:`asrfair.stats.estimate.two_way.paired_readings`).
+    """
     first, second = (
-        rates_of_cells(grouping, *(grouping.cells(sums[quantity, side]) for quantity in range(3))) for side in (0, 1)
+        rates_of_cells(
+            grouping,
+            grouping.cells(sums[0, side]),
+            grouping.cells(sums[1, side]),
+            grouping.cells(sums[2, side]),
+            None if shared is None else shared[side],
+        )
+        for side in (0, 1)
     )
     return change(first, second)

@@ -54,6 +54,9 @@ class Estimate:
         df: Degrees of freedom of the variance.
         effective: Kish's effective number of speakers.
         stretch: The term a of the upper bound.
+        speaker_df: Degrees of freedom of the part of the variance that is over speakers.
+        item_variance: The part that shared sentences add; 0 where there are none.
+        item_df: Its degrees of freedom, infinite where there are none.
     """
 
     rate: Floats
@@ -63,6 +66,9 @@ class Estimate:
     df: Floats
     effective: Floats
     stretch: Floats
+    speaker_df: Floats
+    item_variance: Floats
+    item_df: Floats
 
     def map(self, change: Callable[[Floats], Floats]) -> Estimate:
         """Apply an indexing or reshaping to every array."""
@@ -120,6 +126,13 @@ def t_quantile(p: float | Floats, df: Floats) -> Floats:
     """Quantile of Student's t for arrays of (fractional) degrees of freedom; NaN where they are not positive."""
     quantile: Floats = special.stdtrit(np.where(df > 0.0, df, np.nan), p)
     return quantile
+
+
+def joint_df(speakers: Floats, speaker_df: Floats, items: Floats, item_df: Floats) -> Floats:
+    """Degrees of freedom of a variance over speakers and one over sentences together (Satterthwaite 1946)."""
+    with np.errstate(all="ignore"):
+        joint = (speakers + items) ** 2 / (speakers**2 / speaker_df + items**2 / item_df)
+    return np.where(items > 0, joint, speaker_df)
 
 
 def skew_stretch(variance: Floats, unevenness: Floats, df: Floats) -> Floats:

@@ -151,8 +151,8 @@ def _sum(frame: Frame, grouping: Grouping, extra: Mapping[str, Floats]) -> _Sums
 def _intervals(metric: Metric, value: Floats, sums: _Sums, tails: Sequence[Floats]) -> Iterator[tuple[Floats, Floats]]:
     """Yield lower and upper bounds for each tail probability (one a run)."""
     if metric.ratio is not None and _counts_events(metric):
-        counts = [np.rint(sums.cells[name]).astype(np.int64) for name in (*metric.ratio, "utterances")]
-        estimate = rates_of_cells(sums.grouping, *counts).estimate
+        one, other, heard = (np.rint(sums.cells[name]).astype(np.int64) for name in (*metric.ratio, "utterances"))
+        estimate = rates_of_cells(sums.grouping, one, other, heard).estimate
         for tail in tails:
             yield limits(estimate, np.broadcast_to(tail, value.shape))
         return
