@@ -11,11 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 from stats_runs import people, write_scored_run
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
 from asrfair.stats.compare.conditions import interact
 from asrfair.stats.compare.groups import against_rest
+from asrfair.stats.compare.permutation import VERSUS, layout_of, permute
+from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
 from asrfair.stats.estimate.contrasts import contrast, difference_bounds
 from asrfair.stats.estimate.extremes import correlations, mean_interval
 from asrfair.stats.estimate.group_rates import Rates, group_rates, rates_of_cells
@@ -234,8 +237,6 @@ def test_macro_with_shared_speakers_is_the_written_out_variance() -> None:
     u = rates.influence[0].reshape(3, 8) * rates.rate[0][:, None]
     variance = (u.sum(axis=0) ** 2).sum() / rates.rate[0].sum() ** 2
     low, high = mean_interval(rates.estimate, 0.1, correlations(rates, 0)[None], np.array([5.0]))
-    from scipy import stats
-
     assert np.log(high / low)[0] == pytest.approx(2 * stats.t.ppf(0.9, 5) * np.sqrt(variance), rel=1e-6)
 
 
@@ -270,6 +271,45 @@ def test_differences_cover_where_speakers_read_the_same_sentences(size: int, lis
     if lists == "different" and size >= 50:
         alone = simulation.between_two(simulation.over_speakers(rates), (0.18, 0.10))[0]
         assert alone.mean() < 0.7
+
+
+@pytest.mark.parametrize("lists", ["same", "different"])
+def test_tests_over_speakers_hold_their_level_with_the_inflation(lists: str) -> None:
+    """No group differs: relabelled speakers, each list its group's, alarm too often; with the factors they do not."""
+    rng = np.random.default_rng(9)
+    sets, draws = 300, 399
+    rates = simulation.draw(rng, simulation.World(), sets, [20, 20], [[0.15, 0.15]], lists)[0]
+    factor = rest_inflation(rates)
+    assert factor is not None
+    layout, cells = layout_of(
+        rates.grouping, np.ones(rates.rate.shape, dtype=bool), -1, np.full(2, 19.0), np.full(2, 20.0)
+    )
+    found = permute(rates.cell_errors[:, cells], rates.cell_words[:, cells], layout, draws, rng)
+    place = VERSUS.index("rest")
+    score, dealt = np.abs(found.observed[:, place, 0]), np.abs(found.draws[:, :, place, 0])
+    alarms = [
+        float((((dealt >= size).sum(axis=0) + 1) / (draws + 1) <= 0.05).mean())
+        for size in (score, score / np.sqrt(factor[:, 0]))
+    ]
+    assert alarms[1] < 0.05 + 2 * np.sqrt(0.05 * 0.95 / sets)
+    assert alarms[0] > (0.3 if lists == "different" else 0.01)
+
+
+def test_inflation_is_the_ratio_of_variances(frame: Frame) -> None:
+    """Two-way over speakers' variance of the log ratio of two engines, widened for fewer degrees of freedom."""
+    grouping = make_grouping(frame, ("accent",))
+    sums = paired_sums(frame, [(0, 1)])
+    alone = paired_change(grouping, sums)
+    both = paired_change(grouping, sums, paired_readings(frame, grouping, [(0, 1)]))
+    assert change_inflation(alone) is None
+    assert rest_inflation(alone.sides[0]) is None
+    factors = change_inflation(both)
+    assert factors is not None
+    wider = stats.t.ppf(0.975, np.fmin(both.df, alone.df)) / stats.t.ppf(0.975, alone.df)
+    expected = np.maximum((both.se_log / alone.se_log * wider) ** 2, 1.0)
+    np.testing.assert_allclose(factors[0], expected)
+    expected = np.maximum((both.se_difference / alone.se_difference * wider) ** 2, 1.0)
+    np.testing.assert_allclose(factors[1], expected)
 
 
 def test_degrees_of_freedom_leave_with_what_is_shared() -> None:

@@ -74,6 +74,16 @@ class Estimate:
         """Apply an indexing or reshaping to every array."""
         return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
+    def over_speakers(self) -> Estimate:
+        """The same with the variance over speakers alone, as if the sentences they read were all there are."""
+        return replace(
+            self,
+            variance=self.variance - self.item_variance,
+            df=self.speaker_df,
+            item_variance=np.zeros(self.rate.shape),
+            item_df=np.full(self.rate.shape, np.inf),
+        )
+
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """Where an interval can be given."""
