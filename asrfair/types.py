@@ -212,6 +212,9 @@ class StatisticsSettings:
         metrics: Further measures: ``latency``, or a user's ``module:callable``, a function of summed counts.
         detect: Difference in WER (a fraction) that a collection should be able to see; ``speakers_needed`` is for it.
         faas: Whether the FAAS score is tabulated, for comparability, with its known flaws beside it.
+        family: ``fdr`` holds the expected share of false claims among those of a run at 1 − confidence, ``strict`` the
+            chance of even one.
+        primary: Questions stated before the data (``[claims] primary``): tested first, at the full level.
     """
 
     interval: Literal["jackknife", "percentile"] = "jackknife"
@@ -224,3 +227,5 @@ class StatisticsSettings:
     metrics: tuple[str, ...] = ()
     detect: float = 0.05
     faas: bool = False
+    family: Literal["fdr", "strict"] = "fdr"
+    primary: tuple[str, ...] = ()

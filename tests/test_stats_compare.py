@@ -58,7 +58,9 @@ def test_only_what_both_runs_have_is_compared(tmp_path: Path) -> None:
     assert overall["wer_a"] == pytest.approx(errors[0] / (20 * 231))
     assert overall["difference"] == pytest.approx((errors[0] - errors[1]) / (20 * 231))
     assert overall["ci_low"] > 0
-    assert "e (tuesday) makes fewer errors than e (monday) on the same speakers" in comparison_sentences(found.table)[0]
+    assert (
+        "e (tuesday) makes fewer errors than e (monday) on the same speakers" in comparison_sentences(found.claims)[0]
+    )
 
 
 def test_no_difference_is_not_called_one(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_no_difference_is_not_called_one(tmp_path: Path) -> None:
     found = compare_runs(one, two, GROUPS, StatisticsSettings())
     overall = found.table.iloc[0]
     assert overall["ci_low"] < 0 < overall["ci_high"]
-    assert "Between" in comparison_sentences(found.table)[0]
+    assert "Between" in comparison_sentences(found.claims)[0]
 
 
 def test_different_rules_are_refused(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def _to_json(found: Comparison) -> dict[str, Any]:
         "only_first": found.only_first,
         "only_second": found.only_second,
         "changed": found.changed,
-        "findings": list(comparison_sentences(found.table)),
+        "findings": list(comparison_sentences(found.claims)),
         "comparisons": json.loads(found.table.to_json(orient="records", double_precision=15)),
     }
 
@@ -90,7 +90,7 @@ def _print(found: Comparison, out: Path | None) -> None:
     from asrfair.say.claims import comparison_sentences
 
     console = terminal()
-    for line in comparison_sentences(found.table):
+    for line in comparison_sentences(found.claims):
         say(console, line, style="bold")
     for (a, b, condition), block in found.table.groupby(["engine_a", "engine_b", "condition"], sort=False):
         table = Table(title=Text(printable(f"{a} − {b}, {condition}")), box=None, title_justify="left")

@@ -85,7 +85,7 @@ def settings_from_json(content: Mapping[str, Any]) -> tuple[GroupSettings, Scori
         scoring["key_terms"] = tuple(scoring["key_terms"])
         scoring.pop("normalizer_version", None)  # what was found when scoring, not a setting
         statistics = dict(content["statistics"])
-        for key in ("adjust", "normalizers", "metrics"):
+        for key in ("adjust", "normalizers", "metrics", "primary"):
             statistics[key] = tuple(statistics.get(key, ()))
         return GroupSettings(**groups), ScoringSettings(**scoring), StatisticsSettings(**statistics)
     except (KeyError, TypeError) as error:

@@ -75,6 +75,11 @@ class _Statistics(_Table):
     metrics: list[str] = []
     detect: float = pydantic.Field(default=0.05, gt=0, lt=1)
     faas: bool = False
+    family: Literal["fdr", "strict"] = "fdr"
+
+
+class _Claims(_Table):
+    primary: list[str] = []
 
 
 class _Report(_Table):
@@ -89,6 +94,7 @@ class _File(_Table):
     groups: _Groups = _Groups()
     scoring: _Scoring = _Scoring()
     statistics: _Statistics = _Statistics()
+    claims: _Claims = _Claims()
     report: _Report = _Report()
     gates: GatesTable = GatesTable()
 
@@ -165,6 +171,8 @@ def read_suite(path: Path) -> Suite:
             metrics=tuple(content.statistics.metrics),
             detect=content.statistics.detect,
             faas=content.statistics.faas,
+            family=content.statistics.family,
+            primary=tuple(content.claims.primary),
         ),
         title=content.report.title,
         audio=content.report.audio,

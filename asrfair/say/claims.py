@@ -181,6 +181,8 @@ def _worst(claim: Claim) -> str:
 
 def _engine(claim: Claim) -> str:
     place = where(claim, first=False)
+    if claim.group:
+        place += f"{'for' if place else 'For'} {claim.group}: "
     if not claim.affirmed:
         return (
             f"{place}{'between' if place else 'Between'} {claim.engine} and {claim.versus} no difference can be told on "
@@ -278,9 +280,9 @@ def affirmed(claims: Iterable[Claim], *kinds: str) -> list[Claim]:
     return sorted((c for c in claims if c.affirmed and (not kinds or c.kind in kinds)), key=lambda c: c.rank)
 
 
-def comparison_sentences(comparisons: pd.DataFrame) -> tuple[str, ...]:
-    """Say what a comparison of two runs found, a sentence for each pair of engines and condition."""
-    from asrfair.stats.claims.collect import comparison_claims
-    from asrfair.types import StatisticsSettings
-
-    return tuple(sentence(claim) for claim in claims_of(comparison_claims(comparisons, StatisticsSettings())))
+def comparison_sentences(table: pd.DataFrame) -> tuple[str, ...]:
+    """Say what a comparison of two runs found: everybody first, then what is beyond chance in groups."""
+    claims = claims_of(table)
+    first = [claim for claim in claims if claim.kind == "engine" and not claim.group]
+    rest = affirmed(claim for claim in claims if claim not in first)
+    return tuple(sentence(claim) for claim in [*first, *rest])

@@ -22,6 +22,7 @@ from asrfair.stats.core_tables import (
 )
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
+from asrfair.stats.measure.capped import for_claims
 from asrfair.types import GroupSettings, StatisticsSettings
 
 
@@ -89,7 +90,8 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
     if full:
         from asrfair.stats.claims.collect import claim_table
 
-        tables["claims"] = claim_table(tables, statistics)
+        resting_on = for_claims(frame, ledger)
+        tables["claims"] = claim_table(resting_on, groupings[1:], tables, groups, statistics)
     return Analysis(run=run, frame=frame, tables=tables)
 
 

@@ -1,145 +1,348 @@
-"""Collect the claims of a run from its tables."""
+"""Collect the questions of a run and decide them as one family: the table of claims."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy import special
 
+from asrfair.stats.attribute_part import generator
+from asrfair.stats.claims.dealt import Dealt, deal
+from asrfair.stats.claims.extreme_pairs import Extreme, compare_extremes
+from asrfair.stats.claims.family import decide
+from asrfair.stats.claims.group_questions import group_question, group_test
+from asrfair.stats.claims.places import place_questions
+from asrfair.stats.claims.question import Question
+from asrfair.stats.claims.sign_flips import Paired, sign_flips
 from asrfair.stats.claims.table import (
     ADJUSTED,
+    CONDITION,
     ENGINE,
-    GAP,
-    GROUP,
-    INTERACTION_RATIO,
+    GAP_ENGINE,
     SUBGROUP,
-    WORST,
+    WORST_ENGINE,
     Row,
     claim_frame,
 )
 from asrfair.stats.compare.multiplicity import holm
-from asrfair.types import OVERALL_ATTRIBUTE, StatisticsSettings
+from asrfair.stats.estimate.gaps import comparable
+from asrfair.stats.estimate.group_rates import Rates, group_rates
+from asrfair.stats.estimate.paired import paired_sums
+from asrfair.stats.frame import Frame, Ints
+from asrfair.stats.groups import Grouping
+from asrfair.types import CLEAN, OVERALL_ATTRIBUTE, GroupSettings, StatisticsSettings
 
-LEVEL = 0.05
+SIGN_PATTERNS = 10_000
+"""So many at least: they are cheap, and many pairs ask for small p-values."""
+
+_MOST_DEALT = 50_000_000
 
 
-def comparison_claims(comparisons: pd.DataFrame, statistics: StatisticsSettings) -> pd.DataFrame:
-    """Make the claims of a comparison of two runs, from its table."""
-    return claim_frame([_levelled(row, statistics) for row in _engines({"comparisons": comparisons})])
+@dataclass(frozen=True, kw_only=True)
+class _Attribute:
+    """One attribute on its way to its questions."""
+
+    rates: Rates
+    compared: npt.NDArray[np.bool_]
+    dealt: Dealt
 
 
-def claim_table(tables: Mapping[str, pd.DataFrame], statistics: StatisticsSettings) -> pd.DataFrame:
-    """Make the table of claims.
+def claim_table(
+    frame: Frame,
+    groupings: Sequence[Grouping],
+    tables: Mapping[str, pd.DataFrame],
+    groups: GroupSettings,
+    statistics: StatisticsSettings,
+) -> pd.DataFrame:
+    """Make the table of claims of a run.
 
     Args:
-        tables: Tables by name.
-        statistics: Confidence.
+        frame: The scores that claims rest on.
+        groupings: The attributes, without everybody.
+        tables: Tables of the run; of those that are absent nothing is claimed.
+        groups: How small is too small.
+        statistics: Confidence, family, primary claims, seed.
     """
-    rows = [row for make in (_groups, _gaps, _engines, _places, _adjusted, _subgroups) for row in make(tables)]
-    return claim_frame([_levelled(row, statistics) for row in rows])
+    attributes = [_attribute(frame, grouping, groups, statistics) for grouping in groupings]
+    questions = [
+        *_group_questions(frame, attributes, tables, statistics),
+        *_engine_questions(frame, attributes, statistics),
+        *_condition_questions(frame, attributes, statistics),
+        *_subgroup_questions(tables),
+    ]
+    return decided(questions, statistics)
 
 
-def _levelled(row: Row, statistics: StatisticsSettings) -> Row:
-    from dataclasses import replace
+def comparison_questions(
+    frame: Frame, groupings: Sequence[Grouping], groups: GroupSettings, statistics: StatisticsSettings
+) -> list[Question]:
+    """What a comparison of two engines asks: everybody, then each group, their gaps and worst groups.
 
-    return replace(row, level=statistics.confidence)
+    Args:
+        frame: The scores of both on what both were scored on.
+        groupings: The attributes, without everybody.
+        groups: How small is too small.
+        statistics: Seed and draws.
+    """
+    attributes = [_attribute(frame, grouping, groups, statistics) for grouping in groupings]
+    return list(_engine_questions(frame, attributes, statistics, by_group=True))
 
 
-def _records(tables: Mapping[str, pd.DataFrame], name: str) -> list[dict[str, Any]]:
-    table = tables.get(name)
-    return [] if table is None else [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+def decided(questions: Sequence[Question], statistics: StatisticsSettings) -> pd.DataFrame:
+    """Decide questions as one family and make the table of claims."""
+    rows = decide(
+        questions,
+        alpha=1.0 - statistics.confidence,
+        strict=statistics.family == "strict",
+        primary=statistics.primary,
+    )
+    return claim_frame(rows)
 
 
-def _where(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(row[name]) for name in ("engine", "condition", "attribute", "group")}
+def _attribute(frame: Frame, grouping: Grouping, groups: GroupSettings, statistics: StatisticsSettings) -> _Attribute:
+    rates = group_rates(frame, grouping)
+    compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
+    draws = int(min(statistics.draws, max(500, _MOST_DEALT // max(len(grouping.cell_group), 1))))
+    dealt = deal(grouping, draws, generator(statistics, "claims", grouping.attribute))
+    return _Attribute(rates=rates, compared=compared, dealt=dealt)
 
 
-def _rates(tables: Mapping[str, pd.DataFrame]) -> dict[tuple[str, str, str, str], float]:
-    return {
-        (r["engine"], r["condition"], r["attribute"], r["group"]): float(r["wer"])
-        for r in _records(tables, "disparity")
+def _group_questions(
+    frame: Frame, attributes: Sequence[_Attribute], tables: Mapping[str, pd.DataFrame], statistics: StatisticsSettings
+) -> Iterator[Question]:
+    gaps = {(r["engine"], r["condition"], r["attribute"]): r for _, r in tables.get("gaps", pd.DataFrame()).iterrows()}
+    adjusted = _blocks(tables, "adjusted")
+    for attribute in attributes:
+        if attribute.compared.sum(axis=1).max(initial=0) < 2:
+            continue
+        test = group_test(attribute.dealt, attribute.rates, attribute.compared)
+        for run, (engine, condition) in enumerate(frame.runs()):
+            name = (engine, condition, attribute.rates.grouping.attribute)
+            question = group_question(
+                name, run, test, attribute.rates, attribute.compared, gaps.get(name), statistics.confidence
+            )
+            children = [_adjusted_question(name, adjusted[name])] if name in adjusted else []
+            yield Question(name=question.name, p=question.p, rows=question.rows, children=tuple(children))
+
+
+def _blocks(tables: Mapping[str, pd.DataFrame], name: str) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    table = tables.get(name, pd.DataFrame())
+    found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault((row["engine"], row["condition"], row["attribute"]), []).append(
+            {str(key): value for key, value in row.items()}
+        )
+    return found
+
+
+def _adjusted_question(name: tuple[str, str, str], block: list[dict[str, Any]]) -> Question:
+    """With other differences held fixed: Holm over the groups; refused where a covariate goes with the groups."""
+    p = np.array([row["p"] for row in block], dtype=np.float64)
+    corrected = holm(p)
+    question = ":".join((ADJUSTED, *name))
+
+    def rows(error: float) -> Iterator[Row]:
+        for row, raw, value in zip(block, p.tolist(), corrected.tolist(), strict=True):
+            if not np.isfinite(value):
+                continue
+            # the level at which Holm's procedure decides about this row, so that the interval says the same
+            each = error * raw / value if value > 0 else error
+            log, df = np.log(row["adjusted_ratio"]), row["df"]
+            half = -special.stdtrit(df, each / 2.0) * row["se_log"]
+            confounded = any(flag.startswith("confounded") for flag in str(row["flag"]).split(";"))
+            yield Row(
+                kind=ADJUSTED, engine=name[0], condition=name[1], attribute=name[2], group=str(row["group"]),
+                versus=str(row["reference_group"]), p=float(value), estimate=float(row["adjusted_ratio"]),
+                ci_low=float(np.exp(log - half)), ci_high=float(np.exp(log + half)), level=1.0 - each,
+                table="adjusted", rate=float(row["raw_ratio"]), among=str(row["covariates"]), question=question,
+                flag="confounded" if confounded else "",
+            )  # fmt: skip
+
+    joint = float(np.nanmin(corrected)) if np.isfinite(corrected).any() else np.nan
+    return Question(name=question, p=joint, rows=rows)
+
+
+def _by_speaker(frame: Frame, sums: Ints) -> Ints:
+    """Sums over atoms (2, 2, P, A), errors and words, to sums over speakers (2, 2, P, K)."""
+    found = np.zeros((len(frame.speakers), *sums.shape[:3]), dtype=np.int64)
+    np.add.at(found, frame.atom_speaker, np.moveaxis(sums, -1, 0))
+    moved: Ints = np.moveaxis(found, 0, -1)
+    return moved
+
+
+def _flips(frame: Frame, pairs: Sequence[tuple[int, int]], statistics: StatisticsSettings, *purpose: str) -> Paired:
+    sums = _by_speaker(frame, paired_sums(frame, pairs)[:2])
+    kept = sums[1, 0].any(axis=0)
+    return sign_flips(
+        sums[0][..., kept], sums[1][..., kept], max(statistics.draws, SIGN_PATTERNS), generator(statistics, *purpose)
+    )
+
+
+def _paired_question(
+    paired: Paired, name: str, rows: Sequence[dict[str, str]], children: tuple[Question, ...]
+) -> Question:
+    p = paired.p
+
+    def make(error: float) -> Iterator[Row]:
+        low, high = paired.bounds(error)
+        for place, about in enumerate(rows):
+            if np.isfinite(p[place]):
+                yield Row(
+                    **about,  # type: ignore[arg-type]
+                    p=float(p[place]), estimate=float(paired.difference[place]), ci_low=float(low[place]),
+                    ci_high=float(high[place]), level=1.0 - error, rate=float(paired.first[place]),
+                    versus_rate=float(paired.second[place]), question=name,
+                )  # fmt: skip
+
+    return Question(name=name, p=float(np.nanmin(p)) if np.isfinite(p).any() else np.nan, rows=make, children=children)
+
+
+def _engine_questions(
+    frame: Frame, attributes: Sequence[_Attribute], statistics: StatisticsSettings, *, by_group: bool = False
+) -> Iterator[Question]:
+    """Engine against engine on the same speakers, in each condition; then their gaps and their worst groups."""
+    conditions = len(frame.conditions)
+    pairs = list(itertools.combinations(range(len(frame.engines)), 2))
+    if not pairs:
+        return
+    for c, condition in enumerate(frame.conditions):
+        runs = [(a * conditions + c, b * conditions + c) for a, b in pairs]
+        paired = _flips(frame, runs, statistics, "engines", condition)
+        about = [
+            {"kind": ENGINE, "engine": frame.engines[a], "versus": frame.engines[b], "condition": condition}
+            | {"table": "comparisons"}
+            for a, b in pairs
+        ]
+        children = tuple(
+            question
+            for attribute in attributes
+            for kind in (GAP_ENGINE, WORST_ENGINE)
+            for question in [_extreme_question(frame, attribute, pairs, condition, kind)]
+            if np.isfinite(question.p)
+        )
+        if by_group:
+            children += tuple(_group_flips(frame, attribute, pairs, c, statistics) for attribute in attributes)
+        yield _paired_question(paired, f"{ENGINE}:{condition}", about, children)
+
+
+def _group_flips(
+    frame: Frame, attribute: _Attribute, pairs: Sequence[tuple[int, int]], c: int, statistics: StatisticsSettings
+) -> Question:
+    """Engine against engine within each compared group of an attribute, all of them together."""
+    conditions, grouping = len(frame.conditions), attribute.rates.grouping
+    runs = [(a * conditions + c, b * conditions + c) for a, b in pairs]
+    cells = [[grouping.cells(part) for part in side] for side in paired_sums(frame, runs)[:2]]
+    errors, words, about = [], [], []
+    for place, (a, b) in enumerate(pairs):
+        both = attribute.compared[runs[place][0]] & attribute.compared[runs[place][1]]
+        for group in np.flatnonzero(both):
+            inside = grouping.cell_group == group
+            by_speaker = np.zeros((2, 2, len(frame.speakers)), dtype=np.int64)
+            for quantity in (0, 1):
+                for side in (0, 1):
+                    np.add.at(
+                        by_speaker[quantity, side], grouping.cell_speaker[inside], cells[quantity][side][place, inside]
+                    )
+            errors.append(by_speaker[0])
+            words.append(by_speaker[1])
+            about.append(
+                {"kind": ENGINE, "engine": frame.engines[a], "versus": frame.engines[b], "table": "comparisons"}
+                | {"condition": frame.conditions[c], "attribute": grouping.attribute, "group": grouping.names[group]}
+            )
+    name = f"{ENGINE}:{frame.conditions[c]}:{grouping.attribute}"
+    if not about:
+        return Question(name=name, p=np.nan, rows=lambda _: iter(()))
+    rng = generator(statistics, "engines", frame.conditions[c], grouping.attribute)
+    flipped = sign_flips(np.stack(errors, axis=1), np.stack(words, axis=1), max(statistics.draws, SIGN_PATTERNS), rng)
+    return _paired_question(flipped, name, about, ())
+
+
+def _extreme_question(
+    frame: Frame, attribute: _Attribute, pairs: Sequence[tuple[int, int]], condition: str, kind: str
+) -> Question:
+    conditions, c = len(frame.conditions), frame.conditions.index(condition)
+    rates, compared = attribute.rates, attribute.compared
+    found: list[Extreme] = [
+        compare_extremes(rates, compared, a * conditions + c, b * conditions + c, gap=kind == GAP_ENGINE)
+        for a, b in pairs
+    ]
+    corrected = holm(np.array([item.p for item in found]))
+    name = f"{kind}:{condition}:{rates.grouping.attribute}"
+
+    def rows(error: float) -> Iterator[Row]:
+        for (a, b), item, p in zip(pairs, found, corrected.tolist(), strict=True):
+            if np.isfinite(p):
+                each = error * item.p / p if p > 0 else error
+                low, high = item.bounds(each)
+                yield Row(
+                    kind=kind, engine=frame.engines[a], versus=frame.engines[b], condition=condition,
+                    attribute=rates.grouping.attribute, p=p, estimate=item.difference, ci_low=low, ci_high=high,
+                    level=1.0 - each, table="gaps", question=name,
+                )  # fmt: skip
+
+    return Question(name=name, p=float(np.nanmin(corrected)) if np.isfinite(corrected).any() else np.nan, rows=rows)
+
+
+def _condition_questions(
+    frame: Frame, attributes: Sequence[_Attribute], statistics: StatisticsSettings
+) -> Iterator[Question]:
+    """What each condition costs everybody, then what it costs one group more than the others."""
+    conditions = len(frame.conditions)
+    baseline = frame.conditions.index(CLEAN) if CLEAN in frame.conditions else 0
+    others = [c for c in range(conditions) if c != baseline]
+    if not others:
+        return
+    asked = {
+        engine: tuple(
+            question
+            for attribute in attributes
+            for question in place_questions(frame, attribute.dealt, attribute.rates, attribute.compared, e, baseline)
+        )
+        for e, engine in enumerate(frame.engines)
     }
+    for e, engine in enumerate(frame.engines):
+        runs = [(e * conditions + c, e * conditions + baseline) for c in others]
+        paired = _flips(frame, runs, statistics, "conditions", engine)
+        about = [
+            {"kind": CONDITION, "engine": engine, "condition": frame.conditions[c], "table": "disparity"}
+            | {"versus": frame.conditions[baseline], "attribute": OVERALL_ATTRIBUTE}
+            for c in others
+        ]
+        yield _paired_question(paired, f"{CONDITION}:{engine}", about, asked[engine])
 
 
-def _groups(tables: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    rates = _rates(tables)
-    for row in _records(tables, "differences"):
-        if row["versus"] != "rest" or not np.isfinite(row["p_max_t"]):
-            continue
-        where: dict[str, Any] = {name: str(row[name]) for name in ("engine", "condition", "attribute", "group")}
-        rate = rates[where["engine"], where["condition"], where["attribute"], where["group"]]
+def _subgroup_questions(tables: Mapping[str, pd.DataFrame]) -> Iterator[Question]:
+    table = tables.get("subgroups", pd.DataFrame())
+    if table.empty:
+        return
+    for (engine, condition), block in table.groupby(["engine", "condition"], sort=False):
+        records = [row for row in block.to_dict("records") if np.isfinite(row["p_held_out_holm"])]
+        if records:
+            name = f"{SUBGROUP}:{engine}:{condition}"
+            rows = partial(_subgroup_rows, records, (str(engine), str(condition)), name)
+            yield Question(name=name, p=min(float(row["p_held_out_holm"]) for row in records), rows=rows)
+
+
+def _subgroup_rows(
+    records: Sequence[Mapping[Any, Any]], where: tuple[str, str], question: str, error: float
+) -> Iterator[Row]:
+    """One-sided in the direction found in the first half: the interval has one bound, at Holm's level of the row."""
+    for row in records:
+        value, raw = float(row["p_held_out_holm"]), float(row["p_held_out"])
+        each = error * raw / value if value > 0 else error
+        log = np.log(row["held_out_ratio"])
+        reach = -special.stdtrit(row["held_out_df"], each) * row["held_out_se_log"]
+        up = row["found_ratio"] > 1
         yield Row(
-            kind=GROUP, **where, p=row["p_permutation"], p_adjusted=row["p_max_t"],
-            affirmed=bool(row["p_max_t"] <= LEVEL), estimate=row["difference"], ci_low=row["sim_low"],
-            ci_high=row["sim_high"], table="differences", rate=rate, versus_rate=rate - row["difference"],
-            question=":".join([GROUP, where["engine"], where["condition"], where["attribute"]]),
+            kind=SUBGROUP, engine=where[0], condition=where[1], group=str(row["subgroup"]), p=value,
+            estimate=float(row["held_out_ratio"]), ci_low=float(np.exp(log - reach)) if up else 0.0,
+            ci_high=float("inf") if up else float(np.exp(log + reach)), level=1.0 - each, table="subgroups",
+            rate=float(row["held_out_wer"]), versus_rate=float(row["held_out_wer_rest"]), question=question,
         )  # fmt: skip
-
-
-def _gaps(tables: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    groups = pd.DataFrame([(row.engine, row.condition, row.attribute, row.affirmed) for row in _groups(tables)])
-    for row in _records(tables, "gaps"):
-        if not np.isfinite(row["gap"]):
-            continue
-        where: dict[str, Any] = {name: str(row[name]) for name in ("engine", "condition", "attribute")}
-        open_ = not groups.empty and bool(groups[(groups[[0, 1, 2]] == list(where.values())).all(axis=1)][3].any())
-        question = ":".join([GROUP, *where.values()])
-        yield Row(
-            kind=GAP, **where, group=str(row["worst_group"]), versus=str(row["best_group"]),
-            affirmed=bool(open_ and row["gap_ci_low"] > 0), estimate=row["gap"], ci_low=row["gap_ci_low"],
-            ci_high=row["gap_ci_high"], table="gaps", rate=row["worst_wer"], versus_rate=row["best_wer"],
-            question=question,
-        )  # fmt: skip
-        yield Row(
-            kind=WORST, **where, group=str(row["worst_group"]), estimate=row["worst_wer"], ci_low=row["worst_ci_low"],
-            ci_high=row["worst_ci_high"], table="gaps", rate=row["worst_wer"], question=question,
-        )  # fmt: skip
-
-
-def _engines(tables: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    rows = [row for row in _records(tables, "comparisons") if row["attribute"] == OVERALL_ATTRIBUTE]
-    adjusted = holm(np.array([row["p_permutation"] for row in rows], dtype=np.float64))
-    for row, p in zip(rows, adjusted, strict=True):
-        if np.isfinite(p):
-            yield Row(
-                kind=ENGINE, engine=str(row["engine_a"]), versus=str(row["engine_b"]), condition=str(row["condition"]),
-                p=row["p_permutation"], p_adjusted=float(p), affirmed=bool(p <= LEVEL), estimate=row["difference"],
-                ci_low=row["ci_low"], ci_high=row["ci_high"], table="comparisons", question=ENGINE,
-            )  # fmt: skip
-
-
-def _places(tables: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    for row in _records(tables, "interactions"):
-        if np.isfinite(row["p"]):
-            yield Row(
-                kind=INTERACTION_RATIO, **_where(row),
-                versus=str(row["reference_group"]), p=row["p"], p_adjusted=row["p_holm"],
-                affirmed=bool(row["p_holm"] <= LEVEL), estimate=row["ratio_of_ratios"], ci_low=row["ratio_ci_low"],
-                ci_high=row["ratio_ci_high"], table="interactions", question=INTERACTION_RATIO,
-            )  # fmt: skip
-
-
-def _adjusted(tables: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    for row in _records(tables, "adjusted"):
-        if np.isfinite(row["p_holm"]):
-            confounded = "confounded" in str(row["flag"])
-            yield Row(
-                kind=ADJUSTED, **_where(row),
-                versus=str(row["reference_group"]), p=row["p"], p_adjusted=row["p_holm"],
-                affirmed=bool(row["p_holm"] <= LEVEL and not confounded), estimate=row["adjusted_ratio"],
-                ci_low=row["ci_low"], ci_high=row["ci_high"], table="adjusted", rate=row["raw_ratio"],
-                question=ADJUSTED, flag="confounded" if confounded else "",
-            )  # fmt: skip
-
-
-def _subgroups(tables: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    for row in _records(tables, "subgroups"):
-        if np.isfinite(row["p_held_out_holm"]):
-            yield Row(
-                kind=SUBGROUP, engine=str(row["engine"]), condition=str(row["condition"]), group=str(row["subgroup"]),
-                p=row["p_held_out"], p_adjusted=row["p_held_out_holm"], affirmed=row["flag"] == "confirmed",
-                estimate=row["held_out_ratio"], ci_low=row["ci_low"], ci_high=row["ci_high"], table="subgroups",
-                rate=row["held_out_wer"], versus_rate=row["held_out_wer_rest"], question=SUBGROUP,
-            )  # fmt: skip

@@ -91,7 +91,10 @@ def claim_frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _size(table: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """How large an effect is at least, in points of WER: the bound nearer to no effect (a ratio times a rate of .1)."""
+    """How large an effect is at least, in points of WER: the bound nearer to no effect (a ratio times a rate of .1).
+
+    Which group is the worst, and that groups differ at all, are no sizes: they come after what is.
+    """
     ratio = table["kind"].isin(RATIOS).to_numpy()
     with np.errstate(all="ignore"):
         low, high = (
@@ -99,6 +102,8 @@ def _size(table: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
             for name in ("ci_low", "ci_high")
         )
     size: np.ndarray[tuple[int], np.dtype[np.float64]] = np.where(
-        low * high > 0, np.minimum(np.abs(low), np.abs(high)), 0.0
+        (np.sign(low) * np.sign(high) > 0) & ~table["kind"].isin((WORST, OMNIBUS)).to_numpy(),
+        np.minimum(np.abs(low), np.abs(high)),
+        0.0,
     )
     return size

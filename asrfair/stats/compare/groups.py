@@ -113,7 +113,8 @@ def _best(rates: Rates, compared: npt.NDArray[np.bool_], tail: float, rng: np.ra
         family = rates.estimate.map(lambda value, run=run, use=use: value[[run]][:, use])  # type: ignore[misc]
         if len(use) > 1 and family.known.all():
             within = None if shared is None else shared[np.ix_(use, use)][None]
-            critical[run] = largest_difference(family, within, 1.0 - 2 * tail, rng, 4000)[0]
+            at = largest_difference(family, within, 1.0 - 2 * tail, rng, 4000)[0]
+            critical[run, use] = at[:, np.flatnonzero(use == best[run])[0]]
     others = np.arange(size)[None, :] != best[:, None]
     stated = rates.grouping.stated[None, :]
     return _Side(

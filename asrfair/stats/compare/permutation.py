@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from asrfair.stats.estimate.normal_scores import normal_score
 from asrfair.stats.frame import Floats, Ints
 from asrfair.stats.groups import Grouping
 
@@ -86,7 +87,7 @@ def permute(errors: Ints, words: Ints, layout: Layout, draws: int, rng: np.rando
     draws = min(draws, int(max(500, _MOST_WORK // max(features.size, 1))))
     runs = errors.shape[0]
     speakers = np.bincount(layout.group, minlength=layout.groups).astype(np.float64)
-    deal = _Deal(layout)
+    deal = Deal(layout.speaker)
     sums = _sums(features[None], layout)
     observed = _statistics(sums, speakers, layout, runs)[0]
     table = np.empty((draws, *observed.shape), dtype=np.float32)
@@ -120,16 +121,16 @@ def step_down(observed: Floats, draws: npt.NDArray[np.float32]) -> Floats:
     return adjusted
 
 
-class _Deal:
+class Deal:
     """Deals cells: those of one-group speakers among each other, those of a many-group speaker within that speaker."""
 
-    def __init__(self, layout: Layout) -> None:
-        _, block, count = np.unique(layout.speaker, return_inverse=True, return_counts=True)
+    def __init__(self, speaker: Ints) -> None:
+        _, block, count = np.unique(speaker, return_inverse=True, return_counts=True)
         several = count[block] > 1
         self.alone = np.flatnonzero(~several)
         self.shared = np.flatnonzero(several)
         self.block = block[self.shared]
-        self.size = len(layout.group)
+        self.size = len(speaker)
 
     def __call__(self, draws: int, rng: np.random.Generator) -> Ints:
         """Which cell's counts each cell gets, shape (draws, M)."""
@@ -169,7 +170,7 @@ def _statistics(sums: Floats, speakers: Floats, layout: Layout, runs: int) -> Fl
     rest_df = np.maximum(layout.df.sum() - layout.df, 1.0)
     with np.errstate(all="ignore"):
         freedom = (weight + rest_weight) ** 2 / (weight**2 / layout.df + rest_weight**2 / rest_df)
-        every[:, :, 2] = _score((log_rate - rest_log) / np.sqrt(variance + rest_variance), freedom)
+        every[:, :, 2] = normal_score((log_rate - rest_log) / np.sqrt(variance + rest_variance), freedom)
         others = {0: np.where(compared, rate, np.inf).argmin(axis=-1)}
         if layout.reference >= 0:
             others[1] = np.full(rate.shape[:2], layout.reference)
@@ -178,7 +179,7 @@ def _statistics(sums: Floats, speakers: Floats, layout: Layout, runs: int) -> Fl
             freedom = (weight + w) ** 2 / (weight**2 / layout.df + w**2 / w_df)
             gap = log_rate - np.take_along_axis(log_rate, other[..., None], axis=-1)
             spread = np.sqrt(variance + np.take_along_axis(variance, other[..., None], axis=-1))
-            every[:, :, place] = _score(gap / spread, freedom)
+            every[:, :, place] = normal_score(gap / spread, freedom)
     if layout.reference >= 0:
         every[:, :, 1, layout.reference] = np.nan
         every[:, ~compared[:, layout.reference], 1] = np.nan
@@ -194,13 +195,6 @@ def _log_rates(sums: Floats, speakers: Floats, runs: int) -> tuple[Floats, Float
         spread = np.maximum(ee - 2.0 * rate * en + rate**2 * nn, 0.0) + _HALF
         variance = (speakers / (speakers - 1.0))[:, None] * spread / (e + _HALF) ** 2
         return np.log(rate).swapaxes(1, 2), variance.swapaxes(1, 2), rate.swapaxes(1, 2)
-
-
-def _score(t: Floats, df: Floats) -> Floats:
-    """Student's t as a normal score (Wallace 1959): tests with few and with many speakers weigh alike in a maximum."""
-    with np.errstate(all="ignore"):
-        size: Floats = np.sqrt(df * np.log1p(t**2 / df)) * (8.0 * df + 1.0) / (8.0 * df + 3.0)
-    return np.sign(t) * size
 
 
 def layout_of(

@@ -19,11 +19,13 @@ import pyarrow.parquet as pq
 
 from asrfair.data.runfile import read_run_file
 from asrfair.errors import InputError
+from asrfair.stats.claims.collect import comparison_questions, decided
+from asrfair.stats.claims.question import Question
 from asrfair.stats.compare.engines import comparison_table
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.group_rates import group_rates
 from asrfair.stats.frame import Frame, load_frame
-from asrfair.stats.groups import make_grouping
+from asrfair.stats.groups import Grouping, make_grouping
 from asrfair.types import GroupSettings, StatisticsSettings
 
 
@@ -39,6 +41,7 @@ class Comparison:
         only_first: Utterances that only the first run has.
         only_second: Utterances that only the second run has.
         changed: Utterances of both whose speaker or reference differs; not compared.
+        claims: What the two runs show (:mod:`asrfair.stats.claims.table`), all pairs and conditions as one family.
     """
 
     table: pd.DataFrame
@@ -47,6 +50,7 @@ class Comparison:
     only_first: int
     only_second: int
     changed: int
+    claims: pd.DataFrame
 
 
 def compare_runs(
@@ -82,6 +86,7 @@ def compare_runs(
         raise InputError("the two runs share no condition", file=second, remedy="Compare runs of the same suite")
     names = _names(first, second)
     tables: list[pd.DataFrame] = []
+    questions: list[Question] = []
     for number, (a, b) in enumerate(chosen):
         labels = (f"{a} ({names[0]})", f"{b} ({names[1]})")
         merged = _merge(scores, (a, b), labels, conditions, kept.ids)
@@ -90,7 +95,9 @@ def compare_runs(
             pq.write_table(pa.Table.from_pandas(merged, preserve_index=False), Path(folder) / "scores.parquet")
             frame = load_frame(Path(folder), groups)
         rng = np.random.default_rng([statistics.seed, number])
-        tables.append(_compare(frame, groups, statistics, rng))
+        groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
+        tables.append(_compare(frame, groupings, groups, statistics, rng))
+        questions += comparison_questions(frame, groupings[1:], groups, statistics)
     table = pd.concat(tables, ignore_index=True)
     table["p_holm"] = holm(table["p_permutation"].to_numpy(dtype=np.float64))
     return Comparison(
@@ -100,13 +107,17 @@ def compare_runs(
         only_first=kept.only_first,
         only_second=kept.only_second,
         changed=kept.changed,
+        claims=decided(questions, statistics),
     )
 
 
 def _compare(
-    frame: Frame, groups: GroupSettings, statistics: StatisticsSettings, rng: np.random.Generator
+    frame: Frame,
+    groupings: list[Grouping],
+    groups: GroupSettings,
+    statistics: StatisticsSettings,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
-    groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
     table = comparison_table(frame, groupings, groups, statistics, rng)
     rates: dict[tuple[str, str, str, str], float] = {}
     for grouping in groupings:

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
-from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
+from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds
 from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates
+from asrfair.stats.estimate.normal_scores import normal_score, t_of_score
 from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, shift_of, t_quantile
 from asrfair.stats.frame import Floats, Ints
 
@@ -192,10 +193,9 @@ def _pairs(
     first = groups.map(lambda value: value[:, :, None])
     second = groups.map(lambda value: value[:, None, :])
     between: Floats | float = 0.0 if correlation is None else correlation
-    runs, size = groups.rate.shape
+    size = groups.rate.shape[1]
     same = np.eye(size, dtype=bool)
-    critical = largest_difference(groups, correlation, 1.0 - tail, rng, draws)
-    everywhere = np.broadcast_to(critical[:, None, None], (runs, size, size))
+    everywhere = largest_difference(groups, correlation, 1.0 - 2 * tail, rng, draws)
 
     def largest(values: Floats) -> Floats:
         found: Floats = np.where(same, -np.inf, values).max(axis=(1, 2))
@@ -211,10 +211,12 @@ def _pairs(
 def largest_difference(
     groups: Estimate, correlation: Floats | None, p: float, rng: np.random.Generator, draws: int
 ) -> Floats:
-    """Quantile of the largest studentised difference of log rates between any two of several groups of equal truth.
+    """Critical values at which the differences of log rates of all pairs of several groups hold at once.
 
     The studentised range of Tukey for groups of unequal spread and size: estimates and variance estimates are drawn.
-    Groups without errors have no log rate and take no part.
+    Each pair's Student t is read as a normal score at the pair's own degrees of freedom (Wallace 1959) before the
+    largest is taken, and the quantile is read back the same way: one small group then widens its own comparisons, not
+    those of all others. Groups without errors have no log rate and take no part.
 
     Args:
         groups: Rates of shape (R, G).
@@ -224,10 +226,12 @@ def largest_difference(
         draws: Number of draws.
 
     Returns:
-        Critical values, shape (R,).
+        Critical values of Student's t for every pair, shape (R, G, G).
     """
     runs, size = groups.rate.shape
-    result = np.empty(runs)
+    quantile = np.empty(runs)
+    first, second = (groups.map(lambda value, axis=axis: np.expand_dims(value, axis)) for axis in (2, 1))  # type: ignore[misc]
+    freedom = contrast(first, second).df_ratio
     step = max(1, _DRAWN_NUMBERS // (draws * size))
     for start in range(0, runs, step):
         part = slice(start, min(start + step, runs))
@@ -239,19 +243,18 @@ def largest_difference(
             root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
             value = np.einsum("drg,rhg->drh", value, root)
         value *= se
-        spread = se * np.sqrt(rng.chisquare(df, shape) / df)
+        spread = (se * np.sqrt(rng.chisquare(df, shape) / df)) ** 2
         largest = np.zeros(shape[:2])
         for one in range(size - 1):
-            variance = spread[:, :, one, None] ** 2 + spread[:, :, one + 1 :] ** 2
+            variance = spread[:, :, one, None] + spread[:, :, one + 1 :]
             if correlation is not None:
                 shared = correlation[part][:, one, one + 1 :]
-                variance -= 2.0 * shared * spread[:, :, one, None] * spread[:, :, one + 1 :]
+                variance -= 2.0 * shared * np.sqrt(spread[:, :, one, None] * spread[:, :, one + 1 :])
             taking_part = (se[:, one, None] > 0) & (se[:, one + 1 :] > 0)
             with np.errstate(all="ignore"):
-                distance = np.abs(value[:, :, one, None] - value[:, :, one + 1 :]) / np.sqrt(
-                    np.maximum(variance, 1e-300)
-                )
-            np.maximum(largest, np.where(taking_part, distance, 0.0).max(axis=-1), out=largest)
-        result[part] = np.quantile(largest, p, axis=0)
-    smallest = np.where(groups.variance > 0, groups.df, np.inf).min(axis=1)
-    return np.where(result > 0, result, t_quantile(p, np.where(np.isfinite(smallest), smallest, 1.0)))
+                t = np.abs(value[:, :, one, None] - value[:, :, one + 1 :]) / np.sqrt(np.maximum(variance, 1e-300))
+                score = normal_score(t, freedom[part, one, one + 1 :])
+            np.maximum(largest, np.where(taking_part, score, 0.0).max(axis=-1), out=largest)
+        quantile[part] = np.quantile(largest, p, axis=0)
+    critical = t_of_score(quantile[:, None, None], freedom)
+    return np.where(quantile[:, None, None] > 0, critical, t_quantile(p, freedom))
