@@ -13,13 +13,15 @@ from asrfair.report.loading import RunData
 from asrfair.report.plots import (
     coverage_plot,
     engine_against_engine,
+    engine_heat_map,
     forest_plot,
     gap_over_conditions,
     heat_map,
+    ranked_engines,
     snr_curves,
     snr_of_conditions,
-    speaker_distribution,
     speaker_rates,
+    speaker_strip,
 )
 from asrfair.report.style import save_figure
 from asrfair.say import words
@@ -41,7 +43,8 @@ class PlannedFigure:
 
 
 MAX_ENGINES: Final = 4
-"""Engines with figures of their own; all of them are in the tables and in the forest plots."""
+"""Engines that stand side by side in one figure, and that have figures of their own. Where a run has more, all of them
+are in the heat map and the ranking, and the ones with the fewest errors have figures of their own."""
 MAX_FIGURES: Final = 40
 """Figures of a run: what a reader may look through."""
 
@@ -62,6 +65,16 @@ def planned_figures(run: RunData) -> Iterator[PlannedFigure]:
     yield from every[:MAX_FIGURES]
 
 
+def _own_figures(run: RunData) -> tuple[str, ...]:
+    """Return the engines that get figures of their own, in the run's order."""
+    if len(run.engines) <= MAX_ENGINES:
+        return run.engines
+    rows = run.disparity
+    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == run.main_condition)]
+    best = set(whole.sort_values("wer", kind="stable")["engine"].head(MAX_ENGINES))
+    return tuple(name for name in run.engines if name in best)
+
+
 def _plan(
     draw: Callable[..., Figure], data: object, *, section: str, stem: tuple[str, ...], title: str, **how: Any
 ) -> PlannedFigure:
@@ -71,7 +84,32 @@ def _plan(
 def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
     condition, name = run.main_condition, words.attribute_words(attribute)
     rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == condition)]
-    if rows["wer"].notna().any():
+    if not rows["wer"].notna().any():
+        return
+    if len(run.engines) > MAX_ENGINES:
+        yield _plan(
+            engine_heat_map,
+            run.disparity,
+            section="groups",
+            stem=("groups-engines", attribute),
+            title=f"WER by {name} and engine, {words.condition_words(condition)}",
+            attribute=attribute,
+            condition=condition,
+            claims=run.tables.get("claims"),
+        )
+        if INTERSECTION not in attribute:
+            yield _plan(
+                ranked_engines,
+                run.disparity,
+                section="comparisons",
+                stem=("ranked", attribute),
+                title=f"Engines by WER, everybody and the worst {name}, {words.condition_words(condition)}",
+                attribute=attribute,
+                condition=condition,
+                min_speakers=run.min_speakers,
+                confidence=run.confidence,
+            )
+    else:
         yield _plan(
             forest_plot,
             run.disparity,
@@ -87,7 +125,7 @@ def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
 def _heat_maps(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
     if len(run.conditions) < 2:
         return
-    for engine in run.engines[:MAX_ENGINES]:
+    for engine in _own_figures(run):
         rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
         if rows["wer"].notna().any():
             yield _plan(
@@ -106,7 +144,7 @@ def _snr_curves(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
     counts = snr.groupby("profile", sort=False)["snr_db"].nunique()
     for profile in [str(name) for name, count in counts.items() if count >= 2]:
         levels = set(snr[snr["profile"] == profile]["condition"])
-        for engine in run.engines[:MAX_ENGINES]:
+        for engine in _own_figures(run):
             rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
             if rows[rows["condition"].isin(levels) & rows["wer"].notna()]["condition"].nunique() >= 2:
                 yield _plan(
@@ -127,7 +165,7 @@ def _widenings(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
     table = run.tables.get("interactions")
     if table is None:
         return
-    for engine in run.engines[:MAX_ENGINES]:
+    for engine in _own_figures(run):
         rows = table[(table["attribute"] == attribute) & (table["engine"] == engine)]
         if rows["difference_in_differences"].notna().any():
             yield _plan(
@@ -175,7 +213,7 @@ def _speakers(run: RunData, attributes: list[str]) -> Iterator[PlannedFigure]:
         if not set(attribute.split(INTERSECTION)) <= known:
             continue
         rates = cache(partial(_rates, run, attribute))
-        for engine in run.engines[:MAX_ENGINES]:
+        for engine in _own_figures(run):
             if ((rows["engine"] == engine) & (rows["attribute"] == attribute)).any():
                 yield _plan(
                     _draw_speakers,
@@ -198,7 +236,7 @@ def _rates(run: RunData, attribute: str) -> pd.DataFrame:
 
 
 def _draw_speakers(rates: Callable[[], pd.DataFrame], **how: Any) -> Figure:
-    return speaker_distribution(rates(), **how)
+    return speaker_strip(rates(), **how)
 
 
 def _coverage(run: RunData, attribute: str) -> Iterator[PlannedFigure]:

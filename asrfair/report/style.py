@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from asrfair.data.wholefile import write_whole
+from asrfair.report.fontset import BASE, columns, directed, families, shown
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ RC: Final[Mapping[str, Any]] = {
     "figure.dpi": 100,
     "figure.facecolor": "white",
     "figure.max_open_warning": 0,
-    "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "grid.color": RULE,
     "grid.linewidth": 0.6,
@@ -78,6 +79,7 @@ def style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(RC)
+        mpl.rcParams["font.family"] = list(families())
         yield
 
 
@@ -113,9 +115,17 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     metadata = {"Date": None, "Creator": "asrfair"} if kind == "svg" else {"Software": "asrfair"}
     width, height = figure.get_size_inches()
     dpi = min(160.0, (MAX_PIXELS / (width * height)) ** 0.5)
-    with style():
+    with style(), warnings.catch_warnings():
+        # A letter of a script that no shipped font has is drawn as a frame that names the script.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format=kind, metadata=metadata, **({"dpi": dpi} if kind == "png" else {}))
-    return stream.getvalue()
+    drawn = stream.getvalue()
+    return drawn.replace(_svg_families(), f"'{BASE}', 'Noto Sans', sans-serif".encode()) if kind == "svg" else drawn
+
+
+def _svg_families() -> bytes:
+    """Return the list of families as matplotlib writes it into every text of an SVG; a browser has fonts of its own."""
+    return ", ".join(f"'{name}'" for name in families()).encode()
 
 
 def svg_size(drawing: bytes) -> tuple[int, int]:
@@ -127,7 +137,7 @@ def svg_size(drawing: bytes) -> tuple[int, int]:
 
 def shortened(text: str, limit: int = 34) -> str:
     """Return a label cut in the middle to ``limit`` characters, so that its beginning and its end can both be read."""
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = shown(text)
     if len(text) <= limit:
         return text
     head = (limit - 1) * 2 // 3
@@ -140,6 +150,11 @@ def worst_row(rows: pd.DataFrame) -> pd.Series[Any]:
     return (
         (known if len(known) else rows).sort_values("wer", ascending=False, kind="stable", na_position="last").iloc[0]
     )
+
+
+def of_all(shown: int, every: int, what: str) -> str:
+    """Return "40 of 108 groups shown", or nothing where all are."""
+    return f"{shown} of {words.counted(every, what)} shown" if shown < every else ""
 
 
 def distinct(names: Sequence[str], limit: int = 34) -> list[str]:
@@ -169,9 +184,19 @@ def _shared_start(names: Sequence[str]) -> int:
     return next((at for at, c in enumerate(shortest) if at >= len(last) or last[at] != c), len(shortest))
 
 
+def group_names(groups: Sequence[object]) -> list[str]:
+    """Return the names of groups as labels that can be told apart, in any script."""
+    return [directed(name) for name in distinct([words.group_words(group) for group in groups])]
+
+
+def group_name(group: object) -> str:
+    """Return the name of a group for a title."""
+    return directed(words.group_words(group))
+
+
 def group_labels(groups: Sequence[object], speakers: Sequence[int]) -> list[str]:
     """Return the labels of groups: names that can be told apart, each with its number of speakers."""
-    names = distinct([words.group_words(group) for group in groups])
+    names = group_names(groups)
     return [f"{name}  ({words.counted(count, 'speaker')})" for name, count in zip(names, speakers, strict=True)]
 
 
@@ -179,5 +204,6 @@ def wrapped(text: str, width: int, *, lines: int = 4) -> str:
     """Return a title broken into at most ``lines`` lines of at most ``width`` characters."""
     import textwrap
 
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = shown(text)
+    width = max(width * len(text) // max(columns(text), 1), 8)
     return "\n".join(textwrap.wrap(text, width, break_long_words=True, max_lines=lines, placeholder=" …")) or text

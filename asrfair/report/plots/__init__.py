@@ -10,18 +10,21 @@ from asrfair.report.plots.coverage import coverage_plot
 from asrfair.report.plots.engines import engine_against_engine
 from asrfair.report.plots.forest import forest_plot
 from asrfair.report.plots.heat import heat_map
+from asrfair.report.plots.many_engines import engine_heat_map, ranked_engines
 from asrfair.report.plots.snr import snr_curves, snr_of_conditions
-from asrfair.report.plots.speakers import speaker_distribution, speaker_rates
+from asrfair.report.plots.speakers import speaker_rates, speaker_strip
 from asrfair.report.plots.widening import gap_over_conditions
 
 __all__ = [
     "coverage_plot",
     "engine_against_engine",
+    "engine_heat_map",
     "forest_plot",
     "gap_over_conditions",
     "heat_map",
+    "ranked_engines",
     "snr_curves",
     "snr_of_conditions",
-    "speaker_distribution",
     "speaker_rates",
+    "speaker_strip",
 ]

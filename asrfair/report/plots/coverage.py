@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report.style import ACCENT, INK, MUTED, WARN, distinct, new_figure, style, wrapped
+from asrfair.report.fontset import widest
+from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_names, new_figure, of_all, style, wrapped
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ def coverage_plot(coverage: pd.DataFrame, *, attribute: str, min_speakers: int =
     if rows.empty:
         raise ValueError(f"no rows for attribute {attribute!r}")
     small = int((rows["speakers"] < min_speakers).sum())
-    hidden = max(len(rows) - MAX_ROWS, 0)
+    some = of_all(min(len(rows), MAX_ROWS), len(rows), "group")
     verb = "has" if small == 1 or len(rows) == 1 else "have"
     which = f"{words.counted(len(rows), 'group')} by {words.attribute_words(attribute)}"
     title = f"{small} of {which} {verb} fewer than {min_speakers} speakers"
-    if hidden:
-        title += f" ({hidden} smallest groups not drawn)"
+    if some:
+        title += f" ({some})"
     with style():
         return _draw(rows.head(MAX_ROWS), title, min_speakers)
 
@@ -51,9 +52,9 @@ def _counts(row: pd.Series[Any]) -> str:
 def _draw(rows: pd.DataFrame, title: str, min_speakers: int) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
-    names = distinct([words.group_words(group) for group in rows["group"]])
+    names = group_names(list(rows["group"]))
     texts = [_counts(row) for _, row in rows.iterrows()]
-    left_in = min(0.075 * max(map(len, names)) + 0.3, 4.0)
+    left_in = min(0.075 * widest(names) + 0.3, 4.0)
     width, body_in = left_in + 3.7 + 0.068 * max(map(len, texts)), max(0.25 * len(rows), 0.5)
     heading = wrapped(title, int(width * 10.4))
     top_in = 0.5 + 0.2 * heading.count("\n")

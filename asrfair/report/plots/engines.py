@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report.plots.forest import axis_limit
+from asrfair.report.fontset import widest
+from asrfair.report.plots.axis import axis_end
 from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_labels, new_figure, shortened, style, wrapped
 from asrfair.say import words
 
@@ -46,7 +47,8 @@ def engine_against_engine(
         raise ValueError(f"{engine_a!r} and {engine_b!r} share no group of {attribute!r} in {condition!r}")
     order = (both["wer_b"] - both["wer"]).abs().sort_values(ascending=False, kind="stable").index
     both = both.loc[order]
-    limit = 100 * axis_limit(rows[rows["engine"].isin([engine_a, engine_b])])
+    mine = rows[rows["engine"].isin([engine_a, engine_b])]
+    limit = 100 * axis_end(mine["wer"], mine.get("ci_high", ()))
     with style():
         return _draw(both, engine_a, engine_b, limit, words.condition_words(condition), confidence)
 
@@ -62,7 +64,7 @@ def _draw(both: pd.DataFrame, engine_a: str, engine_b: str, limit: float, condit
             group_labels(list(both.index[:numbered]), both["speakers"].astype(int).tolist()[:numbered]), start=1
         )
     ]
-    list_in = min(0.075 * max(map(len, names)) + 0.4, 4.6)
+    list_in = min(0.075 * widest(names) + 0.4, 4.6)
     width = 0.8 + 3.9 + 0.3 + list_in
     heading = wrapped(title, int(width * 10.4))
     top_in = 0.5 + 0.2 * heading.count("\n")
@@ -101,8 +103,12 @@ def _point(axes: Axes, row: pd.Series[Any], rank: int, limit: float, *, bars: bo
     if known and bars:
         axes.plot([bounds[0], min(bounds[1], limit)], [y, y], color=colour, linewidth=0.7, alpha=0.45, zorder=2)
         axes.plot([x, x], [bounds[2], min(bounds[3], limit)], color=colour, linewidth=0.7, alpha=0.45, zorder=2)
-    axes.plot(
-        [x], [y], marker="o", markersize=4.5, color=colour, markerfacecolor=colour if known else "white", zorder=4
-    )
-    if rank:
-        axes.annotate(str(rank), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK, zorder=5)
+    # What lies beyond an end stands on it, as an arrow with the number.
+    marker = "^" if y > limit else ">" if x > limit else "o"
+    far = [words.number(value / 100, "percent") for value in (x, y) if value > limit]
+    x, y = min(x, limit), min(y, limit)
+    face = colour if known else "white"
+    axes.plot([x], [y], marker=marker, markersize=4.5, color=colour, markerfacecolor=face, zorder=4, clip_on=False)
+    label = " ".join(filter(None, (str(rank) if rank else "", f"({' | '.join(far)})" if far else "")))
+    if label:
+        axes.annotate(label, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK, zorder=5)

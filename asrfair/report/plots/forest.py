@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from asrfair.report.fontset import widest
+from asrfair.report.plots.axis import axis_end, beyond
 from asrfair.report.style import (
     ACCENT,
     INK,
@@ -15,7 +17,9 @@ from asrfair.report.style import (
     RULE,
     WARN,
     group_labels,
+    group_name,
     new_figure,
+    of_all,
     shortened,
     style,
     worst_row,
@@ -27,8 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_PANELS = 6
-MAX_ROWS = 80
+MAX_PANELS: Final = 4
+"""Engines side by side; more are a heat map (:func:`asrfair.report.plots.engine_heat_map`)."""
+MAX_ROWS: Final = 80
 
 
 def forest_plot(
@@ -45,7 +50,7 @@ def forest_plot(
         disparity: Rows of ``disparity.csv``.
         attribute: The attribute (or intersection) to show.
         condition: The condition to show.
-        engines: Labels to show; all of them (six at most) when empty.
+        engines: Labels to show; all of them (:data:`MAX_PANELS` at most) when empty. The title speaks of every engine.
         confidence: Coverage of the intervals, for the caption.
 
     Raises:
@@ -53,35 +58,32 @@ def forest_plot(
     """
     rows = disparity[(disparity["attribute"] == attribute) & (disparity["condition"] == condition)]
     rows = rows[rows["wer"].notna()]
+    every = rows
     labels = list(engines or dict.fromkeys(rows["engine"]))[:MAX_PANELS]
     rows = rows[rows["engine"].isin(labels)]
     if rows.empty:
         raise ValueError(f"no rows for attribute {attribute!r} in condition {condition!r}")
     mean = rows.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable")
-    hidden = max(len(mean) - MAX_ROWS, 0)
     groups = list(mean.index[:MAX_ROWS])
     everybody = disparity[(disparity["attribute"] == "overall") & (disparity["condition"] == condition)]
-    limit = axis_limit(rows)
+    limit = axis_end(rows["wer"], rows.get("ci_high", ()))
+    shown = (
+        of_all(len(labels), every["engine"].nunique(), "engine"),
+        of_all(len(groups), every["group"].nunique(), "group"),
+    )
     with style():
         return _draw(
-            rows, groups, labels, everybody, limit, _title(rows, labels, attribute, condition, hidden), confidence
+            rows, groups, labels, everybody, limit, worst_title(every, attribute, condition, shown), confidence
         )
 
 
-def axis_limit(rows: pd.DataFrame) -> float:
-    """Return the right end of the axis: past every point, but not so far that one huge interval flattens the rest."""
-    highest = float(rows["wer"].max())
-    ends = rows["ci_high"].to_numpy(float) if "ci_high" in rows else np.array([np.nan])
-    ends = ends[np.isfinite(ends)]
-    wanted = min(float(ends.max()), 2.2 * highest) if ends.size else highest
-    return max(1.06 * wanted, 1.06 * highest, 0.02)
-
-
-def _title(rows: pd.DataFrame, labels: list[str], attribute: str, condition: str, hidden: int) -> str:
+def worst_title(rows: pd.DataFrame, attribute: str, condition: str, shown: Sequence[str] = ()) -> str:
+    """Return a title that names the worst group over all rows, and what is not drawn."""
     worst = worst_row(rows)
-    who = f"{words.group_words(worst['group'])}: {words.percent(worst['wer'])} of words wrong"
-    using = f" with {worst['engine']}" if len(labels) > 1 else ""
-    tail = f" ({hidden} groups with lower WER not drawn)" if hidden else ""
+    who = f"{group_name(worst['group'])}: {words.percent(worst['wer'])} of words wrong"
+    using = f" with {worst['engine']}" if len(set(rows["engine"])) > 1 else ""
+    some = ", ".join(filter(None, shown))
+    tail = f" ({some})" if some else ""
     return f"Worst {words.attribute_words(attribute)}, {words.condition_words(condition)} – {who}{using}{tail}"
 
 
@@ -97,7 +99,7 @@ def _draw(
     panels = len(labels)
     speakers = rows.groupby("group")["speakers"].max()
     names = group_labels(groups, [int(speakers[group]) for group in groups])
-    left_in = min(0.075 * max(len(name) for name in names) + 0.3, 4.6)
+    left_in = min(0.075 * widest(names) + 0.3, 4.6)
     panel_in = 4.2 if panels == 1 else 2.5 if panels == 2 else 2.0
     gap_in, right_in, bottom_in = 0.2, 0.25, 0.75
     width = max(left_in + panels * panel_in + (panels - 1) * gap_in + right_in, 7.0)
@@ -118,11 +120,11 @@ def _draw(
             axes.axvline(100 * float(whole.iloc[0]), color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         for group, y in zip(groups, positions, strict=True):
             if group in mine.index:
-                any_cut |= _row(axes, mine.loc[group], float(y), 100 * limit)
+                any_cut |= _row(axes, mine.loc[group], float(y), limit)
         _dress(axes, engine if panels > 1 else "", names if index == 0 else [], positions, 100 * limit)
     axis_label = f"Word error rate, % · bar: {confidence * 100:g} % interval over speakers · dashed: everybody together"
     legend = "hollow: too small for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
-    legend = " · ".join(filter(None, (legend, "arrow: interval goes on" if any_cut else "")))
+    legend = " · ".join(filter(None, (legend, "arrow: goes on beyond the axis" if any_cut else "")))
     figure.text(0.12 / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
     figure.text(0.12 / width, 0.12 / height, legend, fontsize=8, color=MUTED, va="center")
     return figure
@@ -132,11 +134,14 @@ def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:
     wer, low, high = (100 * float(row[name]) if name in row else np.nan for name in ("wer", "ci_low", "ci_high"))
     known = bool(np.isfinite(low) and np.isfinite(high))
     colour = ACCENT if known else WARN
-    cut = known and high > limit
-    if known:
-        axes.plot([low, min(high, limit)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
+    end = 100 * limit
+    cut = known and high > end
+    if known and low < end:
+        axes.plot([low, min(high, end)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
         if cut:
-            axes.plot([limit], [y], marker=">", color=colour, markersize=4.5, clip_on=False, zorder=3)
+            axes.plot([end], [y], marker=">", color=colour, markersize=4.5, clip_on=False, zorder=3)
+    if beyond(axes, float(row["wer"]), y, limit, colour):
+        return True
     axes.plot(
         [wer], [y], marker="o", markersize=5, color=colour, markerfacecolor=colour if known else "white", zorder=4
     )

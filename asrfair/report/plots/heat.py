@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report.style import INK, group_labels, new_figure, shortened, style, worst_row, wrapped
+from asrfair.report.fontset import widest
+from asrfair.report.plots.axis import CUT
+from asrfair.report.style import (
+    INK,
+    MUTED,
+    group_labels,
+    group_name,
+    new_figure,
+    of_all,
+    shortened,
+    style,
+    worst_row,
+    wrapped,
+)
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -15,6 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS: Final = 80
+
+Cells = np.ndarray[tuple[int, int], np.dtype[np.float64]]
+Flags = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 _STEPS: Final = ("#f3f7fb", "#c6dbef", "#7fb5dd", "#3d80b8", "#0f4f8a", "#08306b")
 
 
@@ -36,54 +52,99 @@ def heat_map(disparity: pd.DataFrame, *, attribute: str, engine: str) -> Figure:
     wide = rows.pivot_table(index="group", columns="condition", values="wer", aggfunc="first", sort=False, dropna=False)
     wide = wide.reindex(columns=conditions)
     order = wide.mean(axis=1).sort_values(ascending=False, kind="stable", na_position="last").index
-    hidden = max(len(order) - MAX_ROWS, 0)
+    some = of_all(min(len(order), MAX_ROWS), len(order), "group")
     wide = wide.loc[order[:MAX_ROWS]]
     speakers = rows.groupby("group", sort=False)["speakers"].max()
     names = group_labels(list(wide.index), [int(speakers[group]) for group in wide.index])
     worst = worst_row(rows)
     title = (
-        f"{engine} is worst for {words.group_words(worst['group'])} in {words.condition_words(worst['condition'])}: "
+        f"{engine} is worst for {group_name(worst['group'])} in {words.condition_words(worst['condition'])}: "
         f"{words.percent(worst['wer'])} of words wrong"
     )
-    if hidden:
-        title += f" ({hidden} groups with lower mean WER not drawn)"
+    if some:
+        title += f" ({some})"
+    known = rows.assign(small=rows["ci_low"].isna() if "ci_low" in rows else False)
+    small = known.pivot_table(index="group", columns="condition", values="small", aggfunc="first", sort=False)
+    small = small.reindex(index=wide.index, columns=conditions)
+    caption = "Word error rate, % · darker is worse · rows sorted by their mean over conditions"
     with style():
-        return _draw(100 * wide.to_numpy(dtype=float), names, [words.condition_words(c) for c in conditions], title)
+        return draw_heat(
+            100 * wide.to_numpy(dtype=float),
+            names,
+            [words.condition_words(c) for c in conditions],
+            title,
+            caption=caption,
+            hatched=small.to_numpy(dtype=bool),
+            notes="hatched: too small for an interval" if small.to_numpy(dtype=bool).any() else "",
+        )
 
 
-def _draw(
-    values: np.ndarray[tuple[int, int], np.dtype[np.float64]], names: list[str], conditions: list[str], title: str
+def draw_heat(
+    values: Cells,
+    names: list[str],
+    labels: list[str],
+    title: str,
+    *,
+    caption: str,
+    hatched: Flags | None = None,
+    sure: Flags | None = None,
+    notes: str = "",
 ) -> Figure:
-    left_in = min(0.075 * max(map(len, names)) + 0.3, 4.6)
-    labels = [shortened(name, 30) for name in conditions]
-    head_in = min(0.06 * max(map(len, labels)) + 0.25, 1.9)
-    cell_in = 0.62 if len(conditions) <= 12 else 0.5
-    body_w, body_h = cell_in * len(conditions), max(0.26 * len(names), 0.4)
-    width = max(left_in + body_w + 0.9, 6.0)
+    """Draw a table of percentages as coloured cells with their numbers.
+
+    Args:
+        values: Percent, shape (rows, columns); NaN is an empty cell.
+        names: Label of each row.
+        labels: Label of each column.
+        title: The heading.
+        caption: What the colours mean.
+        hatched: Cells of groups that are too small for an interval.
+        sure: Cells that are marked with a dot.
+        notes: What hatching and dots mean.
+    """
+    from matplotlib.patches import Rectangle
+
+    left_in = min(0.075 * widest(names) + 0.3, 4.6)
+    labels = [shortened(name, 30) for name in labels]
+    head_in = min(0.06 * widest(labels) + 0.25, 1.9)
+    cell_in = 0.62 if len(labels) <= 12 else 0.5
+    body_w, body_h = cell_in * len(labels), max(0.26 * len(names), 0.4)
+    width = max(left_in + body_w + 1.3, 6.0)
     heading = wrapped(title, int(width * 10.4))
     top_in = 0.4 + 0.2 * heading.count("\n") + head_in
-    height = top_in + body_h + 0.5
+    height = top_in + body_h + 0.65
     figure = new_figure(width, height)
     figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
-    axes = figure.add_axes((left_in / width, 0.5 / height, body_w / width, body_h / height))
+    axes = figure.add_axes((left_in / width, 0.65 / height, body_w / width, body_h / height))
     shown = np.ma.masked_invalid(values)
-    low, high = float(shown.min()), float(shown.max())
+    low, high = float(shown.min()), min(float(shown.max()), max(100 * CUT, float(np.median(shown.compressed()))))
     axes.imshow(
         shown, cmap=colour_map(), vmin=low, vmax=high if high > low else low + 1, aspect="auto", interpolation="none"
     )
     middle = (low + high) / 2
     for (row, column), value in np.ndenumerate(values):
-        text = words.ABSENT if not np.isfinite(value) else f"{value:.1f}"
-        colour = "white" if np.isfinite(value) and value > middle else INK
-        axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
+        text = words.number(value / 100, "percent") if np.isfinite(value) else words.ABSENT
+        dark = bool(np.isfinite(value) and value > middle)
+        if hatched is not None and hatched[row, column] and np.isfinite(value):
+            corner = (column - 0.5, row - 0.5)
+            edge = "#9fb0c0" if dark else "#8b97a3"
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor=edge, linewidth=0))
+        box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+        plain = hatched is not None and bool(hatched[row, column])
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=7.5, color="white" if dark and not plain else INK,
+            bbox=box if plain else None,
+        )  # fmt: skip
+        if sure is not None and sure[row, column]:
+            axes.plot([column + 0.38], [row - 0.3], marker="o", markersize=2.8, color="white" if dark else INK)
     axes.set_yticks(range(len(names)), labels=names)
     axes.set_xticks(range(len(labels)), labels=labels, rotation=40, ha="left", rotation_mode="anchor")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    caption = "Word error rate, % · darker is worse · rows sorted by their mean over conditions"
-    figure.text(0.12 / width, 0.22 / height, caption, fontsize=8.5, color=INK, va="center")
+    figure.text(0.12 / width, 0.34 / height, caption, fontsize=8.5, color=INK, va="center")
+    figure.text(0.12 / width, 0.14 / height, notes, fontsize=8, color=MUTED, va="center")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Lines with a name at their end: the drawing that curves over noise and over speakers share."""
+"""Lines with a name beside them: the drawing of curves over noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from asrfair.report.fontset import widest
+from asrfair.report.plots.axis import axis_end
 from asrfair.report.style import COLOURS, DASHES, INK, MARKERS, MUTED, group_labels, new_figure, style, wrapped
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +45,6 @@ def draw_lines(
     caption: str = "",
     x_ticks: Sequence[tuple[float, str]] = (),
     gap_before: float | None = None,
-    steps: bool = False,
-    y_top: float | None = None,
 ) -> Figure:
     """Draw lines, the first on top of the legend.
 
@@ -55,8 +56,6 @@ def draw_lines(
         caption: What bars and grey mean.
         x_ticks: Positions and their labels; chosen by matplotlib when empty.
         gap_before: The position of a point that is not on the scale (clean audio); the line before it is dotted.
-        steps: Whether to draw a step function (a cumulative distribution), without markers.
-        y_top: Upper end of the vertical axis.
     """
     named = list(range(len(lines))) if len(lines) <= MAX_NAMED else [*range(MAX_NAMED - 1), len(lines) - 1]
     labels = group_labels([lines[index].name for index in named], [lines[index].speakers for index in named])
@@ -64,7 +63,7 @@ def draw_lines(
     if rest:
         labels.append(f"{rest} other groups")
     with style():
-        legend_in = min(0.078 * max(map(len, labels)) + 0.65, 4.4)
+        legend_in = min(0.078 * widest(labels) + 0.65, 4.4)
         width, body_h = 5.4 + legend_in, max(3.1, 0.23 * len(labels) + 0.4)
         heading = wrapped(title, int(width * 10.4))
         top_in = 0.5 + 0.2 * heading.count("\n")
@@ -76,12 +75,13 @@ def draw_lines(
         axes = figure.add_axes((0.75 / width, 0.95 / height, 4.5 / width, body_h / height))
         for index, line in enumerate(lines):
             if index not in named:
-                _draw(axes, line, "#c3cad2", "none", "-", gap_before, steps=steps, front=False)
+                _draw(axes, line, "#c3cad2", "none", "-", gap_before, front=False)
         for rank, index in reversed(list(enumerate(named))):
             look = rank % len(COLOURS)
-            _draw(axes, lines[index], COLOURS[look], MARKERS[look], DASHES[look], gap_before, steps=steps, front=True)
-        _dress(axes, lines, x_ticks, x_label, y_label, y_top)
-        _legend(axes, labels, rest=rest, steps=steps)
+            _draw(axes, lines[index], COLOURS[look], MARKERS[look], DASHES[look], gap_before, front=True)
+        cut = _dress(axes, lines, x_ticks, x_label, y_label)
+        _legend(axes, labels, rest=rest)
+        caption += " · arrow: beyond the axis" if cut else ""
         figure.text(0.75 / width, 0.16 / height, caption, fontsize=8, color=MUTED, va="center")
     return figure
 
@@ -94,15 +94,9 @@ def _draw(
     dash: object,
     gap_before: float | None,
     *,
-    steps: bool,
     front: bool,
 ) -> None:
     order = 4 if front else 2
-    if steps:
-        axes.step(
-            line.x, line.y, where="post", color=colour, linestyle=dash if front else "-", linewidth=1.5, zorder=order
-        )
-        return
     inside = np.ones(len(line.x), bool) if gap_before is None else line.x < gap_before
     width = 1.4 if front else 0.7
     axes.plot(
@@ -131,18 +125,29 @@ def _dress(
     x_ticks: Sequence[tuple[float, str]],
     x_label: str,
     y_label: str,
-    y_top: float | None,
-) -> None:
-    highest = max((float(np.nanmax(line.y)) for line in lines if np.isfinite(line.y).any()), default=1.0)
-    axes.set_ylim(0, y_top or 1.25 * highest or 1.0)
+) -> bool:
+    """Set the axes up; tell whether points lie above the upper end, where an arrow with the number is drawn."""
+    every = np.concatenate([line.y for line in lines])
+    end = 100 * axis_end(every / 100)
+    top = end if np.nanmax(every, initial=0.0) > end else 1.18 * end
+    axes.set_ylim(0, top)
+    for line in lines:
+        for x, y in zip(line.x, line.y, strict=True):
+            if y > top:
+                axes.plot([x], [top], marker="^", color=INK, markersize=5, clip_on=False, zorder=6)
+                axes.annotate(
+                    words.number(y / 100, "percent"), (x, top), xytext=(0, -11), textcoords="offset points",
+                    ha="center", fontsize=7, color=INK, zorder=6,
+                )  # fmt: skip
     axes.grid(axis="y")
     axes.set_xlabel(x_label, labelpad=4)
     axes.set_ylabel(y_label)
     if x_ticks:
         axes.set_xticks([position for position, _ in x_ticks], labels=[text for _, text in x_ticks])
+    return bool(np.nanmax(every, initial=0.0) > top)
 
 
-def _legend(axes: Axes, labels: Sequence[str], *, rest: int, steps: bool) -> None:
+def _legend(axes: Axes, labels: Sequence[str], *, rest: int) -> None:
     from matplotlib.lines import Line2D
 
     handles = []
@@ -151,9 +156,7 @@ def _legend(axes: Axes, labels: Sequence[str], *, rest: int, steps: bool) -> Non
             handles.append(Line2D([], [], color="#c3cad2"))
             continue
         look = rank % len(COLOURS)
-        handles.append(
-            Line2D([], [], color=COLOURS[look], linestyle=DASHES[look], marker="" if steps else MARKERS[look])
-        )
+        handles.append(Line2D([], [], color=COLOURS[look], linestyle=DASHES[look], marker=MARKERS[look]))
     legend = axes.legend(
         handles,
         labels,

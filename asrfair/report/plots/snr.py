@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report.plots.lines import Line, draw_lines
-from asrfair.say import words
+from asrfair.report.style import group_name
 from asrfair.types import CLEAN
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def snr_curves(
 def _line(group: str, both: pd.DataFrame) -> Line:
     low, high = (100 * both[name].to_numpy(float) if name in both else None for name in ("ci_low", "ci_high"))
     return Line(
-        name=words.group_words(group),
+        name=group_name(group),
         speakers=int(both["speakers"].max()),
         x=both["snr_db"].to_numpy(float),
         y=100 * both["wer"].to_numpy(float),

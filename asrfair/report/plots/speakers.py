@@ -1,18 +1,35 @@
-"""Cumulative distribution of speakers' WER by group: is a group's rate everybody's, or a few speakers'?"""
+"""One dot a speaker, in a row a group: is a group's rate everybody's, or a few speakers'?"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from asrfair.report.plots.lines import Line, draw_lines
+from asrfair.report.fontset import widest
+from asrfair.report.plots.axis import axis_end
+from asrfair.report.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    RULE,
+    WARN,
+    group_labels,
+    group_name,
+    new_figure,
+    of_all,
+    style,
+    wrapped,
+)
 from asrfair.say import words
 from asrfair.types import INTERSECTION
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+MAX_ROWS: Final = 40
 
 
 def speaker_rates(scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: str) -> pd.DataFrame:
@@ -42,17 +59,17 @@ def speaker_rates(scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: 
     return summed.assign(wer=summed["errors"] / summed["ref_words"])
 
 
-def speaker_distribution(
-    rates: pd.DataFrame, *, attribute: str, engine: str, condition: str, min_speakers: int = 5
-) -> Figure:
-    """Draw, for each group, the share of its speakers with at most a given WER.
+def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition: str, min_speakers: int = 5) -> Figure:
+    """Draw each speaker as a dot in the row of their group, and the median speaker of the group as a line.
+
+    Rows are sorted by the median; where there are many, those with the highest are drawn.
 
     Args:
         rates: What :func:`speaker_rates` returned.
         attribute: The attribute's name, for the labels.
         engine: The engine's label.
         condition: The condition to show.
-        min_speakers: Groups with fewer are drawn, but the title does not speak of them.
+        min_speakers: Groups with fewer are drawn hollow, without a median, and the title does not speak of them.
 
     Raises:
         ValueError: There is no such row.
@@ -60,25 +77,76 @@ def speaker_distribution(
     rows = rates[(rates["engine"] == engine) & (rates["condition"] == condition)]
     if rows.empty:
         raise ValueError(f"no speakers for engine {engine!r} in condition {condition!r}")
-    right = 100 * min(float(rows["wer"].max()), max(1.0, float(rows["wer"].quantile(0.98))))
-    lines = []
-    for group, part in rows.groupby("group", sort=False):
-        wer = np.sort(100 * part["wer"].to_numpy(float))
-        x = np.concatenate([[0.0], wer, [max(right, wer[-1])]])
-        y = np.concatenate([[0.0], 100 * np.arange(1, len(wer) + 1) / len(wer), [100.0]])
-        lines.append((float(np.median(wer)), Line(name=words.group_words(group), speakers=len(wer), x=x, y=y)))
-    lines.sort(key=lambda item: -item[0])
-    sure = [item for item in lines if item[1].speakers >= min_speakers] or lines
-    title = f"Median speaker's WER, {words.condition_words(condition)}: {sure[0][0]:.1f} % for {sure[0][1].name}"
-    title += (f", {sure[-1][0]:.1f} % for {sure[-1][1].name}" if len(sure) > 1 else "") + f" ({engine})"
-    figure = draw_lines(
-        [line for _, line in lines],
-        title=title,
-        x_label="Word error rate of a speaker, %",
-        y_label="Speakers with at most this WER, %",
-        caption=f"by {words.attribute_words(attribute)} · a step is a speaker · groups further right are served worse",
-        steps=True,
-        y_top=103,
-    )
-    figure.axes[0].set_xlim(0, 1.02 * right if right else 1.0)
+    table = rows.groupby("group", sort=False)["wer"].agg(["median", "size"])
+    table = table.sort_values("median", ascending=False, kind="stable")
+    large = table[table["size"] >= min_speakers]
+    where = words.condition_words(condition)
+    title = f"One dot a speaker, {where} ({engine})"
+    if len(large):
+        first, last = large.index[0], large.index[-1]
+        title = f"Median speaker's WER, {where}: {words.percent(large['median'].iloc[0])} for {group_name(first)}"
+        if len(large) > 1:
+            title += f", {words.percent(large['median'].iloc[-1])} for {group_name(last)}"
+        title += f" ({engine})"
+    drawn = table.head(MAX_ROWS)
+    some = of_all(len(drawn), len(table), "group")
+    with style():
+        return _draw(rows, drawn, f"{title}, {some}" if some else title, attribute, min_speakers)
+
+
+def _draw(rows: pd.DataFrame, table: pd.DataFrame, title: str, attribute: str, min_speakers: int) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
+    names = group_labels(list(table.index), table["size"].tolist())
+    left_in, body_in = min(0.075 * widest(names) + 0.3, 4.6), max(0.27 * len(names), 0.5)
+    width = max(left_in + 4.6 + 0.3, 7.0)
+    heading = wrapped(title, int(width * 10.4))
+    height = 0.5 + 0.2 * heading.count("\n") + body_in + 0.75
+    figure = new_figure(width, height)
+    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
+    axes = figure.add_axes((left_in / width, 0.75 / height, (width - left_in - 0.3) / width, body_in / height))
+    end = axis_end(rows[rows["group"].isin(table.index)]["wer"])
+    positions = np.arange(len(names))[::-1].astype(float)
+    cut = False
+    for (group, row), y in zip(table.iterrows(), positions, strict=True):
+        mine = np.sort(rows.loc[rows["group"] == group, "wer"].to_numpy(float))
+        cut |= _strip(axes, mine, y, end, known=int(row["size"]) >= min_speakers, median=float(row["median"]))
+    axes.set_xlim(0, 100 * end)
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=end > 0.08))
+    axes.grid(axis="x")
+    axes.hlines(positions, 0, 100 * end, color=RULE, linewidth=0.4, zorder=0)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(positions, labels=names)
+    label = f"Word error rate of a speaker, % · by {words.attribute_words(attribute)} · a dot is a speaker"
+    note = f"line: median speaker · hollow: fewer than {min_speakers} speakers"
+    note += " · arrow: speakers beyond the axis, and the highest rate" if cut else ""
+    figure.text(0.12 / width, 0.3 / height, label, fontsize=8.5, color=INK, va="center")
+    figure.text(0.12 / width, 0.12 / height, note, fontsize=8, color=MUTED, va="center")
     return figure
+
+
+def _strip(
+    axes: Axes, wer: np.ndarray[tuple[int], np.dtype[np.float64]], y: float, end: float, *, known: bool, median: float
+) -> bool:
+    colour = ACCENT if known else WARN
+    inside = wer[wer <= end]
+    # Equal rates of neighbours stand a little above each other, in an order that is the same every time.
+    lift = 0.16 * ((np.arange(len(inside)) % 3) - 1) if len(inside) > 12 else np.zeros(len(inside))
+    face = colour if known else "white"
+    look: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": face, "markeredgecolor": colour, "alpha": 0.65}
+    axes.plot(100 * inside, y + lift, linestyle="", zorder=3, **look)
+    if known and median <= end:
+        axes.plot([100 * median] * 2, [y - 0.36, y + 0.36], color=INK, linewidth=2, zorder=4)
+    outside = wer[wer > end]
+    if not len(outside):
+        return False
+    axes.plot([100 * end], [y], marker=">", color=colour, markersize=6, clip_on=False, zorder=5)
+    text = words.number(float(outside.max()), "percent")
+    axes.annotate(
+        f"{len(outside)}: {text}" if len(outside) > 1 else text,
+        (100 * end, y), xytext=(-7, 0), textcoords="offset points", ha="right", va="center", fontsize=7.5, color=INK,
+        zorder=6, bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+    )  # fmt: skip
+    return True

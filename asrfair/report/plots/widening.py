@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from asrfair.report.style import ACCENT, INK, MUTED, RULE, WARN, distinct, new_figure, shortened, style, wrapped
+from asrfair.report.fontset import widest
+from asrfair.report.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    RULE,
+    WARN,
+    group_name,
+    group_names,
+    new_figure,
+    of_all,
+    shortened,
+    style,
+    wrapped,
+)
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -36,24 +50,26 @@ def gap_over_conditions(interactions: pd.DataFrame, *, attribute: str, engine: s
         raise ValueError(f"no rows for attribute {attribute!r} and engine {engine!r}")
     means = rows.groupby("condition", sort=False)["difference_in_differences"].apply(lambda values: values.abs().max())
     conditions = [name for name in means.index if name in set(means.nlargest(MAX_PANELS).index)]
-    rows = rows[rows["condition"].isin(conditions)]
+    every, rows = rows, rows[rows["condition"].isin(conditions)]
     order = rows.groupby("group", sort=False)["difference_in_differences"].mean()
     groups = list(order.sort_values(ascending=False, kind="stable").index[:MAX_ROWS])
     left_out = len(means) - len(conditions)
     with style():
-        return _draw(rows, groups, conditions, _title(rows, engine), confidence, left_out)
+        title = _title(every, engine)
+        some = of_all(len(groups), len(order), "group")
+        return _draw(rows, groups, conditions, f"{title} ({some})" if some else title, confidence, left_out)
 
 
 def _title(rows: pd.DataFrame, engine: str) -> str:
     top = rows.sort_values("difference_in_differences", ascending=False, kind="stable").iloc[0]
     moved = float(top["difference_in_differences"])
-    versus = words.group_words(top["reference_group"])
+    versus = group_name(top["reference_group"])
     if moved <= 0:
         return f"{engine}: no condition widens a gap to {versus}"
     unsure = "ci_low" in rows and not float(top["ci_low"]) > 0
     tail = " (its interval includes zero)" if unsure else ""
     return (
-        f"{engine}: {words.condition_words(top['condition'])} costs {words.group_words(top['group'])} "
+        f"{engine}: {words.condition_words(top['condition'])} costs {group_name(top['group'])} "
         f"{words.points(moved)} more than {versus}{tail}"
     )
 
@@ -61,8 +77,8 @@ def _title(rows: pd.DataFrame, engine: str) -> str:
 def _draw(
     rows: pd.DataFrame, groups: list[str], conditions: list[str], title: str, confidence: float, left_out: int
 ) -> Figure:
-    names = distinct([words.group_words(group) for group in groups])
-    left_in = min(0.075 * max(map(len, names)) + 0.3, 4.0)
+    names = group_names(groups)
+    left_in = min(0.075 * widest(names) + 0.3, 4.0)
     panel_in = 4.2 if len(conditions) == 1 else 2.1
     width = max(left_in + len(conditions) * (panel_in + 0.2) + 0.25, 7.0)
     heading = wrapped(title, int(width * 10.4))
@@ -84,7 +100,7 @@ def _draw(
     bar = f"bar: {confidence * 100:g} % interval over speakers"
     caption = f"Widening of the gap against clean audio, percentage points · {bar}"
     figure.text(0.12 / width, 0.3 / height, caption, fontsize=8.5, color=INK, va="center")
-    reference = words.group_words(rows["reference_group"].iloc[0])
+    reference = group_name(rows["reference_group"].iloc[0])
     note = f"reference group: {reference}" + (
         f" · {left_out} conditions that move less are not drawn" if left_out else ""
     )
