@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,18 +18,22 @@ from report_runs import NOISES, make_run
 
 from asrfair.report import RunData, load_run
 from asrfair.report.figures import planned_figures, slug, write_figures
+from asrfair.report.fontset import families
 from asrfair.report.plots import (
     coverage_plot,
     engine_against_engine,
+    engine_heat_map,
     forest_plot,
     gap_over_conditions,
     heat_map,
+    ranked_engines,
     snr_curves,
     snr_of_conditions,
-    speaker_distribution,
     speaker_rates,
+    speaker_strip,
 )
-from asrfair.report.style import distinct, figure_bytes, shortened, svg_size
+from asrfair.report.style import distinct, figure_bytes, group_labels, shortened, style, svg_size
+from asrfair.say import words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,12 +69,12 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> RunData:
 
 
 def speakers(run: RunData, condition: str = "clean") -> Figure:
-    """Draw the distribution of speakers of a run's first engine."""
+    """Draw the speakers of a run's first engine."""
     scores, utterances = run.scores(), run.utterances()
     assert scores is not None
     assert utterances is not None
     rates = speaker_rates(scores, utterances, attribute="accent")
-    return speaker_distribution(rates, attribute="accent", engine="small", condition=condition)
+    return speaker_strip(rates, attribute="accent", engine="small", condition=condition)
 
 
 def curves(run: RunData) -> Figure:
@@ -87,6 +93,8 @@ PLOTS: dict[str, Callable[[RunData], Figure]] = {
     ),
     "speakers": speakers,
     "coverage": lambda run: coverage_plot(run.tables["coverage"], attribute="accent"),
+    "many": lambda run: engine_heat_map(run.disparity, attribute="accent", condition="clean"),
+    "ranked": lambda run: ranked_engines(run.disparity, attribute="accent", condition="clean"),
 }
 CASES = [
     *((name, "run") for name in PLOTS),
@@ -173,6 +181,144 @@ def _texts(figure: Figure) -> list[object]:
         if axes.get_legend():
             found += axes.get_legend().get_texts()
     return found
+
+
+SCRIPTS = (
+    *(
+        "ภาษาไทยถิ่นอีสาน",
+        "हिन्दी (क्षेत्रीय)",
+        "普通话（北方）",
+        "경상도 한국어",
+        "தமிழ் (யாழ்ப்பாணம்)",
+        "العربية الفصحى",
+        "עברית מזרחית",
+    ),
+)
+"""Groups named in Thai, Hindi, Chinese, Korean, Tamil, Arabic and Hebrew."""
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """A simulated run whose groups are named in seven scripts."""
+    groups = {"accent": SCRIPTS}
+    return load_run(
+        make_run(tmp_path_factory.mktemp("scripts") / "run", groups=groups, speakers=(6, 3, 9), utterances=2)
+    )
+
+
+def test_no_letter_of_seven_scripts_is_missing(scripts: RunData) -> None:
+    """Every letter of every plot has a glyph in a font that ships, and no label leaves the picture."""
+    for name, draw in PLOTS.items():
+        figure = draw(scripts)
+        with style(), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            figure.canvas.draw()  # type: ignore[no-untyped-call]
+            width = figure.bbox.width
+            boxes = [text.get_window_extent() for text in _texts(figure) if text.get_text().strip()]
+        assert all(box.x0 > -2 and box.x1 < width + 2 for box in boxes), name
+
+
+def test_right_to_left_names_are_set_in_their_order() -> None:
+    """A Hebrew name begins at its right end, and the number of speakers follows the name as in every other label."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    def outline(text: str) -> np.ndarray:
+        return np.asarray(TextPath((0, 0), text, prop=FontProperties(family=list(families()), size=100)).vertices)
+
+    with style():
+        label, last, tail = (outline(text) for text in (group_labels(["אב"], [5])[0], "ב", "(5 speakers)"))
+    first_drawn = label[label[:, 0] <= last[:, 0].max() + 1]
+    assert np.allclose(first_drawn[:, 0].max(), last[:, 0].max(), atol=1.0)
+    ending = label[label[:, 0] >= label[:, 0].max() - np.ptp(tail[:, 0]) - 1]
+    assert np.allclose(np.ptp(ending[:, 0]), np.ptp(tail[:, 0]), atol=2.0)
+    assert np.allclose(np.sort(ending[:, 1])[:5], np.sort(tail[:, 1])[:5], atol=2.0)
+
+
+def test_a_letter_that_no_font_has_is_no_warning() -> None:
+    """Cuneiform is drawn as a frame, without a warning."""
+    frame = pd.DataFrame({"attribute": ["a"], "group": ["\U00012000"], "speakers": [6], "utterances": [9]})
+    assert figure_bytes(coverage_plot(frame, attribute="a"), "png")
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> RunData:
+    """A simulated run of seven engines and 45 groups, in which one engine has looped and others have too."""
+    groups = {"accent": tuple(f"accent {number:02d}" for number in range(45))}
+    path = make_run(
+        tmp_path_factory.mktemp("crowd") / "run", groups=groups, speakers=(6, 3, 9), utterances=2,
+        engines=tuple(f"engine-{letter}" for letter in "abcdefg"), conditions=("clean",),
+    )  # fmt: skip
+    data = load_run(path)
+    rows = data.disparity
+    looped = (rows["engine"] == "engine-f") & (rows["group"] == "accent 20")
+    data.tables["disparity"].loc[looped, ["wer", "ci_low", "ci_high"]] = [4.321, 2.0, 7.0]  # type: ignore[index]
+    return data
+
+
+def test_titles_agree_with_the_tables_over_all_engines(crowd: RunData) -> None:
+    """Of every planned figure, each percentage in the title is in the tables, and the worst is the worst of all engines."""
+    clean = crowd.disparity[crowd.disparity["condition"] == "clean"]
+    known = {words.percent(value) for value in clean["wer"]} | {words.percent(value) for value in _medians(crowd)}
+    stems = []
+    for planned in planned_figures(crowd):
+        stems.append(planned.stem)
+        title = planned.draw().texts[0].get_text().replace("\n", " ")
+        for found in re.findall(r"[\d\u202f,.]+\u00a0%", title):
+            assert found in known, (planned.stem, title)
+        if planned.stem.startswith(("groups-engines", "forest")):
+            assert "accent 20: 432.1\u00a0% of words wrong with engine-f" in title
+            assert "(40 of 45 groups shown)" in title
+        if planned.stem.startswith("ranked"):
+            whole = clean[clean["attribute"] == "overall"].sort_values("wer")
+            assert f"{words.percent(whole['wer'].iloc[0])} with {whole['engine'].iloc[0]}" in title
+            assert f"{words.percent(whole['wer'].iloc[-1])} with {whole['engine'].iloc[-1]}" in title
+    assert {"groups-engines-accent", "ranked-accent"} <= set(stems)
+    title = forest_plot(crowd.disparity, attribute="accent", condition="clean").texts[0].get_text().replace("\n", " ")
+    assert "432.1" in title
+    assert "4 of 7 engines shown" in title
+
+
+def _medians(run: RunData) -> list[float]:
+    scores, utterances = run.scores("clean"), run.utterances()
+    assert scores is not None
+    assert utterances is not None
+    rates = speaker_rates(scores, utterances, attribute="accent")
+    return list(rates.groupby(["engine", "group"])["wer"].median())
+
+
+def test_every_engine_is_drawn_or_counted(crowd: RunData) -> None:
+    """The heat map and the ranking of seven engines have a label for each of them."""
+    for name in ("many", "ranked"):
+        labels = {text.get_text() for text in _texts(PLOTS[name](crowd))}  # type: ignore[attr-defined]
+        assert {f"engine-{letter}" for letter in "abcdefg"} <= labels, name
+
+
+def test_a_rate_far_above_the_others_does_not_flatten_them(crowd: RunData) -> None:
+    """An axis ends at 150 % where one group has 432 %, which stands there as an arrow with its number."""
+    for figure in (
+        forest_plot(crowd.disparity, attribute="accent", condition="clean", engines=("engine-f",)),
+        ranked_engines(crowd.disparity, attribute="accent", condition="clean"),
+    ):
+        assert figure.axes[0].get_xlim()[1] <= 150
+        assert "432.1" in {text.get_text() for text in figure.axes[0].texts}
+
+
+def test_claims_mark_the_cells_that_hold(crowd: RunData) -> None:
+    """A dot stands in the cell of an affirmed group claim, and in no other."""
+    claims = pd.DataFrame(
+        {"kind": "group", "attribute": "accent", "condition": "clean", "engine": ["engine-f", "engine-a"],
+         "group": ["accent 20", "accent 30"], "affirmed": ["true", "false"]}
+    )  # fmt: skip
+    figure = engine_heat_map(crowd.disparity, attribute="accent", condition="clean", claims=claims)
+    assert 1 == len(figure.axes[0].lines)
+
+
+def test_one_speaker_is_one_dot(run: RunData) -> None:
+    """The strip of a group has as many dots as the group has speakers."""
+    figure = speakers(run)
+    dots = {len(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"}
+    assert {8, 12, 6, 3} == dots
 
 
 def test_hostile_names_are_drawn_and_not_run() -> None:

@@ -45,16 +45,22 @@ def directed(name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return text with a space for every character that is not printed; the mark of :func:`directed` stays."""
-    return "".join(c if c.isprintable() or c == _LEFT_TO_RIGHT_MARK else " " for c in text)
+    """Return text with a space for every character that is not printed; spaces that keep words together stay."""
+    text = text.replace("\u202f", "\u00a0")
+    return "".join(c if c.isprintable() or c in {_LEFT_TO_RIGHT_MARK, "\u00a0"} else " " for c in text)
 
 
 def columns(text: str) -> int:
     """Return how many Latin letters wide a text is, about: Chinese and Korean count twice, combining marks not at all."""
-    return sum(
-        2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.category(c) in {"Mn", "Me", "Cf"} else 1
-        for c in text
-    )
+    return round(sum(map(_columns, text)))
+
+
+def _columns(letter: str) -> float:
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 2.0
+    if unicodedata.category(letter) in {"Mn", "Me", "Cf"}:
+        return 0.0
+    return 1.35 if "\u0900" <= letter < "\u1900" else 1.0
 
 
 def widest(texts: list[str]) -> int:

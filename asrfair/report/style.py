@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from asrfair.data.wholefile import write_whole
 from asrfair.report.fontset import BASE, columns, directed, families, shown
 from asrfair.say import words
+from asrfair.types import INTERSECTION, NOT_STATED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,11 +146,21 @@ def shortened(text: str, limit: int = 34) -> str:
 
 
 def worst_row(rows: pd.DataFrame) -> pd.Series[Any]:
-    """Return the row with the highest WER among those large enough for an interval (among all where none is)."""
+    """Return the row with the highest WER among those large enough for an interval (among all where none is).
+
+    Those who did not state the attribute are no group that a title may call the worst, unless there is no other.
+    """
+    stated = rows[stated_groups(rows["group"])]
+    rows = stated if len(stated) else rows
     known = rows[rows["ci_low"].notna()] if "ci_low" in rows else rows
     return (
         (known if len(known) else rows).sort_values("wer", ascending=False, kind="stable", na_position="last").iloc[0]
     )
+
+
+def stated_groups(groups: pd.Series[Any]) -> pd.Series[bool]:
+    """Tell which groups are of people who stated what they are grouped by."""
+    return ~groups.astype(str).map(lambda name: NOT_STATED in name.split(INTERSECTION))
 
 
 def of_all(shown: int, every: int, what: str) -> str:

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 CUT: Final = 1.5
 """WER above which an axis is cut, unless most of what it shows is above: a recogniser that loops has several hundred %."""
 
+MANY: Final = 20
+"""With so many rates, one in twenty may lie beyond the axis where it is far from the others."""
+
 
 def axis_end(rates: npt.ArrayLike, ends: npt.ArrayLike = ()) -> float:
     """Return the right end of an axis that begins at 0, as a fraction.
 
-    It is past every rate up to :data:`CUT`, and past the ends of intervals unless a huge one would flatten the rest.
+    It is past every rate up to :data:`CUT` but the few that are far from all others, and past the ends of intervals
+    unless a huge one would flatten the rest.
 
     Args:
         rates: What is drawn; NaN is ignored.
@@ -30,6 +34,9 @@ def axis_end(rates: npt.ArrayLike, ends: npt.ArrayLike = ()) -> float:
     known, upper = known[np.isfinite(known)], upper[np.isfinite(upper)]
     if not known.size:
         return 0.02
+    usual = float(np.quantile(known, 0.95))
+    if known.size >= MANY and known.max() > 2.5 * usual > 0:
+        return min(1.5 * usual, CUT)
     within = known[known <= CUT]
     if within.size < known.size and within.size >= known.size / 2:
         return CUT

@@ -111,4 +111,8 @@ def _point(axes: Axes, row: pd.Series[Any], rank: int, limit: float, *, bars: bo
     axes.plot([x], [y], marker=marker, markersize=4.5, color=colour, markerfacecolor=face, zorder=4, clip_on=False)
     label = " ".join(filter(None, (str(rank) if rank else "", f"({' | '.join(far)})" if far else "")))
     if label:
-        axes.annotate(label, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK, zorder=5)
+        at_end = x == limit
+        axes.annotate(
+            label, (x, y), xytext=(-5 if at_end else 4, 3), textcoords="offset points", fontsize=8, color=INK, zorder=5,
+            ha="right" if at_end else "left",
+        )  # fmt: skip

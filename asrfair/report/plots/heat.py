@@ -109,7 +109,7 @@ def draw_heat(
     head_in = min(0.06 * widest(labels) + 0.25, 1.9)
     cell_in = 0.62 if len(labels) <= 12 else 0.5
     body_w, body_h = cell_in * len(labels), max(0.26 * len(names), 0.4)
-    width = max(left_in + body_w + 1.3, 6.0)
+    width = max(left_in + body_w + 1.3, 0.24 + 0.076 * max(len(caption), len(notes)), 6.0)
     heading = wrapped(title, int(width * 10.4))
     top_in = 0.4 + 0.2 * heading.count("\n") + head_in
     height = top_in + body_h + 0.65

@@ -42,6 +42,8 @@ def engine_heat_map(
 ) -> Figure:
     """Draw groups × engines, both sorted by WER: the worst group on top, the engine with the fewest errors on the left.
 
+    Groups that are too small for an interval stand below the others, hatched.
+
     Args:
         disparity: Rows of ``disparity.csv``.
         attribute: The attribute (or intersection) to show.
@@ -53,7 +55,10 @@ def engine_heat_map(
     """
     rows, everybody = _rows(disparity, attribute, condition)
     order = _engine_order(rows, everybody)
-    mean = rows.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable")
+    table = rows.assign(small=rows["ci_low"].isna() if "ci_low" in rows else False)
+    mean = table.groupby("group", sort=False).agg({"small": "mean", "wer": "mean"})
+    mean = mean.assign(small=mean["small"] > 0.5)
+    mean = mean.sort_values(["small", "wer"], ascending=[True, False], kind="stable")
     groups, engines = list(mean.index[:MAX_ROWS]), order[:MAX_ENGINES]
     wide = _wide(rows, "wer", groups, engines)
     small = np.isnan(_wide(rows, "ci_low", groups, engines)) if "ci_low" in rows else np.zeros(wide.shape, dtype=bool)
@@ -71,7 +76,7 @@ def engine_heat_map(
             group_labels(groups, [int(speakers[group]) for group in groups]),
             engines,
             worst_title(rows, attribute, condition, shown),
-            caption="Word error rate, % · darker is worse · groups: the highest mean on top · engines: fewest errors first",
+            caption="Word error rate, % · darker is worse · highest mean on top, small groups below · fewest errors on the left",
             hatched=small,
             sure=sure,
             notes=" · ".join(notes),
@@ -162,7 +167,7 @@ def _draw(
     tails = [_tail(worst.get(engine)) for engine in engines]
     left_in, right_in = min(0.075 * widest(names) + 0.3, 3.6), min(0.07 * widest(tails) + 0.3, 3.4)
     body_in = max(0.3 * len(names), 0.5)
-    width = left_in + 4.4 + right_in
+    width = max(left_in + 4.4 + right_in, 7.6)
     heading = wrapped(title, int(width * 10.4))
     height = 0.5 + 0.2 * heading.count("\n") + body_in + 0.75
     figure = new_figure(width, height)

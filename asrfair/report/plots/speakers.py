@@ -19,6 +19,7 @@ from asrfair.report.style import (
     group_name,
     new_figure,
     of_all,
+    stated_groups,
     style,
     wrapped,
 )
@@ -62,7 +63,7 @@ def speaker_rates(scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: 
 def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition: str, min_speakers: int = 5) -> Figure:
     """Draw each speaker as a dot in the row of their group, and the median speaker of the group as a line.
 
-    Rows are sorted by the median; where there are many, those with the highest are drawn.
+    Rows are sorted by the median, small groups below; where there are many, the first are drawn.
 
     Args:
         rates: What :func:`speaker_rates` returned.
@@ -78,8 +79,9 @@ def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition
     if rows.empty:
         raise ValueError(f"no speakers for engine {engine!r} in condition {condition!r}")
     table = rows.groupby("group", sort=False)["wer"].agg(["median", "size"])
-    table = table.sort_values("median", ascending=False, kind="stable")
-    large = table[table["size"] >= min_speakers]
+    table = table.assign(small=table["size"] < min_speakers)
+    table = table.sort_values(["small", "median"], ascending=[True, False], kind="stable")
+    large = table[~table["small"] & stated_groups(table.index.to_series())]
     where = words.condition_words(condition)
     title = f"One dot a speaker, {where} ({engine})"
     if len(large):
@@ -135,7 +137,13 @@ def _strip(
     # Equal rates of neighbours stand a little above each other, in an order that is the same every time.
     lift = 0.16 * ((np.arange(len(inside)) % 3) - 1) if len(inside) > 12 else np.zeros(len(inside))
     face = colour if known else "white"
-    look: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": face, "markeredgecolor": colour, "alpha": 0.65}
+    look: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 4,
+        "markerfacecolor": face,
+        "markeredgecolor": colour,
+        "alpha": 0.65,
+    }
     axes.plot(100 * inside, y + lift, linestyle="", zorder=3, **look)
     if known and median <= end:
         axes.plot([100 * median] * 2, [y - 0.36, y + 0.36], color=INK, linewidth=2, zorder=4)
