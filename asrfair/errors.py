@@ -76,6 +76,18 @@ class InputError(AsrfairError):
     """A file or option that the user gave is wrong (exit code 2)."""
 
 
+class RunInUseError(InputError):
+    """Another process is writing this run; what it holds must not be touched."""
+
+
+class RunChangedError(InputError):
+    """The folder holds a run of other inputs, engines, settings or formats: it cannot go on as this one."""
+
+
+class RunDamagedError(InputError):
+    """What the folder holds of a run cannot be read."""
+
+
 class GateFailedError(AsrfairError):
     """A gate of a suite failed (exit code 1)."""
 

@@ -32,8 +32,11 @@ Provenance = Literal["self-reported", "annotated", "recorded", "inferred"]
 HypothesisStatus = Literal["ok", "empty", "error", "missing"]
 """``ok`` text came back; ``empty`` the engine heard nothing; ``error`` it failed; ``missing`` no row for it."""
 
-ScoreStatus = Literal["scored", "excluded", "no_reference", "error", "missing"]
-"""``scored`` rows carry counts. The others carry zeros and stand in the ledger with a reason."""
+STATUSES = ("scored", "excluded", "no_reference", "error", "missing")
+"""What became of an utterance: ``scored`` rows carry counts, the others carry zeros and stand in the ledger with a
+reason; ``missing`` is where there is no hypothesis. Arrays of statuses hold indices into this tuple."""
+
+SCORED, EXCLUDED, NO_REFERENCE, ERROR, MISSING = range(len(STATUSES))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,18 +104,43 @@ class WordTime:
 class ErrorCounts:
     """Counts of an alignment. The total of errors is unique, its split into kinds is not (see docs/scoring.md).
 
+    Counts add up, also with :func:`sum`; :meth:`zero` is what adds nothing.
+
+    Args:
+        hits: Words that came through.
+        substitutions: Words that came out as another.
+        deletions: Words that did not come out.
+        insertions: Words that nobody said.
+        of: What was counted under which rules, such as ``words, whisper-english@0.1.1``. Only like adds to like.
+
     Raises:
-        ValueError: A count is negative.
+        ValueError: A count is negative, or counts of different things are added.
+
+    Example:
+        >>> first = ErrorCounts(hits=8, substitutions=2, of="words, basic@1")
+        >>> second = ErrorCounts(hits=1, insertions=3, of="words, basic@1")
+        >>> (first + second).wer == 5 / 11
+        True
+        >>> first + ErrorCounts(hits=40, of="characters, basic@1")
+        Traceback (most recent call last):
+            ...
+        ValueError: these counts make no sum: one is of words, basic@1, the other of characters, basic@1
     """
 
     hits: int = 0
     substitutions: int = 0
     deletions: int = 0
     insertions: int = 0
+    of: str = ""
 
     def __post_init__(self) -> None:
         if min(self.hits, self.substitutions, self.deletions, self.insertions) < 0:
             raise ValueError(f"counts cannot be negative: {self}")
+
+    @classmethod
+    def zero(cls, of: str = "") -> ErrorCounts:
+        """Nothing counted: adds to anything."""
+        return cls(of=of)
 
     @property
     def errors(self) -> int:
@@ -135,12 +163,21 @@ class ErrorCounts:
         return self.errors / self.ref_words if self.ref_words else None
 
     def __add__(self, other: ErrorCounts) -> ErrorCounts:
+        if not isinstance(other, ErrorCounts):
+            return NotImplemented
+        if self.of and other.of and self.of != other.of:
+            raise ValueError(f"these counts make no sum: one is of {self.of}, the other of {other.of}")
         return ErrorCounts(
+            of=self.of or other.of,
             hits=self.hits + other.hits,
             substitutions=self.substitutions + other.substitutions,
             deletions=self.deletions + other.deletions,
             insertions=self.insertions + other.insertions,
         )
+
+    def __radd__(self, other: Literal[0]) -> ErrorCounts:
+        """So that :func:`sum` works, which begins with 0."""
+        return self if other == 0 else NotImplemented
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +198,7 @@ class ScoringSettings:
 
     Args:
         normalizer: ``none``, ``basic``, ``whisper-english`` or a user's ``module:callable``.
+        metrics: Metrics of one's own that every utterance is counted by (``asrfair.score.metric``).
         characters: Whether characters are counted as well (CER).
         errors_as: What an engine error or missing hypothesis counts as: ``excluded`` (in the ledger and the
             failure counts only) or ``deletions`` (every reference word deleted).
@@ -170,6 +208,7 @@ class ScoringSettings:
     """
 
     normalizer: str = "whisper-english"
+    metrics: tuple[str, ...] = ()
     characters: bool = True
     errors_as: Literal["excluded", "deletions"] = "excluded"
     key_terms: tuple[str, ...] = ()

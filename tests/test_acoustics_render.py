@@ -26,7 +26,7 @@ from asrfair.acoustics.effects.base import EFFECTS, EffectTraits, effect_of
 from asrfair.acoustics.level import active_level
 from asrfair.acoustics.render import Rendered
 from asrfair.acoustics.speech_material import Corpus, RenderContext
-from asrfair.errors import InputError
+from asrfair.errors import EnvironmentFailedError, InputError
 from asrfair.types import Clip, Utterance
 
 # A chain with something of everything that draws: ranges, choices, other speakers, a recording, a codec, a plug-in.
@@ -377,3 +377,13 @@ def test_what_a_worker_gets_of_a_manifest_is_small(tmp_path: Path) -> None:
     again = Corpus(pickle.loads(pickle.dumps(many)))
     assert 5000 == len(again.speakers)
     assert range(99_980, 100_000) == again.of_speaker("person-04999")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"), [("no_such_module:X", "no_such_module"), ("json:JSONDecoder", "no effect")]
+)
+def test_a_broken_plug_in_is_explained(target: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An effect of another package that cannot be imported, or is none, is an error that names the package's target."""
+    monkeypatch.setitem(EFFECTS, "theirs", target)
+    with pytest.raises(EnvironmentFailedError, match=said):
+        effect_of("theirs")

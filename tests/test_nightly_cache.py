@@ -5,7 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from nightly_nights import go, write_suite
+
+from asrfair.acoustics import parse_condition
+from asrfair.data.manifest import read_manifest
+from asrfair.errors import InputError, RunInUseError
+from asrfair.nightly.cache import Cache
+from asrfair.nightly.cache_fill import prefill
+from asrfair.nightly.keys import hash_recordings
+from asrfair.recognise.engines import EngineContext
+from asrfair.recognise.journal import Journal, Row
+from asrfair.runs.suite import read_suite
 
 HEAR = """
 from pathlib import Path
@@ -105,3 +116,27 @@ def test_the_check_of_invariance_sets_the_band(tmp_path: Path) -> None:
     assert abs(moved["overall", "all"]) > 0
     for place, gate in gates.items():
         assert abs(2 * 2**0.5 * abs(moved[place]) - gate.band) < 1e-12
+
+
+def test_an_engine_that_cannot_be_read_costs_nothing(tmp_path: Path) -> None:
+    """With its folder moved away the night refuses to go on, and the journal keeps what was transcribed."""
+    folder = tmp_path / "s"
+    path = write_batching(folder, source_dir="engine")
+    (folder / "engine").mkdir()
+    (folder / "hearing.py").rename(folder / "engine" / "hearing.py")
+    suite = read_suite(path)
+    manifest = read_manifest(suite.manifest)
+    context = EngineContext(seed=suite.seed, base=folder)
+    recordings = hash_recordings(manifest, suite.engines, context)
+    given = (suite, manifest, [parse_condition("clean")], tmp_path / "run", Cache(tmp_path / "c.sqlite"), context)
+    prefill(*given, recordings)
+    with Journal(tmp_path / "run") as journal:
+        journal.record(suite.engines[0].label, "clean", [Row(manifest.table["utterance_id"][0], "ok", "heard")])
+    (folder / "engine").rename(tmp_path / "away")
+    with pytest.raises(InputError):
+        prefill(*given, recordings)
+    with Journal(tmp_path / "run") as journal:
+        assert {"ok": 1} == journal.counts()
+        with pytest.raises(RunInUseError, match="another process"):
+            prefill(*given, recordings)
+        assert {"ok": 1} == journal.counts()

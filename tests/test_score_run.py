@@ -17,7 +17,8 @@ from score_runs import ledger, scores, write_run, write_shared_run
 from asrfair.data.manifest import read_manifest
 from asrfair.errors import InputError
 from asrfair.recognise.transcribe.finalise import write_utterances
-from asrfair.score import COUNT_COLUMNS, REASONS, rescore_frame, score_run, worst_utterances
+from asrfair.score import REASONS, rescore_tables, score_run, worst_utterances
+from asrfair.score.metric import CHARACTERS, QUANTITIES, WORDS
 from asrfair.types import ErrorCounts, ScoringSettings
 
 BASIC = ScoringSettings(normalizer="basic")
@@ -155,14 +156,14 @@ def test_every_utterance_is_scored_or_in_the_ledger_with_its_reason(tmp_path: Pa
         ("ub", "empty_hypothesis"),
         ("zz", "unknown_utterance"),
     ] == ledger(tmp_path)
-    counts = {
-        name: tuple(row) for name, row in zip(table.index, table[list(COUNT_COLUMNS[:4])].to_numpy(), strict=True)
-    }
+    counts = {name: tuple(row) for name, row in zip(table.index, table[list(WORDS)].to_numpy(), strict=True)}
     assert ((3, 0, 0, 0), (0, 0, 0, 2), (0, 0, 4, 0), (0, 0, 0, 0)) == tuple(
         counts[u] for u in ("u1", "u3", "u4", "u5")
     )
     assert ((1, 2, 0, 37), (1, 0, 0, 0), (0, 0, 2, 0)) == tuple(counts[u] for u in ("u9", "ua", "ub"))
-    assert {("e", "clean"): ErrorCounts(hits=5, substitutions=2, deletions=6, insertions=39)} == summary.counts
+    assert {
+        ("e", "clean"): ErrorCounts(hits=5, substitutions=2, deletions=6, insertions=39, of="words, basic@1")
+    } == summary.counts
     assert {("e", "clean"): 2} == summary.insertions_without_reference
     assert (11, 11, "basic@1") == (summary.utterances, summary.rows, summary.normalizer)
     assert set(summary.reasons) <= set(REASONS)
@@ -204,7 +205,7 @@ def test_characters_may_be_left_out(tmp_path: Path) -> None:
     score_run(every_case(tmp_path), BASIC)
     assert 11 == scores(tmp_path).loc["u1", "char_hits"]
     score_run(tmp_path, ScoringSettings(normalizer="basic", characters=False))
-    assert 0 == scores(tmp_path)[list(COUNT_COLUMNS[4:8])].to_numpy().sum()
+    assert 0 == scores(tmp_path)[list(CHARACTERS)].to_numpy().sum()
 
 
 def test_contradicting_rows_are_refused(tmp_path: Path) -> None:
@@ -305,18 +306,18 @@ def test_workers_do_not_run_the_script_that_scores(tmp_path: Path) -> None:
 
 
 def test_rescoring_in_memory_is_scoring(tmp_path: Path) -> None:
-    """rescore_frame gives the rows of scores.parquet and writes nothing."""
+    """rescore_tables gives the rows of scores.parquet and the ledger, and writes nothing."""
     score_run(every_case(tmp_path), BASIC)
     written = pd.read_parquet(tmp_path / "scores.parquet")
     before = sorted(path.name for path in tmp_path.iterdir())
-    frame = rescore_frame(tmp_path, "basic", characters=True)
+    again = rescore_tables(tmp_path, BASIC)
+    frame = again.scores.to_pandas()
     for name in ("engine", "condition", "status"):
         assert written[name].tolist() == frame[name].tolist()
-    for name in ("utterance_id", *COUNT_COLUMNS):
+    for name in ("utterance_id", *QUANTITIES):
         assert written[name].tolist() == frame[name].tolist()
+    assert ledger(tmp_path) == list(zip(again.ledger["utterance_id"], again.ledger["reason"], strict=True))
     assert before == sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(InputError, match="errors_as"):
-        rescore_frame(tmp_path, "basic", errors_as="nothing")
 
 
 def test_alternative_references_and_variants(tmp_path: Path) -> None:

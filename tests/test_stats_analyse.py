@@ -171,9 +171,9 @@ def test_engines_are_compared_on_what_both_were_scored_on(analysis: Analysis) ->
     table = analysis.tables["comparisons"]
     ward = table[(table["condition"] == "ward") & (table["attribute"] == "overall")].iloc[0]
     frame = analysis.frame
-    rates = [frame.errors[e, 1, 1:].sum() / frame.ref_words[e, 1, 1:].sum() for e in (0, 1)]
+    rates = [frame.numerator[e, 1, 1:].sum() / frame.denominator[e, 1, 1:].sum() for e in (0, 1)]
     assert ward["difference"] == pytest.approx(rates[0] - rates[1])
-    d = (frame.errors[0, 1, 1:] - frame.errors[1, 1, 1:]).astype(float)
+    d = (frame.numerator[0, 1, 1:] - frame.numerator[1, 1, 1:]).astype(float)
     assert ward["mapsswe_z"] == pytest.approx(d.mean() / (d.std(ddof=1) / math.sqrt(len(d))))
     assert 0 < ward["ci_low"] < ward["difference"] < ward["ci_high"]
 

@@ -33,7 +33,7 @@ def test_at_most_as_many_insertions_count_as_there_are_words(frame: Frame) -> No
     found = capped(frame)
     grouping = make_grouping(found, ("accent",))
     assert group_rates(found, grouping).errors.tolist() == expected
-    assert found.errors[:, 0].tolist() == [[1, 2, 3, 4, 5, 20, 0, 0]] * 2
+    assert found.numerator[:, 0].tolist() == [[1, 2, 3, 4, 5, 20, 0, 0]] * 2
     assert group_rates(frame, grouping).errors.tolist() == [[10, 33], [10, 528]]
     assert not len(found.excess)
 
@@ -43,8 +43,8 @@ def test_claims_rest_on_capped_rates_where_loops_are_in_sight(frame: Frame) -> N
     none = ledger()
     assert loops_in_sight(frame, none).tolist() == [False, True]
     rested = for_claims(frame, none)
-    assert rested.errors[0].tolist() == frame.errors[0].tolist()
-    assert rested.errors[1, 0].tolist() == [1, 2, 3, 4, 5, 20, 0, 0]
+    assert rested.numerator[0].tolist() == frame.numerator[0].tolist()
+    assert rested.numerator[1, 0].tolist() == [1, 2, 3, 4, 5, 20, 0, 0]
     assert rested.excess.tolist() == [[0, 5, 5], [0, 6, 3]]
     found = ledger(("calm", "clean", "u00001", "repetition_loop"), ("calm", "elsewhere", "u00001", "repetition_loop"))
     assert loops_in_sight(frame, found).tolist() == [True, True]

@@ -10,10 +10,11 @@ import pytest
 from stats_runs import write_scored_run
 
 from asrfair.errors import InputError
-from asrfair.stats import frame as frame_module
-from asrfair.stats.frame import STATUSES, load_frame
+from asrfair.score.metric import METRICS, Metric
+from asrfair.stats import gather
+from asrfair.stats.frame import frame_of, load_frame
 from asrfair.stats.groups import make_grouping
-from asrfair.types import GroupSettings
+from asrfair.types import STATUSES, GroupSettings
 
 UTTERANCES = pd.DataFrame(
     {
@@ -50,7 +51,7 @@ def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     shuffled = pd.concat([scores[scores["engine"] == name].sample(frac=1, random_state=1) for name in ("one", "two")])
     shuffled.to_parquet(run / "scores.parquet", index=False)
     after = load_frame(run, BOTH)
-    assert np.array_equal(before.errors, after.errors)
+    assert np.array_equal(before.numerator, after.numerator)
     assert np.array_equal(before.counts, after.counts)
 
 
@@ -58,7 +59,7 @@ def test_blocks_of_any_size_give_the_same_counts(tmp_path: Path, monkeypatch: py
     """Reading four rows at a time equals reading all at once."""
     run = write_scored_run(tmp_path, UTTERANCES, ERRORS, WORDS)
     whole = load_frame(run, BOTH)
-    monkeypatch.setattr(frame_module, "_BLOCK_ROWS", 4)
+    monkeypatch.setattr(gather, "BLOCK_ROWS", 4)
     assert np.array_equal(whole.counts, load_frame(run, BOTH).counts)
 
 
@@ -68,7 +69,7 @@ def test_where_lets_in_only_what_it_names(tmp_path: Path) -> None:
     frame = load_frame(run, GroupSettings(by=(("accent",),), where={"device": "phone"}))
     assert frame.utterances["utterance_id"].tolist() == ["u0", "u2", "u3"]
     assert frame.filtered_out == 3
-    assert frame.errors[1, 0].tolist() == [0, 9, 50]
+    assert frame.numerator[1, 0].tolist() == [0, 9, 50]
 
 
 def test_what_was_not_scored_counts_nothing(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_what_was_not_scored_counts_nothing(tmp_path: Path) -> None:
     scores[~((scores["engine"] == "two") & (scores["utterance_id"] == "u5"))].to_parquet(run / "scores.parquet")
     frame = load_frame(run, BOTH)
     assert [STATUSES[code] for code in frame.status[:, 0, [0, 5]].ravel()] == ["error", "scored", "scored", "missing"]
-    assert frame.ref_words[0, 0, 0] == 0
+    assert frame.denominator[0, 0, 0] == 0
     assert frame.scored.sum(axis=-1).ravel().tolist() == [5, 5]
 
 
@@ -113,3 +114,30 @@ def test_a_speaker_is_resampled_in_the_group_with_most_of_the_words(tmp_path: Pa
     words = grouping.cells(frame.sums("hits", "substitutions", "deletions"))[0]
     assert grouping.spans
     assert [grouping.names[group] for group in grouping.home(words)] == ["desk", "phone", "desk"]
+
+
+def test_tables_in_memory_make_the_frame_of_the_run_folder(tmp_path: Path) -> None:
+    """frame_of two DataFrames has the arrays of load_frame, also where there are more columns and missing values."""
+    run = write_scored_run(tmp_path, UTTERANCES, ERRORS, WORDS)
+    of_files = load_frame(run, BOTH)
+    utterances = pd.read_parquet(run / "utterances.parquet").replace({"accent": {"not_stated": None}})
+    of_memory = frame_of(utterances, pd.read_parquet(run / "scores.parquet").assign(mine=2), BOTH)
+    assert of_files.utterances.equals(of_memory.utterances[of_files.utterances.columns])
+    for name in ("speaker", "status", "numerator", "denominator", "words", "atom", "atom_speaker", "scored"):
+        assert np.array_equal(getattr(of_files, name), getattr(of_memory, name)), name
+    for name in of_files.quantities:
+        assert np.array_equal(of_files.sums(name), of_memory.sums(name)), name
+    assert (2 * of_memory.scored.reshape(2, -1) == of_memory.sums("mine")).all()
+
+
+def test_a_frame_is_of_any_metric(tmp_path: Path) -> None:
+    """Numerator and denominator follow the metric; of a share of which more is better, what is missed is counted."""
+    run = write_scored_run(tmp_path, UTTERANCES, ERRORS, WORDS)
+    own = Metric(name="insertions_only", numerator=("insertions",), denominator=("hits", "insertions"))
+    assert [0, 0, 0, 10, 0, 0] == load_frame(run, BOTH, metric=own).numerator[1, 0].tolist()
+    recall = load_frame(run, BOTH, metric=METRICS["word_recall"])
+    assert "word_recall_missed" == recall.metric.name
+    assert [1, 2, 3, 4, 5, 6] == recall.numerator[0, 0].tolist()
+    assert (recall.sums(*recall.metric.numerator) == recall.sums("substitutions", "deletions")).all()
+    with pytest.raises(InputError, match="lacks a column"):
+        load_frame(run, BOTH, metric=Metric(name="unknown"))

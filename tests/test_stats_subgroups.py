@@ -129,8 +129,8 @@ def test_attributes_that_vary_within_speakers_are_left_out(tmp_path: Path) -> No
         tmp_path / "run", table, {("e", "clean"): [1] * 80}, [10] * 80, provenance={"race": "inferred"}
     )
     frame, _ = frame_of(run, ("gender",))
-    assert ["gender", "topic"] == searchable_attributes(run)
-    assert ["gender", "topic", "race"] == searchable_attributes(run, allow_inferred=True)
+    assert ["gender", "topic"] == searchable_attributes(frame)
+    assert ["gender", "topic", "race"] == searchable_attributes(frame, allow_inferred=True)
     assert ["gender"] == list(speaker_values(frame, ["gender", "topic"]).columns)
 
 

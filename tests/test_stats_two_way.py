@@ -67,8 +67,8 @@ def as_table(frame: Frame, run: int) -> pd.DataFrame:
             "device": frame.utterances["device"],
             "speaker": frame.speaker,
             "prompt": frame.prompt,
-            "e": frame.errors.reshape(-1, len(frame.speaker))[run],
-            "n": frame.ref_words.reshape(-1, len(frame.speaker))[run],
+            "e": frame.numerator.reshape(-1, len(frame.speaker))[run],
+            "n": frame.denominator.reshape(-1, len(frame.speaker))[run],
         }
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asrfair.acoustics import Condition
 from asrfair.data.manifest import Manifest
-from asrfair.errors import InputError
+from asrfair.errors import RunChangedError
 from asrfair.nightly.cache import Cache, pack_achieved, pack_row, unpack_achieved, unpack_row
 from asrfair.nightly.keys import Keys, make_keys
 from asrfair.recognise.engines import EngineContext, traits_of
@@ -31,6 +31,9 @@ def prefill(
 
     Returns:
         The keys, and how many rows were there already (``resumed``) and came from the cache (``cached``).
+
+    Raises:
+        InputError: An engine or its files cannot be read, or another process is writing the run; the journal stays.
     """
     traits = {spec.label: traits_of(spec, context) for spec in suite.engines}
     wanted = fingerprints(manifest, suite.engines, traits, conditions, context, (0, 1))
@@ -48,9 +51,7 @@ def prefill(
 
     try:
         return begin()
-    except InputError as error:
-        if "another process" in error.message:
-            raise
+    except RunChangedError:
         begin_anew(run)  # an engine or a rule changed while the run lay there, cut off: it cannot go on as it was
         return begin()
 

@@ -7,19 +7,16 @@ reference, are compared.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from asrfair.stats.frame import QUANTITIES, Frame, load_frame
+from asrfair.score.metric import QUANTITIES
+from asrfair.stats.frame import Frame, frame_of
 from asrfair.types import GroupSettings
 
 _KEY = ["engine", "condition", "utterance_id"]
@@ -90,10 +87,7 @@ def make_look(newest: Sequence[Scored], baseline: Sequence[Scored], groups: Grou
     )
     merged = merged.loc[order.sort_values(["e", "c", "u"], kind="stable").index]
     kept = first[_within(first, ids)]
-    with tempfile.TemporaryDirectory(prefix="asrfair-nightly-") as name:
-        pq.write_table(pa.Table.from_pandas(kept, preserve_index=False), Path(name) / "utterances.parquet")
-        pq.write_table(pa.Table.from_pandas(merged, preserve_index=False), Path(name) / "scores.parquet")
-        frame = load_frame(Path(name), groups)
+    frame = frame_of(kept, merged, groups)
     place = {run: index for index, run in enumerate(frame.runs())}
     wanted = [(e + _MARKS[0], e + _MARKS[1], e, c) for e, c in named]
     wanted = [item for item in wanted if (item[0], item[3]) in place and (item[1], item[3]) in place]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from asrfair.data.tablefile import write_csv
 from asrfair.recognise.transcribe.invariance import choose_sample, in_batches, transcribe_alone
-from asrfair.score import rescore_frame
+from asrfair.score import score_tables
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE, OVERALL_GROUP, GroupSettings, ScoringSettings
 
 if TYPE_CHECKING:
@@ -96,26 +99,23 @@ def _compared(
     run: Path, folder: Path, sample: Sequence[str], labels: Sequence[str], scoring: ScoringSettings
 ) -> pd.DataFrame:
     """Return a row an engine, condition and utterance: whether it flipped, and the counts of both ways."""
-    chosen = pd.read_parquet(run / "utterances.parquet")
-    chosen = chosen[chosen["utterance_id"].isin(sample)]
+    of_sample = pc.field("utterance_id").isin(list(sample))
+    chosen = pq.read_table(run / "utterances.parquet", filters=of_sample)
+    settings = replace(scoring, characters=False, key_terms=())
     sides = {}
     for name, source in (("run", run), ("alone", folder / "alone")):
-        side = folder / name
-        side.mkdir(exist_ok=True)
-        chosen.to_parquet(side / "utterances.parquet", index=False)
-        table = pd.read_parquet(source / "hypotheses.parquet", filters=[("engine", "in", list(labels))])
-        table = table[table["utterance_id"].isin(sample)]
-        table.to_parquet(side / "hypotheses.parquet", index=False)
-        scores = rescore_frame(
-            side, scoring.normalizer, errors_as=scoring.errors_as, empty_references=scoring.empty_references, workers=1
-        )
+        mine = pc.field("engine").isin(list(labels)) & of_sample
+        hypotheses = pq.read_table(source / "hypotheses.parquet", filters=mine)
+        table = hypotheses.to_pandas()
+        scores = score_tables(chosen, hypotheses, settings).scores.to_pandas()
         counts = scores.astype(dict.fromkeys([*KEY, "status"], str)).set_index(KEY)[[*COUNTS, "status"]]
         texts = table.drop_duplicates(KEY).set_index(KEY)
         counts["text"] = (texts["status"] + " " + texts["hypothesis"]).reindex(counts.index, fill_value="missing")
         sides[name] = counts
     both = sides["run"].add_suffix("_run").join(sides["alone"].add_suffix("_alone"))
     both["flip"] = both["text_run"] != both["text_alone"]
-    return both.reset_index()
+    found: pd.DataFrame = both.reset_index()
+    return found
 
 
 def _rows(

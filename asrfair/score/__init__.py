@@ -2,14 +2,15 @@
 
 from asrfair.score.alignments import AlignedUtterance, worst_utterances
 from asrfair.score.ledger import REASONS
-from asrfair.score.score_run import COUNT_COLUMNS, ScoreSummary, rescore_frame, score_run
+from asrfair.score.score_run import ScoredTables, ScoreSummary, rescore_tables, score_run, score_tables
 
 __all__ = [
-    "COUNT_COLUMNS",
     "REASONS",
     "AlignedUtterance",
     "ScoreSummary",
-    "rescore_frame",
+    "ScoredTables",
+    "rescore_tables",
     "score_run",
+    "score_tables",
     "worst_utterances",
 ]

@@ -16,7 +16,7 @@ MAX_CELLS = 4_000_000_000
 """Largest product of the two lengths that is aligned: about two seconds. A megabyte of text (200,000 words, or a
 million characters) is within it against any reference of up to 20,000 words and 4,000 characters."""
 
-Counts = tuple[int, int, int, int]
+Split = tuple[int, int, int, int]
 """Hits, substitutions, deletions, insertions."""
 
 Step = tuple[str, str, str]
@@ -27,7 +27,7 @@ class TooLongError(InputError):
     """Two texts are too long to be aligned in reasonable time."""
 
 
-def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Counts:
+def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Split:
     """Count hits, substitutions, deletions and insertions.
 
     Args:

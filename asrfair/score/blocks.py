@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +21,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asrfair.errors import EnvironmentFailedError, InputError, printable
+from asrfair.score.counts import Counts
 from asrfair.score.ledger import LedgerRow
+from asrfair.score.normalize import can_be_imported
 from asrfair.score.references import References, open_parquet
-from asrfair.score.scorer import Reading, Scorer, Task, TaskResult, score_in_worker, start_worker
-from asrfair.types import ScoringSettings
+from asrfair.score.scorer import (
+    Reading,
+    Scorer,
+    Task,
+    TaskResult,
+    own_metrics,
+    quantities_of,
+    score_in_worker,
+    start_worker,
+)
+from asrfair.types import ERROR, EXCLUDED, MISSING, NO_REFERENCE, SCORED, ScoringSettings
 
 HYPOTHESES_FILE = "hypotheses.parquet"
-STATUSES = ("missing", "scored", "excluded", "no_reference", "error")
-_MISSING, _SCORED, _EXCLUDED, _NO_REFERENCE, _ERROR = range(5)
 _COLUMNS = ("engine", "condition", "utterance_id", "status", "hypothesis", "error")
 _CHUNK = 4096
 _ROWS_WORTH_A_POOL = 100_000
+_NO_ROW = -1
 _UNREADABLE = "unreadable_audio:"
 """How the error of an utterance begins whose audio, not whose engine, is at fault."""
 
@@ -43,10 +53,8 @@ class Block:
     Args:
         engine: Its label.
         condition: Its name.
-        status: Index into :data:`STATUSES`, shape (utterances,).
-        words: Hits, substitutions, deletions, insertions, shape (utterances, 4).
-        characters: The same for characters.
-        terms: Key terms, and of these recalled, shape (utterances, 2).
+        status: Index into :data:`asrfair.types.STATUSES`, shape (utterances,).
+        counts: What was counted; zeros unless scored.
         ledger: What was not scored or looks wrong.
         readings: Index of an utterance → the readings of its reference, where there are several.
         insertions_without_reference: Words recognised where the reference has none.
@@ -55,9 +63,7 @@ class Block:
     engine: str
     condition: str
     status: npt.NDArray[np.int8]
-    words: npt.NDArray[np.int32]
-    characters: npt.NDArray[np.int32]
-    terms: npt.NDArray[np.int32]
+    counts: Counts
     ledger: list[LedgerRow] = field(default_factory=list)
     readings: dict[int, tuple[Reading, ...]] = field(default_factory=dict)
     insertions_without_reference: int = 0
@@ -73,14 +79,50 @@ class _Part(NamedTuple):
     last: bool
 
 
+class HypothesesFile:
+    """``hypotheses.parquet`` of a run, read chunk by chunk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Path | None = path
+        with open_parquet(path, _COLUMNS) as file:
+            self.rows: int = file.metadata.num_rows
+
+    def chunks(self) -> Iterator[pa.RecordBatch]:
+        """Yield its rows."""
+        assert self.path is not None
+        with open_parquet(self.path, _COLUMNS) as file:
+            try:
+                yield from file.iter_batches(batch_size=_CHUNK, columns=list(_COLUMNS))
+            except (pa.ArrowException, OSError) as error:
+                raise InputError(
+                    f"the file cannot be read: {printable(str(error))}", file=self.path, remedy="Make the run again"
+                ) from error
+
+
+class HypothesesTable:
+    """Hypotheses in memory, with the columns of ``hypotheses.parquet``."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.path: Path | None = None
+        self.rows: int = table.num_rows
+        self._table = table.select(list(_COLUMNS))
+
+    def chunks(self) -> Iterator[pa.RecordBatch]:
+        """Yield its rows."""
+        yield from self._table.to_batches(max_chunksize=_CHUNK)
+
+
+Hypotheses = HypothesesFile | HypothesesTable
+
+
 def iterate_blocks(
-    run: Path, references: References, settings: ScoringSettings, *, workers: int | None = None
+    hypotheses: Hypotheses, references: References, settings: ScoringSettings, *, workers: int | None = None
 ) -> Iterator[Block]:
-    """Yield the scored blocks of a run in the order of ``hypotheses.parquet``.
+    """Yield the scored blocks of a run in the order of its hypotheses.
 
     Args:
-        run: The run folder.
-        references: Its utterances, normalized.
+        hypotheses: What was recognised.
+        references: The utterances of the run, normalized.
         settings: How text is compared.
         workers: Processes; ``None`` uses all cores where there are enough rows to make it worth their start.
 
@@ -88,23 +130,27 @@ def iterate_blocks(
         InputError: The file is damaged, its rows are not together by engine and condition, or two rows of one
             utterance contradict each other.
     """
-    parts = _parts(run, references, settings)
-    for part, result in _scored(parts, run, settings, workers):
+    parts = _parts(hypotheses, references, settings)
+    for part, result in _scored(parts, hypotheses.rows, settings, workers):
         _enter(part, result, references, settings)
         if part.last:
             yield part.block
 
 
 def _scored(
-    parts: Iterable[_Part], run: Path, settings: ScoringSettings, workers: int | None
+    parts: Iterable[_Part], rows: int, settings: ScoringSettings, workers: int | None
 ) -> Iterator[tuple[_Part, TaskResult]]:
-    with open_parquet(run / HYPOTHESES_FILE, _COLUMNS) as file:
-        rows = file.metadata.num_rows
     if workers is None:
         workers = _cores() if rows >= _ROWS_WORTH_A_POOL else 1
-    options: tuple[str, bool, tuple[str, ...]] = (settings.normalizer, settings.characters, settings.key_terms)
-    if workers <= 1:
-        scorer = Scorer(options[0], characters=options[1], key_terms=options[2])
+    metrics = tuple(metric.source for metric in own_metrics(settings.metrics))
+    options = (settings.normalizer, settings.characters, settings.key_terms, metrics)
+    if workers <= 1 or not all(metrics) or not can_be_imported(settings.normalizer):
+        scorer = Scorer(
+            settings.normalizer,
+            characters=settings.characters,
+            key_terms=settings.key_terms,
+            metrics=settings.metrics,
+        )
         for part in parts:
             yield part, scorer.score(part.task)
         return
@@ -144,28 +190,28 @@ def _cores() -> int:
 
 
 class _Gatherer:
-    """Collects the rows of one block; knows which utterances it has seen."""
+    """Collects the rows of one block; knows which utterances have a hypothesis, and in which row it stands."""
 
-    def __init__(self, engine: str, condition: str, references: References, path: Path) -> None:
+    def __init__(
+        self, engine: str, condition: str, references: References, quantities: tuple[str, ...], path: Path | None
+    ) -> None:
         size = len(references.utterance_ids)
         self.block = Block(
             engine=engine,
             condition=condition,
-            status=np.zeros(size, np.int8),
-            words=np.zeros((size, 4), np.int32),
-            characters=np.zeros((size, 4), np.int32),
-            terms=np.zeros((size, 2), np.int32),
+            status=np.full(size, MISSING, np.int8),
+            counts=Counts.zero(quantities, size),
         )
-        self.seen = np.full(size, -1, np.int64)
+        self._row = np.full(size, _NO_ROW, np.int64)
         self._contents = np.zeros(size, np.int64)
         self._path = path
 
     def is_new(self, position: int, row: int, utterance_id: str, speaker_id: str, content: tuple[str, str]) -> bool:
         """Register a row; the same row again is a note in the ledger, another content an error."""
         key = hash(content)
-        before = int(self.seen[position])
-        if before < 0:
-            self.seen[position], self._contents[position] = row, key
+        before = int(self._row[position])
+        if before == _NO_ROW:
+            self._row[position], self._contents[position] = row, key
             return True
         if key != self._contents[position]:
             raise InputError(
@@ -181,61 +227,70 @@ class _Gatherer:
         self.block.ledger.append(LedgerRow(utterance_id, speaker_id, "duplicate_hypothesis", detail))
         return False
 
+    def forget(self, position: int) -> None:
+        """Take back a row: one that says that there is no hypothesis is as good as none."""
+        self._row[position] = _NO_ROW
 
-def _parts(run: Path, references: References, settings: ScoringSettings) -> Iterator[_Part]:
+    def without_hypothesis(self) -> list[int]:
+        """The utterances of which nothing has come."""
+        found: list[int] = np.flatnonzero(self._row == _NO_ROW).tolist()
+        return found
+
+
+def _parts(hypotheses: Hypotheses, references: References, settings: ScoringSettings) -> Iterator[_Part]:
     """Read the hypotheses and cut them into parts; what needs no scorer is entered into the block at once."""
-    path = run / HYPOTHESES_FILE
+    path = hypotheses.path
+    quantities = quantities_of(settings.metrics)
     position_of = {utterance_id: index for index, utterance_id in enumerate(references.utterance_ids)}
     finished: set[tuple[str, str]] = set()
     gatherer: _Gatherer | None = None
     row = -1
-    with open_parquet(path, _COLUMNS) as file:
-        for batch in _batches(file, path):
-            columns = [batch[name].to_pylist() for name in _COLUMNS]
-            builder = _Builder(references)
-            for engine, condition, utterance_id, status, text, error in zip(*columns, strict=True):
-                row += 1
-                if gatherer is None or gatherer.block.engine != engine or gatherer.block.condition != condition:
-                    if gatherer is not None:
-                        yield builder.part(gatherer.block)
-                        builder = _Builder(references)
-                        yield _rest(gatherer, references, settings)
-                    if (engine, condition) in finished:
-                        raise InputError(
-                            "the rows of one engine and condition are not together",
-                            file=path,
-                            line=row + 1,
-                            value=f"{engine}, {condition}",
-                            remedy="Sort the file by engine and condition",
-                        )
-                    finished.add((engine, condition))
-                    gatherer = _Gatherer(engine, condition, references, path)
-                block = gatherer.block
-                position = position_of.get(utterance_id)
-                if position is None:
-                    detail = "the manifest has no such utterance"
-                    block.ledger.append(LedgerRow(utterance_id, "", "unknown_utterance", detail))
+    for batch in hypotheses.chunks():
+        columns = [pc.fill_null(batch.column(name).cast(pa.large_string()), "").to_pylist() for name in _COLUMNS]
+        builder = _Builder(references)
+        for engine, condition, utterance_id, status, text, error in zip(*columns, strict=True):
+            row += 1
+            if gatherer is None or gatherer.block.engine != engine or gatherer.block.condition != condition:
+                if gatherer is not None:
+                    yield builder.part(gatherer.block)
+                    builder = _Builder(references)
+                    yield _rest(gatherer, references, settings)
+                if (engine, condition) in finished:
+                    raise InputError(
+                        "the rows of one engine and condition are not together",
+                        file=path,
+                        line=row + 1,
+                        value=f"{engine}, {condition}",
+                        remedy="Sort the file by engine and condition",
+                    )
+                finished.add((engine, condition))
+                gatherer = _Gatherer(engine, condition, references, quantities, path)
+            block = gatherer.block
+            position = position_of.get(utterance_id)
+            if position is None:
+                detail = "the manifest has no such utterance"
+                block.ledger.append(LedgerRow(utterance_id, "", "unknown_utterance", detail))
+                continue
+            speaker = references.speaker_ids[position]
+            if not gatherer.is_new(position, row, utterance_id, speaker, (status, text)):
+                continue
+            if references.exclude[position]:
+                continue
+            if status in {"ok", "empty"}:
+                builder.add(position, text if status == "ok" else "", given=True)
+            else:
+                if status == "missing":
+                    gatherer.forget(position)
                     continue
-                speaker = references.speaker_ids[position]
-                if not gatherer.is_new(position, row, utterance_id, speaker, (status, text)):
-                    continue
-                if references.exclude[position]:
-                    continue
-                if status in {"ok", "empty"}:
-                    builder.add(position, text if status == "ok" else "", given=True)
-                else:
-                    if status == "missing":
-                        gatherer.seen[position] = -2
-                        continue
-                    unreadable = error.startswith(_UNREADABLE)
-                    reason = "unreadable_audio" if unreadable else "engine_error"
-                    detail = error.removeprefix(_UNREADABLE).strip()
-                    block.ledger.append(LedgerRow(utterance_id, speaker, reason, detail))
-                    block.status[position] = _ERROR
-                    if settings.errors_as == "deletions":
-                        builder.add(position, "", given=False)
-            if gatherer is not None:
-                yield builder.part(gatherer.block)
+                unreadable = error.startswith(_UNREADABLE)
+                reason = "unreadable_audio" if unreadable else "engine_error"
+                detail = error.removeprefix(_UNREADABLE).strip()
+                block.ledger.append(LedgerRow(utterance_id, speaker, reason, detail))
+                block.status[position] = ERROR
+                if settings.errors_as == "deletions":
+                    builder.add(position, "", given=False)
+        if gatherer is not None:
+            yield builder.part(gatherer.block)
     if gatherer is not None:
         yield _rest(gatherer, references, settings)
 
@@ -275,7 +330,7 @@ def _rest(gatherer: _Gatherer, references: References, settings: ScoringSettings
     """Close a block: the excluded utterances, and those without a hypothesis."""
     block = gatherer.block
     builder = _Builder(references)
-    for position in np.flatnonzero(gatherer.seen < 0).tolist():
+    for position in gatherer.without_hypothesis():
         if references.exclude[position]:
             continue
         utterance_id, speaker = references.utterance_ids[position], references.speaker_ids[position]
@@ -284,27 +339,17 @@ def _rest(gatherer: _Gatherer, references: References, settings: ScoringSettings
             builder.add(position, "", given=False)
     for position, reason in enumerate(references.exclude):
         if reason:
-            block.status[position] = _EXCLUDED
+            block.status[position] = EXCLUDED
             row = LedgerRow(references.utterance_ids[position], references.speaker_ids[position], "excluded", reason)
             block.ledger.append(row)
     return builder.part(block, last=True)
 
 
-def _batches(file: Any, path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        for batch in file.iter_batches(batch_size=_CHUNK, columns=list(_COLUMNS)):
-            yield {name: pc.fill_null(batch.column(name).cast(pa.large_string()), "") for name in _COLUMNS}
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(
-            f"the file cannot be read: {printable(str(error))}", file=path, remedy="Make the run again"
-        ) from error
-
-
 def _enter(part: _Part, result: TaskResult, references: References, settings: ScoringSettings) -> None:
     """Write the result of a part into its block."""
     block, positions = part.block, part.positions
-    ref_words = result.words[:, :3].sum(axis=1)
-    hyp_words = result.words[:, [0, 1, 3]].sum(axis=1)
+    ref_words = result.counts.sum_of(("hits", "substitutions", "deletions"))
+    hyp_words = result.counts.sum_of(("hits", "substitutions", "insertions"))
     notes = list(result.notes)
     refused = np.zeros(len(positions), np.bool_)
     refused[[row for row, reason, _ in notes if reason == "not_scorable"]] = True
@@ -313,11 +358,9 @@ def _enter(part: _Part, result: TaskResult, references: References, settings: Sc
     refused |= failed
     scored = ~refused & ~empty if settings.empty_references == "excluded" else ~refused
     target = positions[scored]
-    block.status[target] = _SCORED
-    block.words[target] = result.words[scored]
-    block.characters[target] = result.characters[scored]
-    block.terms[target] = result.terms[scored]
-    block.status[positions[refused]] = _ERROR
+    block.status[target] = SCORED
+    block.counts.values[target] = result.counts.values[scored]
+    block.status[positions[refused]] = ERROR
     if settings.errors_as == "deletions":
         for row in np.flatnonzero(refused & ~failed).tolist():
             _delete_all(block, int(positions[row]), part.task.references[row], settings)
@@ -326,7 +369,7 @@ def _enter(part: _Part, result: TaskResult, references: References, settings: Sc
         inserted = int(hyp_words[row])
         block.insertions_without_reference += inserted
         if not scored[row]:
-            block.status[positions[row]] = _NO_REFERENCE
+            block.status[positions[row]] = NO_REFERENCE
         how = "counted as insertions" if scored[row] else "counted nowhere"
         notes.append((row, "empty_reference", f"{inserted} words were recognised: {how}"))
         if inserted:
@@ -345,7 +388,8 @@ def _enter(part: _Part, result: TaskResult, references: References, settings: Sc
 
 def _delete_all(block: Block, position: int, reference: str, settings: ScoringSettings) -> None:
     """Count every word of a reference as a deletion."""
-    block.status[position] = _SCORED
-    block.words[position] = (0, 0, len(reference.split()), 0)
+    block.status[position] = SCORED
+    block.counts.values[position] = 0
+    block.counts["deletions"][position] = len(reference.split())
     if settings.characters:
-        block.characters[position] = (0, 0, len(reference), 0)
+        block.counts["char_deletions"][position] = len(reference)

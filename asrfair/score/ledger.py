@@ -30,6 +30,12 @@ REASONS: dict[str, str] = {
 }
 """Reason → what it means. Whether errors and missing hypotheses count as deletions is a scoring setting."""
 
+GAVE_NOTHING = ("engine_error", "unreadable_audio", "missing_hypothesis")
+"""Reasons that mean: the engine gave nothing that could be scored."""
+
+LOOKS_WRONG = ("repetition_loop", "empty_hypothesis", "text_on_silence", "length_out_of_proportion")
+"""Reasons that mean: it was scored, but the engine did not mishear, it failed."""
+
 MAX_DETAIL = 500
 
 

@@ -19,6 +19,7 @@ from asrfair.types import NOT_STATED
 UTTERANCES_FILE = "utterances.parquet"
 ALTERNATIVES_COLUMN = "alternative_references"
 """Optional column of a manifest: further transcripts of the same speech, a JSON list or separated by ``|``."""
+_COLUMNS = ("utterance_id", "speaker_id", "reference", "exclude")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,25 @@ def read_references(run: Path, normalizer: TextNormalizer, *, only: Collection[s
         InputError: The file is missing, damaged, lacks a column or has an id twice.
     """
     path = run / UTTERANCES_FILE
-    table = read_columns(path, ("utterance_id", "speaker_id", "reference", "exclude"), optional=(ALTERNATIVES_COLUMN,))
+    table = read_columns(path, _COLUMNS, optional=(ALTERNATIVES_COLUMN,))
     if only is not None:
         table = table.filter(pc.is_in(table["utterance_id"], value_set=pa.array(sorted(only), pa.large_string())))
+    return references_of(table, normalizer, path=path)
+
+
+def references_of(table: pa.Table, normalizer: TextNormalizer, *, path: Path | None = None) -> References:
+    """Normalize every distinct reference of a table of utterances once.
+
+    Args:
+        table: Columns ``utterance_id``, ``speaker_id``, ``reference``, ``exclude`` and, if any,
+            ``alternative_references``, all text.
+        normalizer: The text rules.
+        path: Where the table lies, for messages.
+
+    Raises:
+        InputError: An id stands there twice, or alternative references are no texts.
+    """
+    table = table.select([name for name in (*_COLUMNS, ALTERNATIVES_COLUMN) if name in table.column_names])
     table = table.sort_by("utterance_id")
     ids: list[str] = table["utterance_id"].to_pylist()
     for first, second in itertools.pairwise(ids):
@@ -96,7 +113,7 @@ def read_references(run: Path, normalizer: TextNormalizer, *, only: Collection[s
     )
 
 
-def _split_alternatives(cell: str, path: Path, utterance_id: str) -> list[str]:
+def _split_alternatives(cell: str, path: Path | None, utterance_id: str) -> list[str]:
     if not cell or cell == NOT_STATED:
         return []
     if not cell.lstrip().startswith("["):
@@ -126,9 +143,15 @@ def read_columns(path: Path, columns: tuple[str, ...], *, optional: tuple[str, .
         names = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
         try:
             table = file.read(columns=names)
-            return pa.table({name: pc.fill_null(table[name].cast(pa.large_string()), "") for name in names})
+            return as_text(table)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
+
+
+def as_text(table: pa.Table) -> pa.Table:
+    """Make every column of a table text, nulls the empty string; nested columns are left out."""
+    flat = [name for name in table.column_names if not pa.types.is_nested(table.schema.field(name).type)]
+    return pa.table({name: pc.fill_null(table[name].cast(pa.large_string()), "") for name in flat})
 
 
 def open_parquet(path: Path, columns: tuple[str, ...]) -> pq.ParquetFile:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,32 +16,19 @@ import pyarrow.parquet as pq
 from asrfair.data.tablefile import PARQUET
 from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
-from asrfair.score.blocks import HYPOTHESES_FILE, STATUSES, Block, iterate_blocks
+from asrfair.score.blocks import HYPOTHESES_FILE, Block, Hypotheses, HypothesesFile, HypothesesTable, iterate_blocks
+from asrfair.score.ledger import COLUMNS as LEDGER_COLUMNS
 from asrfair.score.ledger import LedgerWriter
-from asrfair.score.normalize import get_normalizer
-from asrfair.score.references import References, read_references
-from asrfair.types import ErrorCounts, ScoringSettings
+from asrfair.score.metric import QUANTITIES
+from asrfair.score.normalize import TextNormalizer, get_normalizer
+from asrfair.score.references import References, as_text, read_references, references_of
+from asrfair.score.scorer import quantities_of
+from asrfair.types import STATUSES, ErrorCounts, ScoringSettings
 
 SCORES_FILE = "scores.parquet"
 LEDGER_FILE = "ledger.csv"
 READINGS_FILE = "readings.parquet"
 
-COUNT_COLUMNS = (
-    "hits",
-    "substitutions",
-    "deletions",
-    "insertions",
-    "char_hits",
-    "char_substitutions",
-    "char_deletions",
-    "char_insertions",
-    "key_terms",
-    "key_term_hits",
-)
-_SCORES = pa.schema(
-    [("engine", pa.string()), ("condition", pa.string()), ("utterance_id", pa.string()), ("status", pa.string())]
-    + [(name, pa.int32()) for name in COUNT_COLUMNS]
-)
 _READINGS = pa.schema(
     [
         ("engine", pa.string()),
@@ -68,7 +56,7 @@ class ScoreSummary:
         reasons: Ledger rows by reason.
         counts: Pooled word counts by (engine, condition).
         insertions_without_reference: Words recognised where the reference has none, by (engine, condition).
-        files: The files written.
+        files: The files written; none where the scores are in memory.
     """
 
     normalizer: str
@@ -79,6 +67,21 @@ class ScoreSummary:
     counts: Mapping[tuple[str, str], ErrorCounts]
     insertions_without_reference: Mapping[tuple[str, str], int]
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredTables:
+    """Scores in memory.
+
+    Args:
+        scores: As ``scores.parquet``; engine, condition and status are dictionaries.
+        ledger: As ``ledger.csv``.
+        summary: What was scored.
+    """
+
+    scores: pa.Table
+    ledger: pd.DataFrame
+    summary: ScoreSummary
 
 
 def score_run(run: Path, settings: ScoringSettings, *, workers: int | None = None) -> ScoreSummary:
@@ -97,108 +100,143 @@ def score_run(run: Path, settings: ScoringSettings, *, workers: int | None = Non
     """
     normalizer = get_normalizer(settings.normalizer)
     references = read_references(run, normalizer)
-    counts: dict[tuple[str, str], ErrorCounts] = {}
-    insertions: dict[tuple[str, str], int] = {}
-    statuses = np.zeros(len(STATUSES), np.int64)
+    tally = _Tally(normalizer)
     files = [run / SCORES_FILE, run / LEDGER_FILE]
-    readings = _Table(run / READINGS_FILE, _READINGS)
-    scores = _Table(run / SCORES_FILE, _SCORES)
-    try:
-        with LedgerWriter(run / LEDGER_FILE) as ledger:
-            for block in iterate_blocks(run, references, settings, workers=workers):
-                key = (block.engine, block.condition)
-                totals = block.words.sum(axis=0, dtype=np.int64).tolist()
-                names = ("hits", "substitutions", "deletions", "insertions")
-                counts[key] = ErrorCounts(**dict(zip(names, totals, strict=True)))
-                insertions[key] = block.insertions_without_reference
-                statuses += np.bincount(block.status, minlength=len(STATUSES))
-                scores.write(_score_table(block, references))
-                if block.readings:
-                    readings.write(_reading_table(block, references))
-                ledger.write(block.engine, block.condition, block.ledger)
-            if not counts:
-                raise InputError("there are no hypotheses", file=run / HYPOTHESES_FILE, remedy="Make the run again")
-            scores.finish()
+    schema = _schema(quantities_of(settings.metrics))
+    hypotheses = HypothesesFile(run / HYPOTHESES_FILE)
+    with ExitStack() as open_files:
+        scores = _parquet(open_files, run / SCORES_FILE, schema)
+        readings = None
         if references.alternatives or normalizer.variants:
-            readings.finish()
+            readings = _parquet(open_files, run / READINGS_FILE, _READINGS)
             files.append(run / READINGS_FILE)
-        else:
-            (run / READINGS_FILE).unlink(missing_ok=True)
-    finally:
-        scores.discard()
-        readings.discard()
-    return ScoreSummary(
-        normalizer=normalizer.label,
-        utterances=len(references.utterance_ids),
-        rows=int(statuses.sum()),
-        statuses={name: int(number) for name, number in zip(STATUSES, statuses, strict=True)},
-        reasons=dict(ledger.counts),
-        counts=counts,
-        insertions_without_reference=insertions,
-        files=tuple(files),
-    )
+        ledger = open_files.enter_context(LedgerWriter(run / LEDGER_FILE))
+        for block in iterate_blocks(hypotheses, references, settings, workers=workers):
+            tally.add(block)
+            scores.write_table(_score_table(block, references).cast(schema))
+            if readings is not None and block.readings:
+                readings.write_table(_reading_table(block, references))
+            ledger.write(block.engine, block.condition, block.ledger)
+        if not tally.counts:
+            raise InputError("there are no hypotheses", file=run / HYPOTHESES_FILE, remedy="Make the run again")
+    if readings is None:
+        (run / READINGS_FILE).unlink(missing_ok=True)
+    return tally.summary(references, ledger.counts, files)
 
 
-def rescore_frame(
-    run: Path,
-    normalizer: str,
-    *,
-    characters: bool = False,
-    errors_as: str = "excluded",
-    empty_references: str = "insertions",
-    key_terms: tuple[str, ...] = (),
-    workers: int | None = None,
-) -> pd.DataFrame:
-    """Score a run with another normalizer in memory and write nothing.
+def score_tables(utterances: pa.Table, hypotheses: pa.Table, settings: ScoringSettings) -> ScoredTables:
+    """Score hypotheses in memory, by the same steps as :func:`score_run`, and write nothing.
+
+    Args:
+        utterances: ``utterance_id``, ``speaker_id``, ``reference``, ``exclude``; nulls are empty.
+        hypotheses: The columns of ``hypotheses.parquet``: engine, condition, utterance_id, status, hypothesis, error.
+        settings: How text is compared.
+
+    Raises:
+        InputError: The normalizer or a metric is not known, or two rows of one utterance contradict each other.
+    """
+    normalizer = get_normalizer(settings.normalizer)
+    references = references_of(as_text(utterances), normalizer)
+    return _in_memory(HypothesesTable(hypotheses), references, normalizer, settings, None)
+
+
+def rescore_tables(run: Path, settings: ScoringSettings, *, workers: int | None = None) -> ScoredTables:
+    """Score a run folder by other rules in memory and write nothing.
 
     Args:
         run: The run folder.
-        normalizer: Its name, with variants if any.
-        characters: Whether characters are counted (zeros if not).
-        errors_as: ``excluded`` or ``deletions``, as in the scoring settings.
-        empty_references: ``insertions`` or ``excluded``, as in the scoring settings.
-        key_terms: Words or phrases whose recall is counted.
+        settings: How text is compared.
         workers: As for :func:`score_run`.
-
-    Returns:
-        The columns of ``scores.parquet``, in its order; engine, condition and status are categories.
 
     Raises:
         InputError: A file is missing or damaged, or the normalizer is not known.
     """
-    if errors_as not in {"excluded", "deletions"}:
-        raise InputError("errors_as is excluded or deletions", value=errors_as)
-    if empty_references not in {"insertions", "excluded"}:
-        raise InputError("empty_references is insertions or excluded", value=empty_references)
-    settings = ScoringSettings(
-        normalizer=normalizer,
-        characters=characters,
-        errors_as="deletions" if errors_as == "deletions" else "excluded",
-        empty_references="excluded" if empty_references == "excluded" else "insertions",
-        key_terms=key_terms,
-    )
-    references = read_references(run, get_normalizer(normalizer))
-    blocks = iterate_blocks(run, references, settings, workers=workers)
-    tables = [_score_table(block, references) for block in blocks]
+    normalizer = get_normalizer(settings.normalizer)
+    hypotheses = HypothesesFile(run / HYPOTHESES_FILE)
+    return _in_memory(hypotheses, read_references(run, normalizer), normalizer, settings, workers)
+
+
+def _in_memory(
+    hypotheses: Hypotheses,
+    references: References,
+    normalizer: TextNormalizer,
+    settings: ScoringSettings,
+    workers: int | None,
+) -> ScoredTables:
+    tally = _Tally(normalizer)
+    tables: list[pa.Table] = []
+    rows: list[tuple[str, ...]] = []
+    for block in iterate_blocks(hypotheses, references, settings, workers=workers):
+        tally.add(block)
+        tables.append(_score_table(block, references))
+        rows.extend((block.engine, block.condition, *row) for row in sorted(block.ledger))
     if not tables:
-        raise InputError("there are no hypotheses", file=run / HYPOTHESES_FILE, remedy="Make the run again")
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(categories=["engine", "condition", "status"])
-    return frame
+        raise InputError("there are no hypotheses", file=hypotheses.path, remedy="Make the run again")
+    ledger = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS), dtype=str)
+    reasons = Counter(row[4] for row in rows)
+    return ScoredTables(
+        scores=pa.concat_tables(tables).unify_dictionaries(),
+        ledger=ledger,
+        summary=tally.summary(references, reasons, []),
+    )
+
+
+def _parquet(open_files: ExitStack, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Begin a Parquet file that appears, whole, when the files are closed without an error."""
+    stream = open_files.enter_context(open_whole(path, private=True))
+    return open_files.enter_context(pq.ParquetWriter(stream, schema, **PARQUET))
+
+
+class _Tally:
+    """What the summary says, added up block by block."""
+
+    def __init__(self, normalizer: TextNormalizer) -> None:
+        self.counts: dict[tuple[str, str], ErrorCounts] = {}
+        self._normalizer = normalizer.label
+        self._insertions: dict[tuple[str, str], int] = {}
+        self._statuses = np.zeros(len(STATUSES), np.int64)
+
+    def add(self, block: Block) -> None:
+        key = (block.engine, block.condition)
+        self.counts[key] = block.counts.pooled(f"words, {self._normalizer}")
+        self._insertions[key] = block.insertions_without_reference
+        self._statuses += np.bincount(block.status, minlength=len(STATUSES))
+
+    def summary(self, references: References, reasons: Mapping[str, int], files: Sequence[Path]) -> ScoreSummary:
+        return ScoreSummary(
+            normalizer=self._normalizer,
+            utterances=len(references.utterance_ids),
+            rows=int(self._statuses.sum()),
+            statuses={name: int(number) for name, number in zip(STATUSES, self._statuses, strict=True)},
+            reasons=dict(reasons),
+            counts=self.counts,
+            insertions_without_reference=self._insertions,
+            files=tuple(files),
+        )
+
+
+def _schema(quantities: Sequence[str]) -> pa.Schema:
+    """Columns of ``scores.parquet``; what metrics of one's own count may be in millionths, and needs more room."""
+    keys = [(name, pa.string()) for name in ("engine", "condition", "utterance_id", "status")]
+    return pa.schema([*keys, *((name, pa.int32() if name in QUANTITIES else pa.int64()) for name in quantities)])
 
 
 def _score_table(block: Block, references: References) -> pa.Table:
     size = len(references.utterance_ids)
-    numbers = np.hstack([block.words, block.characters, block.terms])
-    return pa.table(
-        [
-            pa.repeat(block.engine, size),
-            pa.repeat(block.condition, size),
-            pa.array(references.utterance_ids, pa.string()),
-            pa.DictionaryArray.from_arrays(pa.array(block.status), pa.array(STATUSES)).cast(pa.string()),
-            *(pa.array(np.ascontiguousarray(numbers[:, column])) for column in range(len(COUNT_COLUMNS))),
-        ],
-        schema=_SCORES,
-    )
+
+    def same(value: str) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), size), pa.array([value]))
+
+    columns = {
+        "engine": same(block.engine),
+        "condition": same(block.condition),
+        "utterance_id": pa.array(references.utterance_ids, pa.string()),
+        "status": pa.DictionaryArray.from_arrays(pa.array(block.status, pa.int32()), pa.array(STATUSES)),
+    }
+    kinds = _schema(block.counts.names)
+    for name in block.counts.names:
+        columns[name] = pa.array(np.ascontiguousarray(block.counts[name]), pa.int64()).cast(kinds.field(name).type)
+    return pa.table(columns)
 
 
 def _reading_table(block: Block, references: References) -> pa.Table:
@@ -213,41 +251,3 @@ def _reading_table(block: Block, references: References) -> pa.Table:
     return pa.table(
         [*fixed, *(pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True))], schema=_READINGS
     )
-
-
-class _NotFinishedError(Exception):
-    """A table is thrown away."""
-
-
-class _Table:
-    """A Parquet file that is written block by block and appears whole or not at all."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._schema = schema
-        self._file = open_whole(path, private=True)
-        self._writer: pq.ParquetWriter | None = None
-        self._open = False
-
-    def _begun(self) -> pq.ParquetWriter:
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file.__enter__(), self._schema, **PARQUET)
-            self._open = True
-        return self._writer
-
-    def write(self, table: pa.Table) -> None:
-        """Add rows."""
-        self._begun().write_table(table)
-
-    def finish(self) -> None:
-        """Put the file in its place."""
-        self._begun().close()
-        self._open = False
-        self._file.__exit__(None, None, None)
-
-    def discard(self) -> None:
-        """Remove what was not finished."""
-        if self._writer is not None and self._open:
-            self._writer.close()
-            self._open = False
-            with suppress(_NotFinishedError):
-                self._file.__exit__(_NotFinishedError, _NotFinishedError(), None)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from asrfair.errors import InputError
-from asrfair.score.align import Counts, TooLongError, count_errors
+from asrfair.score.align import TooLongError, count_errors
+from asrfair.score.counts import Counts
 from asrfair.score.key_terms import KeyTerms
+from asrfair.score.metric import QUANTITIES, Metric, MetricFailedError, get_metric
 from asrfair.score.normalize import NormalizerFailedError, get_normalizer
 from asrfair.score.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
 from asrfair.score.signs import find_loop, out_of_proportion
 
 _MEMORY = 100_000
-_NO_COUNTS: Counts = (0, 0, 0, 0)
 
 
 class Reading(NamedTuple):
@@ -45,16 +46,12 @@ class TaskResult:
     """What came of a task, a row each.
 
     Args:
-        words: Hits, substitutions, deletions, insertions of words, shape (rows, 4), int32.
-        characters: The same of characters (spaces included).
-        terms: Key terms in the reference and of these recalled, shape (rows, 2).
+        counts: What was counted.
         notes: (row, reason, detail) of what looks wrong.
         readings: Row → the readings of its reference, where there are several.
     """
 
-    words: npt.NDArray[np.int32]
-    characters: npt.NDArray[np.int32]
-    terms: npt.NDArray[np.int32]
+    counts: Counts
     notes: list[tuple[int, str, str]]
     readings: dict[int, tuple[Reading, ...]]
 
@@ -66,12 +63,22 @@ class Scorer:
         normalizer: Its name, with variants if any.
         characters: Whether characters are counted.
         key_terms: Words or phrases whose recall is counted.
+        metrics: Metrics of one's own.
     """
 
-    def __init__(self, normalizer: str, *, characters: bool = True, key_terms: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        normalizer: str,
+        *,
+        characters: bool = True,
+        key_terms: tuple[str, ...] = (),
+        metrics: tuple[str, ...] = (),
+    ) -> None:
         self._normalizer = get_normalizer(normalizer)
         self._characters = characters
         self._terms = KeyTerms(key_terms, self._normalizer.words) if key_terms else None
+        self._metrics = own_metrics(metrics)
+        self.quantities = quantities_of(metrics)
         rules = self._normalizer.variants
         self._variants = Variants(rules, self._normalizer.words) if rules else None
         self._known: dict[str, str] = {}
@@ -79,10 +86,7 @@ class Scorer:
 
     def score(self, task: Task) -> TaskResult:
         """Score a task. A row that cannot be scored has zeros and a note ``not_scorable``; nothing is raised for it."""
-        size = len(task.references)
-        words: list[Counts] = []
-        characters: list[Counts] = []
-        terms = np.zeros((size, 2), np.int32)
+        counts: list[tuple[int, ...]] = []
         notes: list[tuple[int, str, str]] = []
         chosen_readings: dict[int, tuple[Reading, ...]] = {}
         for row, (text, raw) in enumerate(zip(task.references, task.hypotheses, strict=True)):
@@ -93,19 +97,11 @@ class Scorer:
                     reference, found = self._best_reading((text, *task.alternatives.get(row, ())), hypothesis)
                     if len(found) > 1:
                         chosen_readings[row] = found
-                counts = count_errors(reference, hypothesis)
-                by_character = (
-                    count_errors(" ".join(reference), " ".join(hypothesis)) if self._characters else _NO_COUNTS
-                )
-            except (NormalizerFailedError, TooLongError) as error:
+                counts.append(self._count(reference, hypothesis))
+            except (NormalizerFailedError, TooLongError, MetricFailedError) as error:
                 notes.append((row, "not_scorable", error.message))
-                words.append(_NO_COUNTS)
-                characters.append(_NO_COUNTS)
+                counts.append((0,) * len(self.quantities))
                 continue
-            words.append(counts)
-            characters.append(by_character)
-            if self._terms is not None:
-                terms[row] = self._terms.count(reference, hypothesis)
             loop = find_loop(hypothesis, reference)
             if loop is not None:
                 phrase = " ".join(loop.phrase)
@@ -114,12 +110,18 @@ class Scorer:
                 detail = f"{len(hypothesis)} words for {len(reference)}"
                 notes.append((row, "length_out_of_proportion", detail))
         return TaskResult(
-            words=_array(words),
-            characters=_array(characters),
-            terms=terms,
+            counts=_table(self.quantities, counts),
             notes=notes,
             readings=chosen_readings,
         )
+
+    def _count(self, reference: list[str], hypothesis: list[str]) -> tuple[int, ...]:
+        """The quantities of one utterance, in the order of :attr:`quantities`."""
+        by_word = count_errors(reference, hypothesis)
+        by_character = count_errors(" ".join(reference), " ".join(hypothesis)) if self._characters else (0, 0, 0, 0)
+        terms = (0, 0) if self._terms is None else self._terms.count(reference, hypothesis)
+        own = itertools.chain.from_iterable(metric.counts(reference, hypothesis) for metric in self._metrics)
+        return (*by_word, *by_character, *terms, *own)
 
     def _words(self, text: str) -> list[str]:
         known = self._known.get(text)
@@ -166,9 +168,20 @@ class Scorer:
         return sites
 
 
-def _array(counts: list[Counts]) -> npt.NDArray[np.int32]:
+def own_metrics(names: Sequence[str]) -> list[Metric]:
+    """The metrics among the named ones that have to be counted utterance by utterance, each once."""
+    return [found for found in map(get_metric, dict.fromkeys(names)) if found.count is not None]
+
+
+def quantities_of(names: Sequence[str]) -> tuple[str, ...]:
+    """What is counted of every utterance if these metrics are asked for."""
+    return (*QUANTITIES, *itertools.chain.from_iterable((*m.numerator, *m.denominator) for m in own_metrics(names)))
+
+
+def _table(names: tuple[str, ...], counts: list[tuple[int, ...]]) -> Counts:
     flat = itertools.chain.from_iterable(counts)
-    return np.fromiter(flat, np.int32, 4 * len(counts)).reshape(len(counts), 4)
+    values = np.fromiter(flat, np.int64, len(names) * len(counts)).reshape(len(counts), len(names))
+    return Counts(names=names, values=values)
 
 
 def _settle(reference: list[str], sites: list[Site], hypothesis: list[str]) -> tuple[int, list[str]]:
@@ -189,11 +202,11 @@ def _settle(reference: list[str], sites: list[Site], hypothesis: list[str]) -> t
 _scorer: Scorer | None = None
 
 
-def start_worker(normalizer: str, characters: bool, key_terms: tuple[str, ...]) -> None:
+def start_worker(normalizer: str, characters: bool, key_terms: tuple[str, ...], metrics: tuple[str, ...]) -> None:
     """Make this process's scorer; the initializer of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
     global _scorer  # noqa: PLW0603 -- a worker process has exactly one
-    _scorer = Scorer(normalizer, characters=characters, key_terms=key_terms)
+    _scorer = Scorer(normalizer, characters=characters, key_terms=key_terms, metrics=metrics)
 
 
 def score_in_worker(task: Task) -> TaskResult:

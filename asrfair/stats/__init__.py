@@ -2,17 +2,16 @@
 
 from asrfair.stats.analyse import Analysis, analyse_run
 from asrfair.stats.estimate.group_rates import Rates, group_rates
-from asrfair.stats.frame import QUANTITIES, STATUSES, Frame, load_frame
+from asrfair.stats.frame import Frame, frame_of, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
 
 __all__ = [
-    "QUANTITIES",
-    "STATUSES",
     "Analysis",
     "Frame",
     "Grouping",
     "Rates",
     "analyse_run",
+    "frame_of",
     "group_rates",
     "load_frame",
     "make_grouping",

@@ -9,18 +9,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from asrfair.data.tablefile import read_result
+from asrfair.score.ledger import GAVE_NOTHING
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.extremes import jackknife_extremes, percentile_extremes
 from asrfair.stats.estimate.gaps import comparable, extremes
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.rate_interval import MIN_EFFECTIVE, MIN_SPEAKERS, interval
 from asrfair.stats.estimate.simultaneous import simultaneous_interval
-from asrfair.stats.frame import STATUSES, Floats, Frame
+from asrfair.stats.frame import Floats, Frame
 from asrfair.stats.groups import Grouping
-from asrfair.types import GroupSettings, StatisticsSettings
-
-FAILURES = ("engine_error", "unreadable_audio", "missing_hypothesis")
-"""Reasons of the ledger that mean: the engine gave nothing that could be scored."""
+from asrfair.types import ERROR, MISSING, GroupSettings, StatisticsSettings
 
 FEW_RESAMPLES = 7
 """Fewer speakers than this have under 1,000 distinct resamples, C(2k − 1, k): percentile intervals get a flag."""
@@ -190,7 +188,7 @@ def in_run_order(frame: Frame, tables: list[pd.DataFrame]) -> pd.DataFrame:
 def coverage_table(frame: Frame, groupings: list[Grouping]) -> pd.DataFrame:
     """Who is in the data: speakers, utterances, words and hours of every group, excluded utterances left out."""
     usable = (frame.utterances["exclude"] == "").to_numpy() if "exclude" in frame.utterances else None
-    words = frame.ref_words.reshape(-1, frame.ref_words.shape[-1]).max(axis=0).astype(np.int64)
+    words = frame.words
     hours = np.zeros(len(words))
     if "duration_s" in frame.utterances:
         hours = frame.utterances["duration_s"].fillna(0.0).to_numpy(dtype=float) / 3600
@@ -230,9 +228,9 @@ def _failed(frame: Frame, grouping: Grouping, ledger: pd.DataFrame) -> npt.NDArr
     groups = len(grouping.names)
     if ledger.empty:
         status = frame.status.reshape(runs, -1)
-        failed = (status == STATUSES.index("error")) | (status == STATUSES.index("missing"))
+        failed = (status == ERROR) | (status == MISSING)
         return np.array([np.bincount(grouping.utterance_group[row], minlength=groups) for row in failed])
-    rows = _ledger_codes(frame, ledger[ledger["reason"].isin(FAILURES)])
+    rows = _ledger_codes(frame, ledger[ledger["reason"].isin(GAVE_NOTHING)])
     rows = rows.drop_duplicates(["run", "utterance"])
     place = rows["run"].to_numpy() * groups + grouping.utterance_group[rows["utterance"].to_numpy()]
     return np.bincount(place, minlength=runs * groups).reshape(runs, groups)

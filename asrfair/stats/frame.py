@@ -3,13 +3,14 @@
 The statistics never need the ten million rows of a large run, only sums over each speaker's utterances. They are taken
 once, while the table of scores is read block by block, over *atoms*: the utterances of one speaker that share the
 values of all attributes which are grouped by. Every group and intersection is then a sum of atoms.
+
+A frame is made of two tables, whether they lie in a run folder (:func:`load_frame`) or in memory (:func:`frame_of`).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,22 +24,15 @@ import pyarrow.parquet as pq
 
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
-from asrfair.score.score_run import COUNT_COLUMNS
+from asrfair.score.metric import WER, Metric
+from asrfair.stats.gather import Scores, ScoresFile, ScoresTable, columns_of, gather
 from asrfair.stats.prompts import find_prompts
 from asrfair.types import NOT_STATED, GroupSettings
 
-QUANTITIES = COUNT_COLUMNS
-"""Counts of an utterance, in the order of the last axis of :attr:`Frame.counts`."""
-
-STATUSES = ("scored", "excluded", "no_reference", "error", "missing")
-"""Statuses of an utterance; :attr:`Frame.status` holds the index, and ``missing`` where there is no row at all."""
-
-SCORED = STATUSES.index("scored")
-_MISSING = STATUSES.index("missing")
-_BLOCK_ROWS = 1 << 18
-
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_FIXED = ("utterance_id", "speaker_id", "exclude", "duration_s", "reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,42 +40,50 @@ class Frame:
     """The scores of a run, ready to be summed by group. E engines, C conditions, U utterances, A atoms.
 
     Attributes:
-        run: The run folder it came from.
+        run: The run folder it came from, ``None`` for a frame made in memory.
+        metric: What :attr:`numerator` and :attr:`denominator` are of.
         engines: Labels, in the order of the suite.
         conditions: Names, in the order of the suite.
         utterances: One row an utterance that the settings let in: ``utterance_id``, ``speaker_id``, ``exclude``,
             ``duration_s`` and the attributes that were asked for, as strings (``not_stated`` where missing).
         speakers: Speaker ids, sorted.
         speaker: Index into ``speakers``, shape (U,).
-        status: Index into :data:`STATUSES`, shape (E, C, U).
-        errors: Substitutions + deletions + insertions, shape (E, C, U); 0 unless scored.
-        ref_words: Hits + substitutions + deletions, shape (E, C, U); 0 unless scored.
+        status: Index into :data:`asrfair.types.STATUSES`, shape (E, C, U); missing where there is no row at all.
+        numerator: Of every utterance, shape (E, C, U); 0 unless scored.
+        denominator: Of every utterance, shape (E, C, U); 0 unless scored.
+        words: Reference words of every utterance, the most that any engine and condition counted, shape (U,).
         atom: The atom of an utterance, shape (U,).
         atom_speaker: The speaker of an atom, shape (A,).
-        counts: Sums over the scored utterances of an atom, shape (E, C, A, len(QUANTITIES)).
+        quantities: Names of what was counted, in the order of the last axis of :attr:`counts`.
+        counts: Sums over the scored utterances of an atom, shape (E, C, A, len(quantities)).
         scored: Number of scored utterances of an atom, shape (E, C, A).
         excess: One row an utterance that has more insertions than reference words: (run, utterance, how many more),
             shape (K, 3); runs are numbered as in :meth:`runs`.
         prompt: The sentence of an utterance where speakers read the same ones, shape (U,); ``None`` where they do not.
         filtered_out: Utterances of the run that the ``where`` of the settings left out.
+        tables: Tables of the run in memory, by the name of their file without ``.parquet``; see :meth:`table`.
     """
 
-    run: Path
+    run: Path | None
+    metric: Metric
     engines: tuple[str, ...]
     conditions: tuple[str, ...]
     utterances: pd.DataFrame
     speakers: tuple[str, ...]
     speaker: npt.NDArray[np.int32]
     status: npt.NDArray[np.int8]
-    errors: npt.NDArray[np.int32]
-    ref_words: npt.NDArray[np.int32]
+    numerator: npt.NDArray[np.integer[Any]]
+    denominator: npt.NDArray[np.integer[Any]]
+    words: npt.NDArray[np.int32]
     atom: npt.NDArray[np.int32]
     atom_speaker: npt.NDArray[np.int32]
+    quantities: tuple[str, ...]
     counts: Ints
     scored: Ints
     excess: Ints
     prompt: npt.NDArray[np.int32] | None = None
     filtered_out: int = 0
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
     @cached_property
     def atom_rows(self) -> npt.NDArray[np.int64]:
@@ -91,8 +93,14 @@ class Frame:
         return rows
 
     def sums(self, *names: str) -> Ints:
-        """Sum of the named quantities, shape (E * C, A); runs are ordered engine first, then condition."""
-        picked = self.counts[..., [QUANTITIES.index(name) for name in names]].sum(axis=-1)
+        """Sum of the named quantities, shape (E * C, A); runs are ordered engine first, then condition.
+
+        A name with a minus before it is subtracted.
+        """
+        picked = np.zeros(self.scored.shape, dtype=np.int64)
+        for name in names:
+            values = self.counts[..., self.quantities.index(name.removeprefix("-"))]
+            picked += -values if name.startswith("-") else values
         flat: Ints = picked.reshape(len(self.engines) * len(self.conditions), -1)
         return flat
 
@@ -100,90 +108,161 @@ class Frame:
         """The (engine, condition) of each row of :meth:`sums`."""
         return [(engine, condition) for engine in self.engines for condition in self.conditions]
 
+    def has_table(self, name: str) -> bool:
+        """Whether the run has this table (``utterances``, ``timings``, ``achieved`` …), in memory or as a file."""
+        return name in self.tables or (self.run is not None and (self.run / f"{name}.parquet").is_file())
 
-def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = ()) -> Frame:
-    """Read ``utterances.parquet`` and ``scores.parquet`` of a run.
+    def table_columns(self, name: str) -> list[str]:
+        """Names of the columns of a table of the run.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        return list(self.tables[name].column_names) if name in self.tables else columns_of(self.table_path(name))
+
+    def table(
+        self, name: str, columns: Sequence[str] | None = None, *, where: pc.Expression | None = None
+    ) -> pd.DataFrame:
+        """Read a table of the run: all of it, or some columns of the rows that are wanted.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        names = None if columns is None else list(columns)
+        if name in self.tables:
+            table = self.tables[name] if where is None else self.tables[name].filter(where)
+            table = table if names is None else table.select(names)
+        else:
+            columns_of(self.table_path(name))
+            table = pq.read_table(self.table_path(name), columns=names, filters=where)
+        found: pd.DataFrame = table.to_pandas()
+        return found
+
+    def table_path(self, name: str) -> Path:
+        """Where a table of the run lies, or would lie: for messages."""
+        return (self.run or Path()) / f"{name}.parquet"
+
+
+def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = (), metric: Metric = WER) -> Frame:
+    """Make a frame of ``utterances.parquet`` and ``scores.parquet`` of a run.
 
     Args:
         run: The run folder.
         groups: Which attributes are grouped by, and which utterances are let in (``where``).
         attributes: Further columns of ``utterances.parquet`` to keep in :attr:`Frame.utterances`.
+        metric: What is measured.
 
     Raises:
         InputError: A table is missing, lacks a column, or names an utterance that is not in the manifest.
     """
-    grouped = list(dict.fromkeys(name for by in groups.by for name in by))
-    asked = {*grouped, *groups.where, *attributes}
-    table, keep = _read_utterances(run, grouped, groups.where, attributes)
+    path = run / "utterances.parquet"
+    known = columns_of(path)
+    wanted = _wanted(known, groups, attributes, path)
+    table = pq.read_table(path, columns=[name for name in dict.fromkeys([*_FIXED, *wanted]) if name in known])
+    return _frame(table, wanted, ScoresFile(run / "scores.parquet"), groups, metric, run=run, path=path, tables={})
+
+
+def frame_of(
+    utterances: pd.DataFrame | pa.Table,
+    scores: pd.DataFrame | pa.Table,
+    groups: GroupSettings,
+    *,
+    attributes: Iterable[str] = (),
+    metric: Metric = WER,
+    run: Path | None = None,
+    tables: Mapping[str, pa.Table] | None = None,
+) -> Frame:
+    """Make a frame of two tables in memory, with the columns of ``utterances.parquet`` and ``scores.parquet``.
+
+    Args:
+        utterances: ``utterance_id``, ``speaker_id`` and attributes; missing values count as not stated.
+        scores: ``engine``, ``condition``, ``utterance_id``, ``status`` and counts; every other column is a quantity.
+        groups: Which attributes are grouped by, and which utterances are let in (``where``).
+        attributes: Further columns of ``utterances`` to keep.
+        metric: What is measured.
+        run: A run folder to which the tables belong, if any.
+        tables: Further tables of the run in memory, such as ``timings``.
+
+    Raises:
+        InputError: A column is lacking, or the scores name an utterance that ``utterances`` does not have.
+    """
+    table = _arrow(utterances)
+    wanted = _wanted(table.column_names, groups, attributes, None)
+    every = {"utterances": table, **(tables or {})}
+    return _frame(table, wanted, ScoresTable(_arrow(scores)), groups, metric, run=run, path=None, tables=every)
+
+
+def _arrow(table: pd.DataFrame | pa.Table) -> pa.Table:
+    return pa.Table.from_pandas(table, preserve_index=False) if isinstance(table, pd.DataFrame) else table
+
+
+def _wanted(known: Sequence[str], groups: GroupSettings, attributes: Iterable[str], path: Path | None) -> list[str]:
+    """The attributes that are needed, each once, checked."""
+    wanted = list(dict.fromkeys([*(name for by in groups.by for name in by), *groups.where, *attributes]))
+    for name in wanted:
+        if name not in known:
+            raise InputError("the run has no such attribute", file=path, column=name, remedy=did_you_mean(name, known))
+    return wanted
+
+
+def _frame(
+    table: pa.Table,
+    wanted: Sequence[str],
+    source: Scores,
+    groups: GroupSettings,
+    metric: Metric,
+    *,
+    run: Path | None,
+    path: Path | None,
+    tables: Mapping[str, pa.Table],
+) -> Frame:
+    metric = metric.as_errors()
+    table = table.select([name for name in dict.fromkeys([*_FIXED, *wanted]) if name in table.column_names])
+    for name in wanted:
+        kind = table.schema.field(name).type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            column = pc.fill_null(table.column(name), NOT_STATED)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    keep = np.ones(table.num_rows, dtype=bool)
+    for name, value in groups.where.items():
+        keep &= pc.equal(table.column(name), value).to_numpy().astype(bool)
+    if not keep.any():
+        chosen = ", ".join(f"{name}={value}" for name, value in groups.where.items())
+        raise InputError("no utterance is left to analyse", file=path, value=chosen, remedy="Check --where")
     kept = np.flatnonzero(keep)
     taken = table.take(pa.array(kept))
     references = taken.column("reference") if "reference" in taken.column_names else None
-    taken = taken.drop_columns(["reference"]) if references is not None and "reference" not in asked else taken
+    taken = taken.drop_columns(["reference"]) if references is not None and "reference" not in wanted else taken
     utterances = taken.to_pandas().reset_index(drop=True)
     new_row = np.full(len(keep), -1, dtype=np.int64)
     new_row[kept] = np.arange(len(kept))
     speaker_codes, speaker_ids = pd.factorize(utterances["speaker_id"], sort=True)
     speaker = speaker_codes.astype(np.int32)
+    grouped = dict.fromkeys(name for by in groups.by for name in by)
     atom, atom_speaker = _atoms(speaker, [utterances[name] for name in grouped])
-    scores = _read_scores(
-        run, table.column("utterance_id").combine_chunks(), new_row, len(kept), atom, len(atom_speaker)
-    )
-    words = scores.ref_words.reshape(-1, len(kept)).max(axis=0).astype(np.int64)
+    scores = gather(source, metric, table.column("utterance_id").combine_chunks(), new_row, atom)
     return Frame(
         run=run,
+        metric=metric,
         engines=scores.engines,
         conditions=scores.conditions,
         utterances=utterances,
         speakers=tuple(str(s) for s in speaker_ids),
         speaker=speaker,
         status=scores.status,
-        errors=scores.errors,
-        ref_words=scores.ref_words,
+        numerator=scores.numerator,
+        denominator=scores.denominator,
+        words=scores.words,
         atom=atom,
         atom_speaker=atom_speaker,
+        quantities=scores.quantities,
         counts=scores.counts,
         scored=scores.scored,
-        excess=np.concatenate([np.zeros((0, 3), dtype=np.int64), *scores.excess]),
-        prompt=None if references is None else find_prompts(references, speaker, words),
+        excess=scores.excess,
+        prompt=None if references is None else find_prompts(references, speaker, scores.words.astype(np.int64)),
         filtered_out=int(len(keep) - len(kept)),
+        tables=tables,
     )
-
-
-def _read_utterances(
-    run: Path, grouped: Sequence[str], where: Any, attributes: Iterable[str]
-) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    path = run / "utterances.parquet"
-    known = _columns(path)
-    wanted = list(dict.fromkeys([*grouped, *where, *attributes]))
-    for name in wanted:
-        if name not in known:
-            raise InputError("the run has no such attribute", file=path, column=name, remedy=did_you_mean(name, known))
-    fixed = [name for name in ("utterance_id", "speaker_id", "exclude", "duration_s", "reference") if name in known]
-    table = pq.read_table(path, columns=list(dict.fromkeys([*fixed, *wanted])))
-    keep = np.ones(table.num_rows, dtype=bool)
-    for name in wanted:
-        if pa.types.is_string(table.schema.field(name).type) or pa.types.is_large_string(table.schema.field(name).type):
-            column = pc.fill_null(table.column(name), NOT_STATED)
-            table = table.set_column(table.schema.get_field_index(name), name, column)
-    for name, value in where.items():
-        keep &= pc.equal(table.column(name), value).to_numpy().astype(bool)
-    if not keep.any():
-        chosen = ", ".join(f"{name}={value}" for name, value in where.items())
-        raise InputError("no utterance is left to analyse", file=path, value=chosen, remedy="Check --where")
-    return table, keep
-
-
-def _columns(path: Path) -> list[str]:
-    if not path.is_file():
-        raise InputError(
-            "the table is missing",
-            file=path,
-            remedy="Is this a run folder? 'asrfair score' and 'asrfair run' write one",
-        )
-    try:
-        return list(pq.read_schema(path).names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"the table cannot be read: {error}", file=path, remedy="Score the run again") from error
 
 
 def _atoms(
@@ -194,128 +273,5 @@ def _atoms(
     for column in attributes:
         codes, values = pd.factorize(column, sort=True)
         _, atom = np.unique(atom * len(values) + codes, return_inverse=True)
-    numbers, first, atom = np.unique(atom, return_index=True, return_inverse=True)
-    del numbers
+    _, first, atom = np.unique(atom, return_index=True, return_inverse=True)
     return atom.astype(np.int32), speaker[first]
-
-
-@dataclass(kw_only=True)
-class _Scores:
-    engines: tuple[str, ...]
-    conditions: tuple[str, ...]
-    status: npt.NDArray[np.int8]
-    errors: npt.NDArray[np.int32]
-    ref_words: npt.NDArray[np.int32]
-    counts: Ints
-    scored: Ints
-    excess: list[Ints]
-
-
-def _read_scores(
-    run: Path, ids: pa.Array, new_row: npt.NDArray[np.int64], rows: int, atom: npt.NDArray[np.int32], atoms: int
-) -> _Scores:
-    path = run / "scores.parquet"
-    known = _columns(path)
-    for name in ("engine", "condition", "utterance_id", "status", *QUANTITIES[:4]):
-        if name not in known:
-            raise InputError("the table lacks a column", file=path, column=name, remedy="Score the run again")
-    quantities = [name for name in QUANTITIES if name in known]
-    file = pq.ParquetFile(path, read_dictionary=["engine", "condition", "status"])
-    engines, conditions = _names_in_order(file)
-    shape = (len(engines), len(conditions), rows)
-    scores = _Scores(
-        engines=engines,
-        conditions=conditions,
-        status=np.full(shape, _MISSING, dtype=np.int8),
-        errors=np.zeros(shape, dtype=np.int32),
-        ref_words=np.zeros(shape, dtype=np.int32),
-        counts=np.zeros((*shape[:2], atoms, len(QUANTITIES)), dtype=np.int64),
-        scored=np.zeros((*shape[:2], atoms), dtype=np.int64),
-        excess=[],
-    )
-    seen = np.zeros(shape, dtype=bool)
-    pointers = np.zeros(shape[:2], dtype=np.int64)
-    columns = ["engine", "condition", "utterance_id", "status", *quantities]
-    for batch in file.iter_batches(batch_size=_BLOCK_ROWS, columns=columns):
-        engine = _codes(batch.column("engine"), engines)
-        condition = _codes(batch.column("condition"), conditions)
-        status = _codes(batch.column("status"), STATUSES)
-        if (status < 0).any():
-            value = batch.column("status")[int(np.flatnonzero(status < 0)[0])].as_py()
-            raise InputError("an unknown status", file=path, column="status", value=value, remedy="Score the run again")
-        values = [batch.column(name).to_numpy(zero_copy_only=False) for name in quantities]
-        places = engine * len(conditions) + condition
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(places)) + 1, [len(places)]])
-        for start, stop in itertools.pairwise(starts.tolist()):
-            e, c = divmod(int(places[start]), len(conditions))
-            block_ids = batch.column("utterance_id").slice(start, stop - start)
-            where = _rows_of(block_ids, ids, int(pointers[e, c]))
-            if (where < 0).any():
-                value = block_ids[int(np.flatnonzero(where < 0)[0])].as_py()
-                raise InputError("a score for an utterance that the run does not have", file=path, value=value)
-            pointers[e, c] = where[-1] + 1
-            where = new_row[where]
-            inside = where >= 0
-            target = where[inside]
-            if seen[e, c, target].any() or len(np.unique(target)) != len(target):
-                raise InputError("an utterance is scored twice", file=path, remedy="Score the run again")
-            seen[e, c, target] = True
-            scores.status[e, c, target] = status[start:stop][inside]
-            _add(scores, e, c, target, [v[start:stop][inside] for v in values], quantities, atom)
-    return scores
-
-
-def _add(
-    scores: _Scores,
-    e: int,
-    c: int,
-    target: npt.NDArray[np.int64],
-    values: list[npt.NDArray[Any]],
-    names: list[str],
-    atom: npt.NDArray[np.int32],
-) -> None:
-    """Add the rows of one block of one engine and condition."""
-    is_scored = scores.status[e, c, target] == SCORED
-    target = target[is_scored]
-    values = [value[is_scored] for value in values]
-    hits, substitutions, deletions, insertions = (values[names.index(name)] for name in QUANTITIES[:4])
-    scores.errors[e, c, target] = substitutions + deletions + insertions
-    words = hits + substitutions + deletions
-    scores.ref_words[e, c, target] = words
-    over = np.flatnonzero(insertions > words)
-    if len(over):
-        run = np.full(len(over), e * scores.scored.shape[1] + c)
-        scores.excess.append(np.stack([run, target[over], (insertions - words)[over]], axis=1).astype(np.int64))
-    atoms = scores.scored.shape[-1]
-    cell = atom[target]
-    scores.scored[e, c] += np.bincount(cell, minlength=atoms)
-    for name, value in zip(names, values, strict=True):
-        sums = np.bincount(cell, weights=value, minlength=atoms)
-        scores.counts[e, c, :, QUANTITIES.index(name)] += np.rint(sums).astype(np.int64)
-
-
-def _rows_of(block: pa.Array, ids: pa.Array, pointer: int) -> npt.NDArray[np.int64]:
-    """Rows of the ids of a block. Tables are sorted alike, so the next rows are tried before a look-up."""
-    guess = ids.slice(pointer, len(block))
-    if len(guess) == len(block) and block.equals(guess):
-        return np.arange(pointer, pointer + len(block), dtype=np.int64)
-    found = pc.fill_null(pc.index_in(block, value_set=ids), -1)
-    rows: npt.NDArray[np.int64] = found.to_numpy(zero_copy_only=False).astype(np.int64)
-    return rows
-
-
-def _names_in_order(file: pq.ParquetFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Engines and conditions in the order in which they first appear, which is the order of the suite."""
-    found: tuple[dict[str, None], dict[str, None]] = ({}, {})
-    for batch in file.iter_batches(batch_size=_BLOCK_ROWS, columns=["engine", "condition"]):
-        for names, column in zip(found, batch.columns, strict=True):
-            names.update(dict.fromkeys(column.unique().to_pylist()))
-    return tuple(found[0]), tuple(found[1])
-
-
-def _codes(column: pa.DictionaryArray, names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Index of each value in ``names``, -1 for a value that is not there."""
-    position = {name: index for index, name in enumerate(names)}
-    table = np.array([position.get(value, -1) for value in column.dictionary.to_pylist()], dtype=np.int64)
-    codes: npt.NDArray[np.int64] = table[column.indices.to_numpy(zero_copy_only=False)]
-    return codes

@@ -79,14 +79,14 @@ def further_tables(
         "metrics": metric_table(frame, groupings, groups, statistics, ledger, names=statistics.metrics),
         "influence": influence_table(frame, named, groups, ledger),
     }
-    if (frame.run / "achieved.parquet").is_file():
-        tables["achieved_by_group"] = achieved_by_group(frame.run, groups.by)
+    if frame.has_table("achieved"):
+        tables["achieved_by_group"] = achieved_by_group(frame.table("achieved"), frame.table("utterances"), groups.by)
     if statistics.adjust:
         tables["adjusted"] = adjusted_table(frame, named, groups, statistics)
     if statistics.normalizers:
         tables["normalizers"] = normalizer_table(frame, named, groups, statistics, _scoring(frame))
     if statistics.subgroups:
-        attributes = searchable_attributes(frame.run, allow_inferred=groups.allow_inferred)
+        attributes = searchable_attributes(frame, allow_inferred=groups.allow_inferred)
         tables["subgroups"] = subgroup_table(frame, statistics, attributes=attributes, min_speakers=groups.min_speakers)
     if statistics.faas:
         tables["faas"] = faas_table(frame, named, groups)
@@ -152,6 +152,6 @@ def _joint(found: Sequence[Differences]) -> list[np.ndarray[tuple[int], np.dtype
 
 
 def _scoring(frame: Frame) -> ScoringSettings:
-    if not (frame.run / RUN_FILE).is_file():
+    if frame.run is None or not (frame.run / RUN_FILE).is_file():
         return ScoringSettings()
     return settings_from_json(read_run_file(frame.run))[1]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pydantic
 
 from asrfair.data.tomlfile import TomlFile, did_you_mean
-from asrfair.errors import InputError
+from asrfair.errors import AsrfairError, EnvironmentFailedError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -196,6 +196,7 @@ def effect_of(name: str) -> Effect:
 
     Raises:
         InputError: There is none of that name.
+        EnvironmentFailedError: It is a plug-in, and broken.
     """
     target = EFFECTS.get(name)
     if target is None:
@@ -205,6 +206,19 @@ def effect_of(name: str) -> Effect:
                 break
     if target is None:
         raise InputError("unknown effect", value=name, remedy=did_you_mean(name, effect_names()))
-    module, attribute = target.split(":")
-    effect: Effect = getattr(importlib.import_module(module), attribute)()
+    module, _, attribute = target.partition(":")
+    try:
+        effect = getattr(importlib.import_module(module), attribute)()
+    except AsrfairError:
+        raise
+    except Exception as error:
+        raise EnvironmentFailedError(
+            f"the effect {name!r} cannot be loaded from {target}: {type(error).__name__}: {error}",
+            remedy="Mend or uninstall the package that offers it",
+        ) from error
+    if not isinstance(effect, Effect):
+        raise EnvironmentFailedError(
+            f"the effect {name!r} of {target} is no effect",
+            remedy="Its class derives from asrfair.acoustics.effects.base.Effect (docs/effects.md)",
+        )
     return effect

@@ -12,7 +12,13 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
-from asrfair.errors import AsrfairError, EnvironmentFailedError, InputError
+from asrfair.errors import (
+    AsrfairError,
+    EnvironmentFailedError,
+    RunChangedError,
+    RunDamagedError,
+    RunInUseError,
+)
 from asrfair.recognise.journal.rows import Achieved, Event, Row, Stamp
 
 if TYPE_CHECKING:
@@ -93,7 +99,7 @@ class Journal:
 
     def _check_format(self) -> None:
         if self.fingerprints().get("journal") != FORMAT:
-            raise InputError(
+            raise RunChangedError(
                 "the journal was written by another version of asrfair",
                 file=self.path,
                 remedy="Give another --out, or --fresh to begin anew",
@@ -116,7 +122,7 @@ class Journal:
             Whether this is a resume.
 
         Raises:
-            InputError: Something changed; the message lists what, and nothing was written.
+            RunChangedError: Something changed; the message lists what, and nothing was written.
         """
         recorded = {k: v for k, v in self.fingerprints().items() if k != "journal" and not k.startswith("started ")}
         if not recorded:
@@ -132,7 +138,7 @@ class Journal:
                 for names, verb in ((changed, "changed"), (added, "added"), (removed, "removed"))
                 if names
             ]
-            raise InputError(
+            raise RunChangedError(
                 f"the folder holds another run, and its results cannot be mixed with this one: {'; '.join(parts)}",
                 file=self.path,
                 remedy="Give another --out, go back to what the run began with, or begin anew with --fresh",
@@ -143,7 +149,7 @@ class Journal:
         """Compare a started engine (its versions and model files) with the one that the run began with.
 
         Raises:
-            InputError: It is not the same; the message names what differs.
+            RunChangedError: It is not the same; the message names what differs.
         """
         key = f"started {label}"
         text = json.dumps(dict(sorted(fingerprint.items())), ensure_ascii=False)
@@ -154,7 +160,7 @@ class Journal:
         elif recorded != text:
             old = json.loads(recorded)
             differs = sorted(name for name in {*old, *fingerprint} if old.get(name) != fingerprint.get(name))
-            raise InputError(
+            raise RunChangedError(
                 f"the engine {label!r} is not the one that this run began with: {', '.join(differs)} changed",
                 file=self.path,
                 remedy="Install what it was (run.json lists it), give another --out, or begin anew with --fresh",
@@ -306,20 +312,19 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
-            message = str(error)
-            if "locked" in message or "busy" in message:
-                raise InputError(
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise RunInUseError(
                     "another process is writing this run",
                     file=self.path,
                     remedy="Wait for it, stop it, or give another --out",
                 ) from error
             raise EnvironmentFailedError(
-                f"the journal cannot be written: {message}",
+                f"the journal cannot be written: {error}",
                 file=self.path,
                 remedy="Check that the folder is writable and the disk has room, then start the same command again",
             ) from error
         except sqlite3.DatabaseError as error:
-            raise InputError(
+            raise RunDamagedError(
                 f"the journal is damaged or no journal: {error}",
                 file=self.path,
                 remedy="Give another --out, or begin anew with --fresh",
@@ -338,16 +343,12 @@ def begin_anew(run: Path) -> None:
     """Empty a run folder's journal (``--fresh``); a damaged one is removed.
 
     Raises:
-        InputError: Another process is writing this run.
+        RunInUseError: Another process is writing this run.
     """
     path = run / FILE_NAME
     if not path.exists():
         return
-    try:
-        with Journal(run):
-            pass
-    except InputError as error:
-        if "another process" in error.message:
-            raise
+    with suppress(RunChangedError, RunDamagedError), Journal(run):
+        pass  # nobody else has it open
     for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"):
         (run / name).unlink(missing_ok=True)

@@ -18,7 +18,14 @@ from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError, printable
 from asrfair.score.normalize.variants import VARIANTS, VariantRules
 
-__all__ = ["NORMALIZERS", "NormalizerFailedError", "TextNormalizer", "get_normalizer"]
+__all__ = [
+    "NORMALIZERS",
+    "NormalizerFailedError",
+    "TextNormalizer",
+    "can_be_imported",
+    "get_normalizer",
+    "use_normalizer",
+]
 
 NORMALIZERS: dict[str, tuple[str, str]] = {
     "none": ("asrfair.score.normalize:as_it_is", "The text as it is, split at white space."),
@@ -41,13 +48,13 @@ class TextNormalizer:
     Args:
         name: ``none``, ``basic``, ``whisper-english`` or ``module:callable``, without version and variants.
         version: The version of the rules.
-        rules: Text to text; the words of the result are what stands between white space.
+        rules: Text to text, whose words are what stands between white space; or text to a list of words.
         variants: Further readings that count as right in a reference, or ``None``.
     """
 
     name: str
     version: str
-    rules: Callable[[str], str]
+    rules: Callable[[str], Any]
     variants: VariantRules | None = None
 
     @property
@@ -70,11 +77,15 @@ class TextNormalizer:
                 value=text,
                 remedy="Mend the text or the normalizer",
             ) from error
+        if isinstance(result, list) and len(result) == 1 and isinstance(result[0], list):
+            result = result[0]  # jiwer's: a list of words for each of the texts given
+        if isinstance(result, list) and all(isinstance(word, str) for word in result):
+            return " ".join(result).split()
         if not isinstance(result, str):
             raise NormalizerFailedError(
                 f"the normalizer {self.name!r} returned {type(result).__name__}, not text",
                 value=text,
-                remedy="A normalizer is a function from str to str",
+                remedy="A normalizer is a function from str to str, or to a list of words",
             )
         return result.split()
 
@@ -92,16 +103,61 @@ def lower_case_no_punctuation(text: str) -> str:
     return text.lower().translate(_PUNCTUATION)
 
 
+_own: dict[str, TextNormalizer] = {}
+
+
+def use_normalizer(rules: str | Callable[[str], Any]) -> str:
+    """Return the name under which :func:`get_normalizer` finds these rules in this process.
+
+    Args:
+        rules: A name, which is returned as it is; or a function from text to text, or to words; a ``jiwer.Compose`` or
+            any other transform of jiwer's among them.
+
+    Raises:
+        InputError: The rules cannot be called, or cut text into characters (asrfair counts characters by itself).
+    """
+    if isinstance(rules, str):
+        return rules
+    if not callable(rules):
+        raise InputError("a normalizer is a name or a function", value=type(rules).__name__)
+    steps = getattr(rules, "transforms", [rules])
+    kinds = [getattr(step, "__name__", type(step).__name__) for step in steps]
+    if "ReduceToListOfListOfChars" in kinds:
+        raise InputError(
+            "these rules cut text into characters",
+            remedy="End with jiwer.ReduceToListOfListOfWords(); the metric 'cer' counts characters",
+        )
+    # what the steps are made of tells two pipelines of the same kinds of step apart
+    made = repr(
+        [
+            (kind, sorted(vars(step).items())) if hasattr(step, "__dict__") else kind
+            for kind, step in zip(kinds, steps, strict=True)
+        ]
+    )
+    name = f"own({','.join(kinds)})"
+    version = hashlib.sha256(made.encode()).hexdigest()[:8]
+    _own[f"{name}@{version}"] = TextNormalizer(name=name, version=version, rules=rules)
+    return f"{name}@{version}"
+
+
+def can_be_imported(name: str) -> bool:
+    """Whether another process can look this normalizer up, which a function of this process's own it cannot."""
+    return name not in _own
+
+
 def get_normalizer(name: str) -> TextNormalizer:
     """Look up a normalizer.
 
     Args:
-        name: A name of :data:`NORMALIZERS` or ``module:callable``; ``@version`` may follow and is then checked;
-            ``+dialect-english`` may follow that and adds reference variants.
+        name: A name of :data:`NORMALIZERS`, what :func:`use_normalizer` has returned, or ``module:callable``;
+            ``@version`` may follow and is then checked; ``+dialect-english`` may follow that and adds reference
+            variants.
 
     Raises:
         InputError: There is no such normalizer, variant set or version.
     """
+    if name in _own:
+        return _own[name]
     base, *extras = name.split("+")
     plain, _, wanted = base.partition("@")
     if ":" in plain:

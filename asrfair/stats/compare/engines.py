@@ -19,9 +19,9 @@ from scipy import special
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.paired import Change, paired_change, paired_sums
 from asrfair.stats.estimate.two_way import paired_readings
-from asrfair.stats.frame import SCORED, Floats, Frame
+from asrfair.stats.frame import Floats, Frame
 from asrfair.stats.groups import Grouping
-from asrfair.types import GroupSettings, StatisticsSettings
+from asrfair.types import SCORED, GroupSettings, StatisticsSettings
 
 COLUMNS = [
     "engine_a",
@@ -137,7 +137,7 @@ def mapsswe(frame: Frame, grouping: Grouping, engine_a: int, engine_b: int, cond
     """Matched-pairs z of each group, shape (G,); NaN with fewer than two utterances, 0 where no utterance differs."""
     both = (frame.status[engine_a, condition] == SCORED) & (frame.status[engine_b, condition] == SCORED)
     rows = np.flatnonzero(both)
-    d = (frame.errors[engine_a, condition, rows] - frame.errors[engine_b, condition, rows]).astype(np.float64)
+    d = (frame.numerator[engine_a, condition, rows] - frame.numerator[engine_b, condition, rows]).astype(np.float64)
     group = grouping.utterance_group[rows]
     size = len(grouping.names)
     n = np.bincount(group, minlength=size)

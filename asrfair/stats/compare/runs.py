@@ -6,7 +6,6 @@ compared; what is left out is counted. Text must have been normalized by the sam
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from asrfair.stats.claims.question import Question
 from asrfair.stats.compare.engines import comparison_table
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.group_rates import group_rates
-from asrfair.stats.frame import Frame, load_frame
+from asrfair.stats.frame import Frame, frame_of
 from asrfair.stats.groups import Grouping, make_grouping
 from asrfair.types import GroupSettings, StatisticsSettings
 
@@ -90,10 +89,7 @@ def compare_runs(
     for number, (a, b) in enumerate(chosen):
         labels = (f"{a} ({names[0]})", f"{b} ({names[1]})")
         merged = _merge(scores, (a, b), labels, conditions, kept.ids)
-        with tempfile.TemporaryDirectory(prefix="asrfair-compare-") as folder:
-            pq.write_table(utterances, Path(folder) / "utterances.parquet")
-            pq.write_table(pa.Table.from_pandas(merged, preserve_index=False), Path(folder) / "scores.parquet")
-            frame = load_frame(Path(folder), groups)
+        frame = frame_of(utterances, merged, groups)
         rng = np.random.default_rng([statistics.seed, number])
         groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
         tables.append(_compare(frame, groupings, groups, statistics, rng))

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from asrfair.score.metric import Metric
 from asrfair.stats.estimate.rate_interval import (
     MIN_EFFECTIVE,
     MIN_SPEAKERS,
@@ -26,9 +27,6 @@ from asrfair.stats.estimate.rate_interval import (
 from asrfair.stats.estimate.two_way import SKEW, Items, Readings, by_sentence, items_of, readings
 from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
-
-WORD_ERRORS = ("substitutions", "deletions", "insertions")
-WORDS = ("hits", "substitutions", "deletions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,26 +91,19 @@ class Rates:
         )
 
 
-def group_rates(
-    frame: Frame,
-    grouping: Grouping,
-    *,
-    numerator: tuple[str, ...] = WORD_ERRORS,
-    denominator: tuple[str, ...] = WORDS,
-) -> Rates:
+def group_rates(frame: Frame, grouping: Grouping, metric: Metric | None = None) -> Rates:
     """Pool the counts of each group and leave each speaker out once.
 
     Args:
         frame: The scores.
         grouping: The groups.
-        numerator: Quantities whose sum is the numerator; the default is the word errors.
-        denominator: Quantities whose sum is the denominator; the default is the reference words. Of any other rate the
-            variance is that over speakers alone.
+        metric: Which rate; the frame's by default. Of any other the variance is that over speakers alone.
     """
-    errors = grouping.cells(frame.sums(*numerator))
-    words = grouping.cells(frame.sums(*denominator))
+    metric = metric or frame.metric
+    errors = grouping.cells(frame.sums(*metric.numerator))
+    words = grouping.cells(frame.sums(*metric.denominator))
     utterances = grouping.cells(frame.scored.reshape(errors.shape[0], -1))
-    shared = readings(frame, grouping) if (numerator, denominator) == (WORD_ERRORS, WORDS) else None
+    shared = readings(frame, grouping) if metric == frame.metric else None
     return rates_of_cells(grouping, errors, words, utterances, shared)
 
 

@@ -18,12 +18,9 @@ from asrfair.stats.estimate.contrasts import bounds_of_product
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, skew_stretch, t_quantile
 from asrfair.stats.estimate.two_way import Readings
-from asrfair.stats.frame import SCORED, Floats, Frame, Ints
+from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
-
-WORD_ERRORS = (1, 2, 3)
-WORDS = (0, 1, 2)
-"""Places of the quantities in :data:`asrfair.stats.frame.QUANTITIES`."""
+from asrfair.types import SCORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,10 +214,10 @@ def paired_sums(frame: Frame, pairs: Sequence[tuple[int, int]]) -> Ints:
         Shape (3, 2, P, A): errors, words, utterances; first and second of the pair.
     """
     runs = len(frame.engines) * len(frame.conditions)
-    flat = frame.counts.reshape(runs, *frame.counts.shape[2:])
+    sums_of = frame.sums(*frame.metric.numerator), frame.sums(*frame.metric.denominator)
     scored = frame.scored.reshape(runs, -1)
     status = frame.status.reshape(runs, -1)
-    errors, words = frame.errors.reshape(runs, -1), frame.ref_words.reshape(runs, -1)
+    errors, words = frame.numerator.reshape(runs, -1), frame.denominator.reshape(runs, -1)
     atoms = scored.shape[1]
     sums = np.zeros((3, 2, len(pairs), atoms), dtype=np.int64)
     for place, pair in enumerate(pairs):
@@ -229,8 +226,8 @@ def paired_sums(frame: Frame, pairs: Sequence[tuple[int, int]]) -> Ints:
         rows = np.flatnonzero(both)
         for side, run in enumerate(pair):
             if count == int(scored[run].sum()):
-                sums[0, side, place] = flat[run][:, WORD_ERRORS].sum(axis=1)
-                sums[1, side, place] = flat[run][:, WORDS].sum(axis=1)
+                sums[0, side, place] = sums_of[0][run]
+                sums[1, side, place] = sums_of[1][run]
                 sums[2, side, place] = scored[run]
                 continue
             cell = frame.atom[rows]

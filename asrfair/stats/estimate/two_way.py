@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from asrfair.stats.frame import SCORED, Floats, Frame, Ints
+from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
+from asrfair.types import SCORED
 
 if TYPE_CHECKING:
     from asrfair.stats.estimate.group_rates import Rates
@@ -78,8 +79,8 @@ def readings(frame: Frame, grouping: Grouping) -> Readings | None:
         grouping,
         grouping.atom_cell[frame.atom],
         frame.prompt,
-        frame.errors.reshape(runs, -1),
-        frame.ref_words.reshape(runs, -1),
+        frame.numerator.reshape(runs, -1),
+        frame.denominator.reshape(runs, -1),
     )
 
 
@@ -94,7 +95,7 @@ def paired_readings(frame: Frame, grouping: Grouping, pairs: list[tuple[int, int
     sides = []
     for side in (0, 1):
         chosen = [pair[side] for pair in pairs]
-        errors, words = (values.reshape(runs, -1)[chosen] * both for values in (frame.errors, frame.ref_words))
+        errors, words = (values.reshape(runs, -1)[chosen] * both for values in (frame.numerator, frame.denominator))
         sides.append(_readings(grouping, cell, frame.prompt, errors, words))
     return sides[0], sides[1]
 

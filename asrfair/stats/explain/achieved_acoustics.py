@@ -13,7 +13,6 @@ is flagged when its mean differs from the mean of everybody else
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +36,12 @@ _DICE = ("offset_s", "sha256", "speakers", "redrawn", "seed")
 _MOST_TEXTS = 20
 
 
-def achieved_by_group(run: Path, by: Sequence[tuple[str, ...]]) -> pd.DataFrame:
+def achieved_by_group(achieved: pd.DataFrame, utterances: pd.DataFrame, by: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     """Tabulate what was achieved, by condition, attribute, group and quantity.
 
     Args:
-        run: A run folder with ``achieved.parquet`` and ``utterances.parquet``.
+        achieved: The rows of ``achieved.parquet``.
+        utterances: Those of ``utterances.parquet``.
         by: Attributes and intersections, each a tuple of attribute names; everybody is always added.
 
     Returns:
@@ -53,10 +53,9 @@ def achieved_by_group(run: Path, by: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     Raises:
         InputError: A file or an attribute is missing.
     """
-    achieved, utterances = _read(run / "achieved.parquet"), _read(run / "utterances.parquet")
     missing = [name for names in by for name in names if name not in utterances.columns]
     if missing:
-        raise InputError("the run has no such attribute", file=run / "utterances.parquet", column=missing[0])
+        raise InputError("the run has no such attribute", column=missing[0])
     scored = utterances[utterances["exclude"].fillna("") == ""]
     rows = achieved[achieved["utterance_id"].isin(scored["utterance_id"])]
     values = pd.concat([_numbers(rows), _shares(rows)], ignore_index=True)
@@ -73,13 +72,6 @@ def achieved_by_group(run: Path, by: Sequence[tuple[str, ...]]) -> pd.DataFrame:
     result["_stated"] = result["group"].str.split(INTERSECTION, regex=False).map(lambda parts: NOT_STATED in parts)
     result = result.sort_values(["_condition", "_attribute", "_stated", "group", "quantity"], kind="stable")
     return result[COLUMNS].reset_index(drop=True)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError as error:
-        raise InputError("the run folder lacks a file", file=path, remedy="Is it a run folder?") from error
 
 
 def _numbers(rows: pd.DataFrame) -> pd.DataFrame:

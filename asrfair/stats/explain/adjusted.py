@@ -19,9 +19,9 @@ from asrfair.stats.explain.covariates import Columns, Covariate, make_columns, r
 from asrfair.stats.explain.design import Design, Floats
 from asrfair.stats.explain.matching import Matched, coarsen, match
 from asrfair.stats.explain.subgroups import searchable_attributes
-from asrfair.stats.frame import SCORED, Frame
+from asrfair.stats.frame import Frame
 from asrfair.stats.groups import Grouping
-from asrfair.types import GroupSettings, StatisticsSettings
+from asrfair.types import SCORED, GroupSettings, StatisticsSettings
 
 COLUMNS = (
     "engine",
@@ -106,8 +106,8 @@ def adjusted_table(
 
 
 def _check_stated(frame: Frame, groups: GroupSettings, statistics: StatisticsSettings) -> None:
-    every = searchable_attributes(frame.run, allow_inferred=True)
-    stated = searchable_attributes(frame.run, allow_inferred=groups.allow_inferred)
+    every = searchable_attributes(frame, allow_inferred=True)
+    stated = searchable_attributes(frame, allow_inferred=groups.allow_inferred)
     for name in statistics.adjust:
         if name in every and name not in stated:
             raise InputError(
@@ -126,7 +126,7 @@ def _rows(frame: Frame, grouping: Grouping, rates: Rates, run: int, groups: Grou
         return None
     engine, condition = divmod(run, len(frame.conditions))
     group = grouping.utterance_group
-    picked = (frame.status[engine, condition] == SCORED) & (frame.ref_words[engine, condition] > 0) & enough[group]
+    picked = (frame.status[engine, condition] == SCORED) & (frame.denominator[engine, condition] > 0) & enough[group]
     index = np.flatnonzero(picked)
     old = np.flatnonzero(enough)
     new = np.full(len(enough), -1)
@@ -136,8 +136,8 @@ def _rows(frame: Frame, grouping: Grouping, rates: Rates, run: int, groups: Grou
     reference = names.index(named) if named in names else int(np.argmin(rates.rate[run][old]))
     return _Rows(
         index=index,
-        errors=frame.errors[engine, condition][index].astype(np.float64),
-        words=frame.ref_words[engine, condition][index].astype(np.float64),
+        errors=frame.numerator[engine, condition][index].astype(np.float64),
+        words=frame.denominator[engine, condition][index].astype(np.float64),
         speaker=frame.speaker[index].astype(np.int64),
         group=new[group[index]],
         names=names,

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
@@ -76,14 +75,13 @@ def read_covariates(frame: Frame, names: Sequence[str]) -> list[Covariate]:
     Raises:
         InputError: A name is neither a covariate that is computed nor an attribute of the run.
     """
-    path = frame.run / "utterances.parquet"
-    columns = list(pq.read_schema(path).names)
+    columns = frame.table_columns("utterances")
     fixed = {"utterance_id", "speaker_id", "reference", "exclude", "duration_s", "language"}
     attributes = [column for column in columns if column not in fixed]
-    check_covariates(names, attributes, file=path)
+    check_covariates(names, attributes, file=frame.table_path("utterances"))
     wanted = ["utterance_id", "speaker_id", *(n for n in attributes if n in names)]
     wanted += [c for c in ("reference", "duration_s") if c in columns and set(names) & set(TEXT)]
-    table = pq.read_table(path, columns=wanted).to_pandas()
+    table = frame.table("utterances", wanted)
     rows = pd.Index(table["utterance_id"]).get_indexer(frame.utterances["utterance_id"])
     text = _text_covariates(table) if set(names) & set(TEXT) else {}
     found: list[Covariate] = []
@@ -91,7 +89,7 @@ def read_covariates(frame: Frame, names: Sequence[str]) -> list[Covariate]:
         if name in text:
             found.append(Covariate(name=name, numbers=text[name][rows]))
         elif name in ACOUSTIC:
-            found.append(Covariate(name=name, numbers=_acoustic(frame.run, ACOUSTIC[name], frame)))
+            found.append(Covariate(name=name, numbers=_acoustic(frame, ACOUSTIC[name])))
         else:
             found.append(_attribute(name, table[name].iloc[rows], frame.speaker))
     return found
@@ -143,14 +141,13 @@ def word_rarity(words: Sequence[Sequence[str]], speaker: npt.NDArray[np.int64]) 
     return np.where(lengths > 0, total / np.maximum(lengths, 1), np.nan)
 
 
-def _acoustic(run: Path, quantity: str, frame: Frame) -> Floats:
+def _acoustic(frame: Frame, quantity: str) -> Floats:
     """Read one quantity as it was measured in the clean condition; NaN where it was not."""
-    path = run / "achieved.parquet"
     values = np.full(len(frame.utterances), np.nan)
-    if not path.is_file():
+    if not frame.has_table("achieved"):
         return values
     chosen = (pc.field("condition") == CLEAN) & (pc.field("quantity") == quantity)
-    table = pq.read_table(path, columns=["utterance_id", "value"], filters=chosen).to_pandas()
+    table = frame.table("achieved", ["utterance_id", "value"], where=chosen)
     rows = pd.Index(table["utterance_id"]).get_indexer(frame.utterances["utterance_id"])
     values[rows >= 0] = table["value"].to_numpy(dtype=np.float64)[rows[rows >= 0]]
     return values

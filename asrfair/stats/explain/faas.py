@@ -52,8 +52,8 @@ def faas_table(frame: Frame, groupings: list[Grouping], groups: GroupSettings) -
     """
     rows: list[dict[str, object]] = []
     rates = [group_rates(frame, grouping) for grouping in groupings]
-    errors = frame.sums("substitutions", "deletions", "insertions").sum(axis=1)
-    words = frame.sums("hits", "substitutions", "deletions").sum(axis=1)
+    errors = frame.sums(*frame.metric.numerator).sum(axis=1)
+    words = frame.sums(*frame.metric.denominator).sum(axis=1)
     for run, (engine, condition) in enumerate(frame.runs()):
         wer = float(errors[run] / words[run]) if words[run] else float("nan")
         where = {"engine": engine, "condition": condition}

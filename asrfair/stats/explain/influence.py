@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from asrfair.score.ledger import LOOKS_WRONG
 from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import Rates, group_rates
-from asrfair.stats.frame import SCORED, Floats, Frame, Ints
+from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
-from asrfair.types import GroupSettings
+from asrfair.types import SCORED, GroupSettings
 
 COLUMNS = (
     "engine",
@@ -36,9 +37,6 @@ COLUMNS = (
     "wer_with",
     "wer_without",
 )
-
-FAILURES = ("repetition_loop", "empty_hypothesis", "text_on_silence", "length_out_of_proportion")
-"""Reasons of the ledger that are set apart: the engine did not mishear, it failed."""
 
 ANY_FAILURE = "any"
 
@@ -102,8 +100,8 @@ def influence_table(
 def _case(frame: Frame, grouping: Grouping, rates: Rates, run: int, compared: npt.NDArray[np.bool_]) -> _Case:
     engine, condition = divmod(run, len(frame.conditions))
     return _Case(
-        errors=frame.errors[engine, condition].astype(np.float64),
-        words=frame.ref_words[engine, condition].astype(np.float64),
+        errors=frame.numerator[engine, condition].astype(np.float64),
+        words=frame.denominator[engine, condition].astype(np.float64),
         group=grouping.utterance_group,
         compared=compared,
         group_errors=rates.errors[run].astype(np.float64),
@@ -228,7 +226,7 @@ def _utterances(case: _Case, frame: Frame, grouping: Grouping, reasons: _Reasons
 def _failures(case: _Case, grouping: Grouping, reasons: _Reasons, run: int) -> list[dict[str, object]]:
     """Rates and gap without all utterances of a kind of failure, for every group that has some."""
     records: list[dict[str, object]] = []
-    for reason in (*FAILURES, ANY_FAILURE):
+    for reason in (*LOOKS_WRONG, ANY_FAILURE):
         rows = reasons.rows(run, reason)
         if len(rows) == 0:
             continue
@@ -299,7 +297,7 @@ class _Reasons:
     def rows(self, run: int, reason: str) -> npt.NDArray[np.int64]:
         """Return the rows of one reason (or of any failure) in one run, ascending."""
         table = self._table[self._table["run"] == run]
-        wanted = FAILURES if reason == ANY_FAILURE else (reason,)
+        wanted = LOOKS_WRONG if reason == ANY_FAILURE else (reason,)
         found: npt.NDArray[np.int64] = np.unique(
             table.loc[table["reason"].isin(wanted), "row"].to_numpy(dtype=np.int64)
         )

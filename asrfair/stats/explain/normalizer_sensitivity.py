@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from asrfair.score import rescore_frame
+from asrfair.score import rescore_tables, score_tables
 from asrfair.score.normalize import NORMALIZERS, get_normalizer
 from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import group_rates
 from asrfair.stats.frame import Floats, Frame
+from asrfair.stats.gather import total
 from asrfair.stats.groups import Grouping
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -115,9 +118,12 @@ def _by_group(grouping: Grouping, values: Floats) -> Floats:
 
 def _rescore(frame: Frame, name: str, scoring: ScoringSettings) -> tuple[Floats, Floats]:
     """Errors and reference words of every run and utterance of the frame under a normalizer, each (R, U)."""
-    table = rescore_frame(
-        frame.run, name, characters=False, errors_as=scoring.errors_as, empty_references=scoring.empty_references
-    )
+    settings = replace(scoring, normalizer=name, characters="char_hits" in frame.metric.quantities)
+    if frame.run is None:
+        tables = {key: pa.Table.from_pandas(frame.table(key)) for key in ("utterances", "hypotheses")}
+        table = score_tables(tables["utterances"], tables["hypotheses"], settings).scores.to_pandas()
+    else:
+        table = rescore_tables(frame.run, settings).scores.to_pandas()
     rows = pd.Index(frame.utterances["utterance_id"])
     shape = (len(frame.runs()), len(rows))
     errors, words = np.zeros(shape), np.zeros(shape)
@@ -125,12 +131,9 @@ def _rescore(frame: Frame, name: str, scoring: ScoringSettings) -> tuple[Floats,
     for pair, block in table.groupby(["engine", "condition"], observed=True, sort=False):
         place = rows.get_indexer(pd.Index(block["utterance_id"]))
         known = place >= 0
-        hits, substitutions, deletions, insertions = (
-            block[quantity].to_numpy(dtype=np.float64)[known]
-            for quantity in ("hits", "substitutions", "deletions", "insertions")
-        )
+        values = {quantity: block[quantity].to_numpy()[known] for quantity in block.columns[4:]}
         run = numbers[str(pair[0]), str(pair[1])]
         scored = block["status"].to_numpy()[known] == "scored"
-        errors[run, place[known]] = np.where(scored, substitutions + deletions + insertions, 0)
-        words[run, place[known]] = np.where(scored, hits + substitutions + deletions, 0)
+        errors[run, place[known]] = np.where(scored, total(frame.metric.numerator, values, len(scored)), 0)
+        words[run, place[known]] = np.where(scored, total(frame.metric.denominator, values, len(scored)), 0)
     return errors, words

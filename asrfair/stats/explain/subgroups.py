@@ -17,12 +17,10 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet as pq
 from scipy import special
 
 from asrfair.data.runfile import RUN_FILE, read_run_file
@@ -276,7 +274,7 @@ def subgroup_table(
             a speaker are left out.
         min_speakers: Fewest speakers of a subgroup in either half.
     """
-    values = speaker_values(frame, searchable_attributes(frame.run) if attributes is None else attributes)
+    values = speaker_values(frame, searchable_attributes(frame) if attributes is None else attributes)
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS})
     if values.shape[1] == 0 or len(values) < 4 * min_speakers:
         return empty
@@ -284,10 +282,7 @@ def subgroup_table(
     if not lattice.names:
         return empty
     rows: list[dict[str, object]] = []
-    errors, words = (
-        frame.sums("substitutions", "deletions", "insertions"),
-        frame.sums("hits", "substitutions", "deletions"),
-    )
+    errors, words = frame.sums(*frame.metric.numerator), frame.sums(*frame.metric.denominator)
     for run, (engine, condition) in enumerate(frame.runs()):
         e = add_up(frame.atom_speaker.astype(np.int64), errors[run].astype(np.float64), len(frame.speakers))
         n = add_up(frame.atom_speaker.astype(np.int64), words[run].astype(np.float64), len(frame.speakers))
@@ -300,18 +295,18 @@ def subgroup_table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def searchable_attributes(run: Path, *, allow_inferred: bool = False) -> list[str]:
+def searchable_attributes(frame: Frame, *, allow_inferred: bool = False) -> list[str]:
     """Return the attributes of a run that a search may combine: all, but those that were guessed unless allowed."""
-    names = [name for name in pq.read_schema(run / "utterances.parquet").names if name not in NO_ATTRIBUTES]
-    if allow_inferred or not (run / RUN_FILE).is_file():
+    names = [name for name in frame.table_columns("utterances") if name not in NO_ATTRIBUTES]
+    if allow_inferred or frame.run is None or not (frame.run / RUN_FILE).is_file():
         return names
-    known = read_run_file(run).get("manifest", {}).get("attributes", {})
+    known = read_run_file(frame.run).get("manifest", {}).get("attributes", {})
     return [name for name in names if known.get(name, {}).get("provenance") != "inferred"]
 
 
 def speaker_values(frame: Frame, attributes: Sequence[str]) -> pd.DataFrame:
     """Return the value of each attribute for each speaker, leaving out attributes that vary within a speaker."""
-    table = pq.read_table(frame.run / "utterances.parquet", columns=["utterance_id", *attributes]).to_pandas()
+    table = frame.table("utterances", ["utterance_id", *attributes])
     rows = pd.Index(table["utterance_id"]).get_indexer(frame.utterances["utterance_id"])
     result = pd.DataFrame(index=pd.Index(frame.speakers))
     first = np.empty(len(frame.speakers), dtype=np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.stats.frame import QUANTITIES, Frame
+from asrfair.stats.frame import Frame
 
 LOOP = "repetition_loop"
 """Reason of the ledger."""
@@ -51,13 +51,17 @@ def capped(frame: Frame, runs: npt.NDArray[np.bool_] | None = None) -> Frame:
     if not len(excess):
         return frame
     run, utterance, words = excess.T
-    errors, counts = frame.errors.copy(), frame.counts.copy()
+    sides, counts = {}, frame.counts.copy()
     engine, condition = np.divmod(run, len(frame.conditions))
-    errors[engine, condition, utterance] -= words.astype(errors.dtype)
-    place = (engine, condition, frame.atom[utterance], np.full(len(run), QUANTITIES.index("insertions")))
+    for name in ("numerator", "denominator"):
+        parts, side = getattr(frame.metric, name), getattr(frame, name).copy()
+        times = parts.count("insertions") - parts.count("-insertions")
+        side[engine, condition, utterance] -= (times * words).astype(side.dtype)
+        sides[name] = side
+    place = (engine, condition, frame.atom[utterance], np.full(len(run), frame.quantities.index("insertions")))
     np.subtract.at(counts, place, words)
     left = np.zeros((0, 3), dtype=np.int64) if runs is None else frame.excess[~runs[frame.excess[:, 0]]]
-    return replace(frame, errors=errors, counts=counts, excess=left)
+    return replace(frame, **sides, counts=counts, excess=left)
 
 
 def for_claims(frame: Frame, ledger: pd.DataFrame) -> Frame:

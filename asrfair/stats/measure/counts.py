@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from asrfair.errors import InputError
-from asrfair.stats.frame import SCORED, Floats, Frame
-
-LEDGER_COUNTS = ("empty_hypothesis", "repetition_loop", "text_on_silence", "length_out_of_proportion")
-FAILED = ("engine_error", "unreadable_audio", "missing_hypothesis")
+from asrfair.score.ledger import GAVE_NOTHING, LOOKS_WRONG
+from asrfair.stats.frame import Floats, Frame
+from asrfair.types import SCORED
 
 
 def ledger_counts(frame: Frame, ledger: pd.DataFrame) -> dict[str, Floats]:
@@ -32,9 +30,9 @@ def ledger_counts(frame: Frame, ledger: pd.DataFrame) -> dict[str, Floats]:
         summed = np.bincount(r * atoms + frame.atom[u], minlength=len(runs) * atoms)
         return summed.reshape(len(runs), atoms).astype(np.float64)
 
-    found = {reason: count((reason,), scored=True) for reason in LEDGER_COUNTS}
-    found["failed"] = count(FAILED, scored=False)
-    scored_failed = count(FAILED, scored=True)
+    found = {reason: count((reason,), scored=True) for reason in LOOKS_WRONG}
+    found["failed"] = count(GAVE_NOTHING, scored=False)
+    scored_failed = count(GAVE_NOTHING, scored=True)
     utterances = frame.scored.reshape(len(runs), atoms).astype(np.float64)
     found["utterances"] = utterances
     found["attempted"] = utterances + found["failed"] - scored_failed
@@ -43,12 +41,13 @@ def ledger_counts(frame: Frame, ledger: pd.DataFrame) -> dict[str, Floats]:
 
 def timings(frame: Frame) -> dict[str, Floats]:
     """Seconds of work and of audio by run and atom, (R, A), over utterances that were timed."""
-    path = frame.run / "timings.parquet"
-    if not path.is_file():
+    if not frame.has_table("timings"):
         raise InputError(
-            "there are no timings", file=path, remedy="Latency can be shown for runs made by 'asrfair run'"
+            "there are no timings",
+            file=frame.table_path("timings"),
+            remedy="Latency can be shown for runs made by 'asrfair run'",
         )
-    table = pq.read_table(path, columns=["engine", "condition", "utterance_id", "latency_s"]).to_pandas()
+    table = frame.table("timings", ["engine", "condition", "utterance_id", "latency_s"])
     runs = {pair: index for index, pair in enumerate(frame.runs())}
     pairs = zip(table["engine"], table["condition"], strict=True)
     run = np.array([runs.get(pair, -1) for pair in pairs], dtype=np.int64)

@@ -18,7 +18,7 @@ from asrfair.errors import InputError
 from asrfair.stats.estimate.group_rates import rates_of_cells
 from asrfair.stats.estimate.rate_interval import limits, t_quantile
 from asrfair.stats.explain.design import add_up
-from asrfair.stats.frame import QUANTITIES, Floats, Frame, Ints
+from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
 from asrfair.stats.measure.counts import derived_counts, ledger_counts, timings
 from asrfair.stats.measure.metrics import METRICS, Counts, Metric, requested_metrics
@@ -133,7 +133,7 @@ def _of_grouping(
 
 
 def _sum(frame: Frame, grouping: Grouping, extra: Mapping[str, Floats]) -> _Sums:
-    cells = derived_counts({name: grouping.cells(frame.sums(name)).astype(np.float64) for name in QUANTITIES})
+    cells = derived_counts({name: grouping.cells(frame.sums(name)).astype(np.float64) for name in frame.quantities})
     for name, atoms in extra.items():
         cells[name] = np.array([add_up(grouping.atom_cell, row, len(grouping.cell_group)) for row in atoms])
     totals = {name: np.add.reduceat(values, grouping.starts, axis=1) for name, values in cells.items()}
