@@ -44,6 +44,30 @@ def init(folder: Path, vocabulary: Path | None, sentences: Path | None, speakers
 
 @lastmile.command()
 @click.argument("folder", type=_FOLDER)
+@click.option("--lan", is_flag=True, help="Let a phone or tablet in this room open the page too (extra 'record').")
+@click.option("--port", type=click.IntRange(1024, 65535), help="Port of this machine (default: any that is free).")
+@click.option("--no-browser", is_flag=True, help="Do not open the page here; only show its link.")
+@click.option("--device", is_flag=True, help="Record in this terminal instead of a browser (extra 'device').")
+def record(folder: Path, lan: bool, port: int | None, no_browser: bool, device: bool) -> None:
+    """Record people in FOLDER sentence by sentence, on a page of this machine: consent, questions, the empty room."""
+    from asrfair.lastmile.settings import read_kit
+
+    kit = read_kit(folder)
+    if device:
+        if lan or port is not None or no_browser:
+            raise click.UsageError("--device records in the terminal: --lan, --port and --no-browser are for the page.")
+        from asrfair.lastmile.recorder.terminal import record_in_terminal
+
+        record_in_terminal(kit)
+    else:
+        from asrfair.lastmile.recorder.server import record_in_browser
+
+        record_in_browser(kit, port=port, lan=lan, open_browser=not no_browser, say=_say_lines)
+    _say(f"Next: asrfair lastmile check {folder}")
+
+
+@lastmile.command()
+@click.argument("folder", type=_FOLDER)
 @click.option("--no-words", is_flag=True, help="Do not listen for the sentences' words (quicker).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list instead of sentences.")
 def check(folder: Path, no_words: bool, as_json: bool) -> None:
@@ -208,6 +232,11 @@ def bundle(folder: Path, extras: tuple[str, ...]) -> None:
 
 def _say(text: str) -> None:
     click.echo(printable(text, limit=2000))
+
+
+def _say_lines(text: str) -> None:
+    for line in text.splitlines():
+        _say(line)
 
 
 def _print(page: Page) -> None:

@@ -122,6 +122,11 @@ def check_kit(kit: Kit, *, words: bool = True, progress: bool = False) -> Checke
     return checked
 
 
+def judge_take(speaker: str, prompt: Prompt, file: str, measures: Measures) -> list[Finding]:
+    """Say what is wrong with one recording by itself: level, clipping, background, length."""
+    return _sound(_Take(speaker=speaker, prompt=prompt, file=file, measures=measures))
+
+
 def page_of(checked: Checked) -> Page:
     """Return the findings as a page."""
     page = Page(title="Check of the recordings")

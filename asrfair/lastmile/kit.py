@@ -146,7 +146,7 @@ def init_kit(
     for speaker in _speaker_names(kit):
         (kit.recordings / speaker).mkdir(parents=True, exist_ok=True)
     kit.room_folder.mkdir(exist_ok=True)
-    files += _consent(kit).write(folder / "CONSENT")
+    files += consent_page(kit).write(folder / "CONSENT")
     files += _instructions(kit, prompts).write(folder / "INSTRUCTIONS")
     return Made(kit=kit, prompts=tuple(prompts), files=tuple(files))
 
@@ -246,7 +246,8 @@ def _speakers(kit: Kit) -> Path:
     return path
 
 
-def _consent(kit: Kit) -> Page:
+def consent_page(kit: Kit) -> Page:
+    """Return what somebody agrees to before they are recorded."""
     page = Page(title="Consent to a recording", language=kit.language)
     page.text("We test how well a speech recogniser understands the people who work here, in the room where they work.")
     page.heading("What happens")

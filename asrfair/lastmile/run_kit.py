@@ -22,6 +22,7 @@ from asrfair.errors import InputError
 from asrfair.lastmile.check import Checked, check_kit
 from asrfair.lastmile.kit import read_speakers, recordings_of
 from asrfair.lastmile.prompts import VOCABULARY_FILE, read_prompts, read_vocabulary
+from asrfair.lastmile.recorder.session import PROCESSING, sound_processing
 from asrfair.lastmile.settings import DEMO, Kit
 from asrfair.recognise.journal import FILE_NAME as JOURNAL
 from asrfair.recognise.journal import begin_anew
@@ -127,6 +128,7 @@ def _table(kit: Kit, checked: Checked) -> pd.DataFrame:
     rows: list[dict[str, str]] = []
     for person in speakers.to_dict("records"):
         speaker = str(person["speaker_id"])
+        processing = sound_processing(kit, speaker)
         for name, path in recordings_of(kit, speaker).items():
             if name in prompts:
                 rows.append(
@@ -138,10 +140,12 @@ def _table(kit: Kit, checked: Checked) -> pd.DataFrame:
                         "language": kit.language,
                         "exclude": unusable.get((speaker, name), ""),
                         **{attribute: str(person[attribute]) for attribute in kit.questions},
+                        **processing,
                     }
                 )
     columns = ["utterance_id", "speaker_id", "reference", "audio", "language", "exclude", *kit.questions]
-    return pd.DataFrame(rows, columns=columns)
+    columns += [name for name in PROCESSING if any(name in row for row in rows) and name not in columns]
+    return pd.DataFrame(rows, columns=columns).fillna("")
 
 
 def _room_suite(kit: Kit, table: pd.DataFrame) -> Path:
@@ -156,6 +160,9 @@ def _room_suite(kit: Kit, table: pd.DataFrame) -> Path:
     ]
     for name, question in kit.questions.items():
         lines += [f"[attributes.{toml(name)}]", f"description = {toml(question)}", 'provenance = "self-reported"']
+    for name in PROCESSING:
+        if name in table.columns and name not in kit.questions:
+            lines += [f"[attributes.{name}]", 'description = "what the browser did"', 'provenance = "recorded"']
     write_whole(work / "room.toml", "\n".join(lines) + "\n")
     return _suite(kit, ROOM, manifest="room.toml", conditions=[CLEAN], by=[list(item) for item in kit.by])
 
