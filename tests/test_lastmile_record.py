@@ -10,17 +10,17 @@ import os
 import socket
 import ssl
 import stat
-import urllib.request
+import threading
 from pathlib import Path
 
 import pytest
 from record_page import Client, make_kit, serving, wav
 
-from asrfair.cli.main import main
+from asrfair.cli.main import run as command
 from asrfair.errors import EnvironmentFailedError
 from asrfair.lastmile.check import check_kit
 from asrfair.lastmile.kit import read_speakers
-from asrfair.lastmile.recorder import disk, lan, texts
+from asrfair.lastmile.recorder import lan, texts
 from asrfair.lastmile.recorder.door import KEPT_FILE
 from asrfair.lastmile.recorder.server import RecordingServer
 from asrfair.lastmile.run_kit import run_kit
@@ -66,7 +66,7 @@ def test_what_the_browser_did_to_the_sound_is_an_attribute(tmp_path: Path) -> No
     run_kit(kit, workers=1, progress=False, benchmark=False, html=False)
     table = (kit.folder / "work" / "room.csv").read_text().splitlines()
     row = dict(zip(table[0].split(","), table[1].split(","), strict=True))
-    assert ("off", "on", "") == (row["echo_cancellation"], row["noise_suppression"], row["auto_gain_control"])
+    assert ("off", "on", False) == (row["echo_cancellation"], row["noise_suppression"], "auto_gain_control" in row)
 
 
 @pytest.mark.parametrize(
@@ -324,23 +324,19 @@ def test_another_device_speaks_tls(tmp_path: Path) -> None:
     """The certificate is for the address, the fingerprint is its own, and the page is served over it."""
     kit = make_kit(tmp_path / "kit")
     context, fingerprint = lan.certificate("127.0.0.2")
-    with serving(kit) as server:
-        pass
     server = RecordingServer(kit)
     port = server.open_to_network("127.0.0.2", context)
-    import threading
-
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
         der = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.2", port)))
         assert fingerprint.replace(":", "").lower() == hashlib.sha256(der).hexdigest()
-        trusting = ssl.create_default_context(cadata=der)
-        with urllib.request.urlopen(server.link(f"https://127.0.0.2:{port}"), context=trusting) as answer:
-            assert 403 == answer.status
-    except urllib.error.HTTPError as error:
-        # urllib follows the redirect without the cookie that came with it.
-        assert 403 == error.code
+        connection = http.client.HTTPSConnection("127.0.0.2", port, context=ssl.create_default_context(cadata=der))
+        connection.request("GET", "/?" + server.link().split("?")[1])
+        answer = connection.getresponse()
+        assert 303 == answer.status
+        assert "Secure" in str(answer.getheader("Set-Cookie"))
+        connection.close()
     finally:
         server.close()
         thread.join(10)
@@ -360,21 +356,6 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_command_refuses_what_does_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--device with --lan is a usage error; a folder without a kit is explained."""
     make_kit(tmp_path / "kit")
-    assert 2 == main(["lastmile", "record", str(tmp_path / "kit"), "--device", "--lan"])
-    assert 2 == main(["lastmile", "record", str(tmp_path / "nothing")])
+    assert 2 == command(["lastmile", "record", str(tmp_path / "kit"), "--device", "--lan"])
+    assert 2 == command(["lastmile", "record", str(tmp_path / "nothing")])
     assert "holds no last-mile kit" in capsys.readouterr().err
-
-
-def test_files_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that fails leaves what stood there, and no partial file."""
-    path = tmp_path / "a.json"
-    disk.write_whole(path, b"old")
-
-    def fail(_descriptor: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="Input"):
-        disk.write_whole(path, b"new")
-    assert b"old" == path.read_bytes()
-    assert [path] == list(tmp_path.iterdir())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import socket
 import ssl
 import sys
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import EnvironmentFailedError, InputError
 from asrfair.lastmile.recorder import texts
-from asrfair.lastmile.recorder.disk import beside, put_in_place
 from asrfair.lastmile.recorder.door import Door, forget_kept, keep, kept
 from asrfair.lastmile.recorder.session import Refused, Sessions
 from asrfair.lastmile.recorder.takes import LONGEST_ROOM_S, LONGEST_TAKE_S, MOST_BYTES, Take, inspect, listen
@@ -277,32 +276,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _store(self, path: Path, longest_s: float) -> Take:
         """Stream the body to the disk beside its name, look at it, sync it, rename it. Only then is it said to be saved."""
-        size = self._body_size(MOST_BYTES)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = beside(path)
-        try:
-            with temporary.open("wb") as stream:
-                left = size
-                while left:
-                    piece = self.rfile.read(min(_PIECE, left))
-                    if not piece:
-                        raise Refused(
-                            400, "cut_short", "The recording was cut short on its way. Please record it again."
-                        )
-                    stream.write(piece)
-                    left -= len(piece)
-                stream.flush()
-                os.fsync(stream.fileno())
-            take = inspect(temporary, longest_s=longest_s)
-            put_in_place(temporary, path)
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise Refused(507, "disk_full", texts.DISK_FULL) from error
-            raise
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-        return take
+        left = self._body_size(MOST_BYTES)
+        with open_whole(path, private=True) as stream:
+            while left:
+                piece = self.rfile.read(min(_PIECE, left))
+                if not piece:
+                    raise Refused(400, "cut_short", "The recording was cut short on its way. Please record it again.")
+                stream.write(piece)
+                left -= len(piece)
+            stream.flush()
+            return inspect(stream, longest_s=longest_s)
 
     def _check(self, *, changes: bool) -> None:
         if not self.app.door.from_here(self.headers.get("Host", ""), self.headers.get("Origin"), changes=changes):

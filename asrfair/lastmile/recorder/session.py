@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,9 @@ import pandas as pd
 
 from asrfair import __version__
 from asrfair.data.tablefile import read_table, write_csv
+from asrfair.data.wholefile import OWNER_FILE, own_folder, sync_folder, write_whole
 from asrfair.lastmile.kit import SPEAKERS_FILE, consent_page, read_speakers, recordings_of
 from asrfair.lastmile.prompts import Prompt, read_prompts
-from asrfair.lastmile.recorder.disk import append_line, write_whole
 from asrfair.lastmile.settings import Kit
 
 CONSENTS_FILE = "consents.jsonl"
@@ -94,7 +95,7 @@ class Sessions:
         with self._lock:
             text = self.kit.folder / CONSENT_TEXTS / f"{sha256[:16]}.md"
             if not text.is_file():
-                write_whole(text, self._consent_text.encode("utf-8"))
+                write_whole(text, self._consent_text, private=True)
             speaker = self._next_speaker()
             entry = {
                 "speaker_id": speaker,
@@ -104,8 +105,8 @@ class Sessions:
                 "language": self.kit.language,
                 "asrfair": __version__,
             }
-            append_line(self.kit.folder / CONSENTS_FILE, json.dumps(entry, ensure_ascii=True, sort_keys=True))
-            (self.kit.recordings / speaker).mkdir(parents=True, exist_ok=True)
+            _append_line(self.kit.folder / CONSENTS_FILE, json.dumps(entry, ensure_ascii=True, sort_keys=True))
+            own_folder(self.kit.recordings / speaker)
             return speaker
 
     def answer(self, speaker: str, answers: Mapping[str, str]) -> None:
@@ -242,7 +243,7 @@ class Sessions:
 
     def _note(self, speaker: str, what: Mapping[str, Any]) -> None:
         text = json.dumps(what, ensure_ascii=True, sort_keys=True, indent=1) + "\n"
-        write_whole(self.kit.folder / SESSIONS / f"{speaker}.json", text.encode("utf-8"))
+        write_whole(self.kit.folder / SESSIONS / f"{speaker}.json", text, private=True)
 
 
 def sound_processing(kit: Kit, speaker: str) -> dict[str, str]:
@@ -253,3 +254,17 @@ def sound_processing(kit: Kit, speaker: str) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {name: found[name] for name in PROCESSING if isinstance(found, dict) and found.get(name) in {"on", "off"}}
+
+
+def _append_line(path: Path, line: str) -> None:
+    """Add one line to a file and have it on the disk when this returns; a torn last line is ended first."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, OWNER_FILE), "r+b") as stream:
+        torn = False
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            torn = stream.read(1) != b"\n"
+        stream.write((b"\n" if torn else b"") + line.encode("utf-8") + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    sync_folder(path.parent)

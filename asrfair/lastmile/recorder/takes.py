@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile
 
@@ -40,25 +42,34 @@ class Take:
     sha256: str
 
 
-def inspect(path: Path, *, longest_s: float) -> Take:
-    """Make sure that a file is what the page records: 16-bit PCM WAV, one channel, whole.
+def inspect(stream: BinaryIO, *, longest_s: float) -> Take:
+    """Make sure that what was received is what the page records: 16-bit PCM WAV, one channel, whole.
+
+    Args:
+        stream: What was received; read from its start.
+        longest_s: How long it may be.
 
     Raises:
         Refused: It is something else, is cut short, or is too long.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        stream.seek(0)
+        with soundfile.SoundFile(stream) as file:
             kind = (file.format, file.subtype, file.channels)
             frames, rate = file.frames, file.samplerate
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise Refused(400, "no_recording", "What arrived is no recording. Please record the sentence again.") from error
     if kind != ("WAV", "PCM_16", 1) or not _RATES_HZ[0] <= rate <= _RATES_HZ[1]:
         raise Refused(400, "wrong_format", "What arrived is no recording of this page. Load the page again.")
-    if path.stat().st_size != _WAV_HEADER + 2 * frames or frames < rate // 10:
+    # libsndfile clamps a file that was cut short to what is there: what the header promises is read here.
+    stream.seek(_WAV_HEADER - 4)
+    promised = int.from_bytes(stream.read(4), "little")
+    if not 2 * frames == promised == stream.seek(0, os.SEEK_END) - _WAV_HEADER or frames < rate // 10:
         raise Refused(400, "cut_short", "The recording was cut short on its way. Please record the sentence again.")
     if frames > longest_s * rate:
         raise Refused(400, "too_long", f"A recording may be {longest_s:.0f} seconds long. Please record it again.")
-    return Take(duration_s=frames / rate, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    stream.seek(0)
+    return Take(duration_s=frames / rate, sha256=hashlib.sha256(stream.read()).hexdigest())
 
 
 def listen(path: Path, prompt: Prompt) -> list[Advice]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from collections.abc import Callable
@@ -13,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import EnvironmentFailedError, InputError, printable
 from asrfair.lastmile.kit import consent_page
-from asrfair.lastmile.recorder.disk import beside, put_in_place
 from asrfair.lastmile.recorder.session import Refused, Sessions
 from asrfair.lastmile.recorder.takes import LONGEST_ROOM_S, LONGEST_TAKE_S, inspect, listen
 from asrfair.lastmile.settings import Kit
@@ -114,17 +113,10 @@ def _sentences(sessions: Sessions, speaker: str, microphone: _Microphone, ask: A
 
 
 def _keep(path: Path, samples: npt.NDArray[np.int16], rate_hz: int, longest_s: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
-    try:
-        with temporary.open("wb") as stream:
-            soundfile.write(stream, samples, rate_hz, format="WAV", subtype="PCM_16")
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        inspect(temporary, longest_s=longest_s)
-        put_in_place(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open_whole(path, private=True) as stream:
+        soundfile.write(stream, samples, rate_hz, format="WAV", subtype="PCM_16")
+        stream.flush()
+        inspect(stream, longest_s=longest_s)
 
 
 class _Microphone:
