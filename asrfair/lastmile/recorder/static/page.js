@@ -272,7 +272,7 @@ function sentence(progress, index) {
   function settle() {
     record.textContent = running ? words("stop") : words(done() || waiting ? "again" : "record");
     record.classList.toggle("running", running);
-    record.classList.toggle("main", !running);
+    record.classList.toggle("main", !running && !done());
     record.disabled = busy;
     listen.disabled = running || busy || !(heard || done());
     skip.disabled = running || busy || done();
@@ -299,6 +299,7 @@ function sentence(progress, index) {
     heard = URL.createObjectURL(take.wav);
     if (take.lost || take.peak < QUIET) {
       busy = false;
+      said.textContent = "";
       alarm.textContent = words(take.lost ? "gap" : "too_quiet");
       settle();
       return;
@@ -360,7 +361,7 @@ function sentence(progress, index) {
     make("p", { class: "prompt", lang: state.language, dir: t.prompt_direction, id: "prompt" }, prompt.text),
     meter(), record, advice,
     make("div", { class: "row" }, listen, skip, back, pause, next),
-    make("p", { class: "faint" }, words("keys")), ...processed());
+    make("p", { class: "faint keys" }, words("keys")), ...processed());
   keys = { " ": toggle, l: () => !listen.disabled && play(), a: () => !record.disabled && toggle(), s: pass, Enter: () => !next.disabled && leave() };
   settle();
   record.focus();

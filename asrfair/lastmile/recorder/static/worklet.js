@@ -11,9 +11,10 @@ class Tap extends AudioWorkletProcessor {
   send() {
     if (!this.filled) return;
     const samples = this.block.slice(0, this.filled);
-    this.port.postMessage({ first: this.sent, samples }, [samples.buffer]);
-    this.sent += samples.length;
+    const first = this.sent;
+    this.sent += this.filled; // not the length of samples: they are gone once they are posted
     this.filled = 0;
+    this.port.postMessage({ first, samples }, [samples.buffer]);
   }
 
   process(inputs) {
