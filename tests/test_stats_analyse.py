@@ -30,7 +30,7 @@ FIXED = {
     "ledger_by_group": "engine,condition,attribute,group,reason,utterances,share",
     "differences": (
         "engine,condition,attribute,group,versus,versus_group,difference,ci_low,ci_high,sim_low,sim_high,ratio,"
-        "ratio_ci_low,ratio_ci_high,p_permutation,p_holm,q_bh,p_max_t,mdd,speakers_needed,flag"
+        "ratio_ci_low,ratio_ci_high,p_permutation,p_holm,q_bh,p_max_t,mdd,mdd_corrected,speakers_needed,flag"
     ),
     "comparisons": (
         "engine_a,engine_b,condition,attribute,group,difference,ci_low,ci_high,mapsswe_z,mapsswe_p,p_permutation,"

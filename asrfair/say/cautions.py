@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from asrfair.say import numbers as say
-from asrfair.say.finding import LEVEL, Finding, Tables, blocks, finding, records, rows_of, word
+from asrfair.say.finding import Finding, Tables, blocks, finding, records, rows_of, word
 from asrfair.types import OVERALL_ATTRIBUTE
 
 LOUD_SPEAKER = 0.2
@@ -125,49 +125,32 @@ def normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
 
 
 def power(tables: Tables, condition: str) -> Iterator[Finding]:
-    """What would have been seen, and how often."""
+    """What would have been found, and how often: over all engines, by attribute."""
     table = rows_of(tables, "differences", condition=condition)
-    questions = len(tables["claims"]) if "claims" in tables else 0
-    for (_, _, versus), block in blocks(table, "engine", "attribute", "versus"):
+    questions = int(table["mdd_corrected"].notna().sum()) if "mdd_corrected" in table else 0
+    for (attribute, versus), block in blocks(table, "attribute", "versus"):
         known = block[block["mdd"].notna()]
-        if known.empty or versus == "rest":
+        if known.empty or versus != "rest":
             continue
-        rows = records(known.sort_values("mdd", kind="stable"))
-        least, most = rows[0], rows[-1]
-        text = f"{least['engine']}: by {word(least['attribute'])}, a difference from {least['versus_group']} of "
-        if least["mdd"] >= 1:
-            text += "100 points would be missed more often than one time in five with these speakers."
-        else:
-            text += f"{say.points(least['mdd'])} in {least['group']}"
-            if len(rows) > 1 and most["mdd"] < 1:
-                text += f", of {say.points(most['mdd'])} in {most['group']},"
-            text += " would be found with 80 % probability"
-            text += f", before correction for {say.counted(questions, 'question')}." if questions > 1 else "."
-        yield finding(least, f"power:{versus}", "limit", text, "differences")
+        row = records(known)[0]
+        text = f"By {word(attribute)}, depending on the group, a difference from all others of {_range(known['mdd'])} would be found with "
+        text += "80 % probability"
+        if questions > 1:
+            text += (
+                f", before correction for {say.counted(questions, 'question')}; with it, one of "
+                f"{_range(known['mdd_corrected'])}"
+            )
+        yield finding({**row, "engine": ""}, "power", "limit", text + ".", "differences")
 
 
-def unclear(tables: Tables, condition: str) -> Iterator[Finding]:
-    """Differences that chance can explain, given how many were looked at."""
-    every = rows_of(tables, "differences")
-    if every.empty:
-        return
-    p = "p_max_t" if "p_max_t" in every else "p_holm"
-    family = int(every[p].notna().sum())
-    for (_, _), block in blocks(
-        every[(every["condition"] == condition) & (every["versus"] == "best")], "engine", "attribute"
-    ):
-        tested = block[block[p].notna()]
-        chance = tested[tested[p] > LEVEL]
-        if chance.empty:
-            continue
-        row = records(chance)[0]
-        names = say.listed([str(group) for group in chance["group"]])
-        text = (
-            f"{row['engine']}: by {word(row['attribute'])}, {len(chance)} of "
-            f"{say.counted(len(tested), 'difference')} from the best group cannot be told from chance with these "
-            f"speakers, {say.counted(family, 'test')} being looked at: {names}."
-        )
-        yield finding(row, "unclear", "limit", text, "differences")
+def _range(sizes: pd.Series[float]) -> str:
+    """Say differences from the least to the most; past 100 points nothing would be found."""
+    low, high = float(sizes.min()), float(sizes.max())
+    if low >= 1:
+        return "100 points or more"
+    if high >= 1:
+        return f"{say.points(low)} to 100 points or more"
+    return say.points(low) if say.points(low) == say.points(high) else f"{say.span(low, high, unit='points')}"
 
 
 def confounded(tables: Tables, condition: str) -> Iterator[Finding]:
@@ -234,5 +217,4 @@ def warnings(tables: Tables, condition: str) -> Iterator[Finding]:
 
 def limits(tables: Tables, condition: str) -> Iterator[Finding]:
     """What these speakers cannot show."""
-    for make in (power, unclear):
-        yield from make(tables, condition)
+    yield from power(tables, condition)

@@ -13,17 +13,20 @@ from asrfair.data.tablefile import read_result, write_csv
 from asrfair.errors import InputError
 from asrfair.say import numbers as say
 from asrfair.say.finding import word
-from asrfair.stats.claims.table import AND
+from asrfair.stats.claims.table import AND, RATIOS
 from asrfair.types import CLEAN
+
+WIDEST = 1.0
+UNKNOWN = " (the interval is wider than 100 points: nothing is known)"
 
 CLAIMS_FILE = "claims.csv"
 COLUMNS = (
     *("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "p", "p_adjusted", "estimate"),
     *("ci_low", "ci_high", "level", "rank", "text", "table"),
-    *("versus", "rate", "versus_rate", "among", "question", "flag"),
+    *("versus", "rate", "versus_rate", "among", "question", "flag", "basis"),
 )
 TEXT = ("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "text", "table", "versus", "among")
-TEXT_COLUMNS = (*TEXT, "question", "flag")
+TEXT_COLUMNS = (*TEXT, "question", "flag", "basis")
 """Columns that hold text; ``affirmed`` is ``true`` or ``false``."""
 
 
@@ -52,6 +55,7 @@ class Claim:
     among: tuple[str, ...]
     question: str
     flag: str
+    basis: str = ""
     text: str = ""
 
 
@@ -106,7 +110,8 @@ def read_claims(run: Path) -> pd.DataFrame:
 
 def sentence(claim: Claim) -> str:
     """Say one claim: what was found and how sure it is, or that it may be chance."""
-    return _SENTENCES[claim.kind](claim)
+    text = _SENTENCES[claim.kind](claim)
+    return text.removesuffix(".") + ", loops capped." if claim.basis == "capped" else text
 
 
 def where(claim: Claim, *, first: bool = True) -> str:
@@ -122,8 +127,15 @@ def chance(claim: Claim) -> str:
     return "" if claim.affirmed else "; this may be chance"
 
 
+def unknown(claim: Claim) -> bool:
+    """Whether the interval is so wide that nothing is known: a difference by more than 100 points."""
+    return claim.kind not in RATIOS and claim.ci_high - claim.ci_low > WIDEST
+
+
 def around(claim: Claim, unit: str = "") -> str:
     """Return the interval in brackets."""
+    if unknown(claim):
+        return UNKNOWN
     text = say.span(claim.ci_low, claim.ci_high, unit=unit)
     return f" ({text})" if text else ""
 
@@ -149,6 +161,8 @@ def _more(claim: Claim) -> str:
 
 def _size(claim: Claim) -> str:
     """Return the interval of a difference said without its sign, where the sign is certain."""
+    if unknown(claim):
+        return UNKNOWN
     if claim.affirmed and claim.ci_low * claim.ci_high >= 0:
         low, high = sorted((abs(claim.ci_low), abs(claim.ci_high)))
         text = say.span(low, high, unit="")

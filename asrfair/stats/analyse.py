@@ -22,7 +22,6 @@ from asrfair.stats.core_tables import (
 )
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
-from asrfair.stats.measure.capped import for_claims
 from asrfair.types import GroupSettings, StatisticsSettings
 
 
@@ -90,8 +89,7 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
     if full:
         from asrfair.stats.claims.collect import claim_table
 
-        resting_on = for_claims(frame, ledger)
-        tables["claims"] = claim_table(resting_on, groupings[1:], tables, groups, statistics)
+        tables["claims"] = claim_table(frame, groupings[1:], tables, groups, statistics, ledger)
     return Analysis(run=run, frame=frame, tables=tables)
 
 

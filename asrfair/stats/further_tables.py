@@ -15,6 +15,7 @@ from asrfair.stats.compare.groups import Differences, differences
 from asrfair.stats.compare.multiplicity import benjamini_hochberg, holm
 from asrfair.stats.compare.permutation import step_down
 from asrfair.stats.core_tables import in_run_order
+from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.explain.achieved_acoustics import achieved_by_group
 from asrfair.stats.explain.adjusted import adjusted_table
 from asrfair.stats.explain.faas import faas_table
@@ -45,6 +46,7 @@ DIFFERENCES = [
     "q_bh",
     "p_max_t",
     "mdd",
+    "mdd_corrected",
     "speakers_needed",
     "flag",
 ]
@@ -107,6 +109,10 @@ def difference_table(
         return pd.DataFrame(columns=DIFFERENCES)
     tests = sum(3 * part.rates.rate.size for part in parts)
     permutations = int(np.clip(PERMUTATIONS_A_TEST * tests, statistics.draws, MOST_PERMUTATIONS))
+    looked_at = sum(
+        int(comparable(part.rates, min_speakers=groups.min_speakers, min_words=groups.min_words).sum())
+        for part in parts
+    )
     found = [
         differences(
             frame,
@@ -116,6 +122,7 @@ def difference_table(
             flags=part.flags,
             draws=part.draws,
             permutations=permutations,
+            looked_at=looked_at,
             rng=generator(statistics, "differences", part.grouping.attribute),
         )
         for part in parts

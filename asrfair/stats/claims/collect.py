@@ -32,15 +32,22 @@ from asrfair.stats.claims.table import (
     claim_frame,
 )
 from asrfair.stats.compare.multiplicity import holm
+from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
+from asrfair.stats.core_tables import gaps_table
 from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import Rates, group_rates
-from asrfair.stats.estimate.paired import paired_sums
-from asrfair.stats.frame import Frame, Ints
-from asrfair.stats.groups import Grouping
+from asrfair.stats.estimate.paired import paired_change, paired_sums
+from asrfair.stats.estimate.two_way import paired_readings
+from asrfair.stats.frame import Floats, Frame, Ints
+from asrfair.stats.groups import Grouping, make_grouping
+from asrfair.stats.measure.capped import capped, loops_in_sight
 from asrfair.types import CLEAN, OVERALL_ATTRIBUTE, GroupSettings, StatisticsSettings
 
 SIGN_PATTERNS = 10_000
 """So many at least: they are cheap, and many pairs ask for small p-values."""
+
+NOT_CAPPED = (ADJUSTED, SUBGROUP)
+"""Kinds whose tables are made from the counts as they are."""
 
 _MOST_DEALT = 50_000_000
 
@@ -60,24 +67,53 @@ def claim_table(
     tables: Mapping[str, pd.DataFrame],
     groups: GroupSettings,
     statistics: StatisticsSettings,
+    ledger: pd.DataFrame,
 ) -> pd.DataFrame:
     """Make the table of claims of a run.
 
+    Where loops are in sight, claims rest on rates with the insertions of an utterance capped, and say so (``basis``).
+
     Args:
-        frame: The scores that claims rest on.
+        frame: The scores.
         groupings: The attributes, without everybody.
         tables: Tables of the run; of those that are absent nothing is claimed.
         groups: How small is too small.
         statistics: Confidence, family, primary claims, seed.
+        ledger: Columns engine, condition, utterance_id, reason.
     """
-    attributes = [_attribute(frame, grouping, groups, statistics) for grouping in groupings]
+    loops = loops_in_sight(frame, ledger)
+    resting_on = capped(frame, loops) if loops.any() else frame
+    attributes = [_attribute(resting_on, grouping, groups, statistics) for grouping in groupings]
+    gaps = tables.get("gaps", pd.DataFrame())
+    if resting_on is not frame or statistics.interval != "jackknife":
+        gaps = _gaps(resting_on, attributes, groups, statistics)
     questions = [
-        *_group_questions(frame, attributes, tables, statistics),
-        *_engine_questions(frame, attributes, statistics),
-        *_condition_questions(frame, attributes, statistics),
+        *_group_questions(resting_on, attributes, {**tables, "gaps": gaps}, statistics),
+        *_engine_questions(resting_on, attributes, statistics),
+        *_condition_questions(resting_on, attributes, statistics),
         *_subgroup_questions(tables),
     ]
-    return decided(questions, statistics)
+    table = decided(questions, statistics)
+    if loops.any():
+        cut = {pair for pair, looped in zip(frame.runs(), loops.tolist(), strict=True) if looped}
+        pairs = zip(table["engine"], table["versus"], table["condition"], strict=True)
+        basis = [bool({(engine, place), (versus, place), (engine, versus)} & cut) for engine, versus, place in pairs]
+        table["basis"] = np.where(np.array(basis) & ~table["kind"].isin(NOT_CAPPED).to_numpy(), "capped", "")
+    return table
+
+
+def _gaps(
+    frame: Frame, attributes: Sequence[_Attribute], groups: GroupSettings, statistics: StatisticsSettings
+) -> pd.DataFrame:
+    """Make gaps anew: of capped rates, and by the jackknife whatever interval the tables have."""
+    overall = group_rates(frame, make_grouping(frame, ()))
+    made = [
+        gaps_table(
+            frame, a.rates, overall, groups, statistics, generator(statistics, "gaps", a.rates.grouping.attribute)
+        )
+        for a in attributes
+    ]
+    return pd.concat(made, ignore_index=True) if made else pd.DataFrame()
 
 
 def comparison_questions(
@@ -122,7 +158,7 @@ def _group_questions(
     for attribute in attributes:
         if attribute.compared.sum(axis=1).max(initial=0) < 2:
             continue
-        test = group_test(attribute.dealt, attribute.rates, attribute.compared)
+        test = group_test(attribute.dealt, attribute.rates, attribute.compared, rest_inflation(attribute.rates))
         for run, (engine, condition) in enumerate(frame.runs()):
             name = (engine, condition, attribute.rates.grouping.attribute)
             question = group_question(
@@ -178,11 +214,26 @@ def _by_speaker(frame: Frame, sums: Ints) -> Ints:
 
 
 def _flips(frame: Frame, pairs: Sequence[tuple[int, int]], statistics: StatisticsSettings, *purpose: str) -> Paired:
-    sums = _by_speaker(frame, paired_sums(frame, pairs)[:2])
+    atoms = paired_sums(frame, pairs)
+    sums = _by_speaker(frame, atoms[:2])
     kept = sums[1, 0].any(axis=0)
+    grown = _inflation(frame, make_grouping(frame, ()), atoms, pairs)
     return sign_flips(
-        sums[0][..., kept], sums[1][..., kept], max(statistics.draws, SIGN_PATTERNS), generator(statistics, *purpose)
+        sums[0][..., kept],
+        sums[1][..., kept],
+        max(statistics.draws, SIGN_PATTERNS),
+        generator(statistics, *purpose),
+        None if grown is None else grown[:, 0],
     )
+
+
+def _inflation(frame: Frame, grouping: Grouping, sums: Ints, pairs: Sequence[tuple[int, int]]) -> Floats | None:
+    """What shared sentences add to the variance of the differences of pairs of runs, shape (P, G)."""
+    shared = paired_readings(frame, grouping, list(pairs))
+    if shared is None:
+        return None
+    factors = change_inflation(paired_change(grouping, sums, shared))
+    return None if factors is None else factors[1]
 
 
 def _paired_question(
@@ -238,8 +289,9 @@ def _group_flips(
     """Engine against engine within each compared group of an attribute, all of them together."""
     conditions, grouping = len(frame.conditions), attribute.rates.grouping
     runs = [(a * conditions + c, b * conditions + c) for a, b in pairs]
-    cells = [[grouping.cells(part) for part in side] for side in paired_sums(frame, runs)[:2]]
-    errors, words, about = [], [], []
+    sums = paired_sums(frame, runs)
+    cells = [[grouping.cells(part) for part in side] for side in sums[:2]]
+    errors, words, about, where = [], [], [], []
     for place, (a, b) in enumerate(pairs):
         both = attribute.compared[runs[place][0]] & attribute.compared[runs[place][1]]
         for group in np.flatnonzero(both):
@@ -250,6 +302,7 @@ def _group_flips(
                     np.add.at(
                         by_speaker[quantity, side], grouping.cell_speaker[inside], cells[quantity][side][place, inside]
                     )
+            where.append((place, group))
             errors.append(by_speaker[0])
             words.append(by_speaker[1])
             about.append(
@@ -269,9 +322,17 @@ def _extreme_question(
 ) -> Question:
     conditions, c = len(frame.conditions), frame.conditions.index(condition)
     rates, compared = attribute.rates, attribute.compared
+    runs = [(a * conditions + c, b * conditions + c) for a, b in pairs]
+    grown = _inflation(frame, rates.grouping, paired_sums(frame, runs), runs) if frame.prompt is not None else None
     found: list[Extreme] = [
-        compare_extremes(rates, compared, a * conditions + c, b * conditions + c, gap=kind == GAP_ENGINE)
-        for a, b in pairs
+        compare_extremes(
+            rates,
+            compared,
+            *pair,
+            gap=kind == GAP_ENGINE,
+            inflation=1.0 if grown is None else float(grown[place].max()),
+        )
+        for place, pair in enumerate(runs)
     ]
     corrected = holm(np.array([item.p for item in found]))
     name = f"{kind}:{condition}:{rates.grouping.attribute}"

@@ -51,7 +51,9 @@ class _Moments:
     df: Floats
 
 
-def compare_extremes(rates: Rates, compared: npt.NDArray[np.bool_], first: int, second: int, *, gap: bool) -> Extreme:
+def compare_extremes(
+    rates: Rates, compared: npt.NDArray[np.bool_], first: int, second: int, *, gap: bool, inflation: float = 1.0
+) -> Extreme:
     """Compare the gaps (or the worst groups) of two runs of the same groups.
 
     Args:
@@ -60,6 +62,7 @@ def compare_extremes(rates: Rates, compared: npt.NDArray[np.bool_], first: int, 
         first: Row of the first run.
         second: Row of the second.
         gap: Whether gaps are compared, or the rates of the worst groups.
+        inflation: By what variances have to be multiplied, since speakers are not all that varies.
     """
     use = np.flatnonzero(compared[first] & compared[second])
     if len(use) < 2:
@@ -67,7 +70,7 @@ def compare_extremes(rates: Rates, compared: npt.NDArray[np.bool_], first: int, 
         return Extreme(difference=np.nan, p=np.nan, _lower=nothing, _upper=nothing)
     one, other = _moments(rates, use, first, second), _moments(rates, use, second, first)
     make = _gap_parts if gap else _worst_parts
-    lower, upper = make(one), make(other)
+    lower, upper = (_inflated(make(m), inflation) for m in (one, other))
     extent = [value.max() - value.min() if gap else value.max() for value in one.rates]
     difference = float(extent[0] - extent[1])
     value, se, df = lower if difference >= 0 else upper
@@ -76,6 +79,11 @@ def compare_extremes(rates: Rates, compared: npt.NDArray[np.bool_], first: int, 
     clearest = float(np.min(np.nan_to_num(score, nan=0.0)))
     p = float(min(1.0, 2.0 * special.ndtr(-clearest)))
     return Extreme(difference=difference, p=p, _lower=lower, _upper=upper)
+
+
+def _inflated(parts: tuple[Floats, Floats, Floats], inflation: float) -> tuple[Floats, Floats, Floats]:
+    value, se, df = parts
+    return value, se * np.sqrt(inflation), df
 
 
 def _moments(rates: Rates, use: Ints, first: int, second: int) -> _Moments:

@@ -22,6 +22,7 @@ from asrfair.stats.claims.question import Question
 from asrfair.stats.claims.speakers import Typical, freedom, rate_features, typical
 from asrfair.stats.claims.table import AND, GAP, GROUP, OMNIBUS, WORST, Row
 from asrfair.stats.estimate.contrasts import contrast
+from asrfair.stats.estimate.extremes import correlations
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.normal_scores import normal_score, t_of_score
 from asrfair.stats.estimate.rate_interval import limits
@@ -194,7 +195,8 @@ def _worst(rates: Rates, run: int, compared: Bools, error: float) -> dict[str, o
     highest = int(use[np.argmax(rates.rate[run][use])])
     estimate = rates.estimate.map(lambda value: value[run])
     one, other = (estimate.map(lambda value, axis=axis: np.expand_dims(value[use], axis)) for axis in (1, 0))  # type: ignore[misc]
-    found = contrast(one, other)
+    shared = correlations(rates, run)[np.ix_(use, use)] if rates.related else 0.0
+    found = contrast(one, other, shared)
     score = np.nan_to_num(normal_score(found.statistic, found.df_ratio), nan=0.0)
     worse = score.max(axis=0)  # how clearly the clearest other group is worse than this one
     critical = float(special.ndtri((1.0 - error) ** (1.0 / max(len(use) - 1, 1))))

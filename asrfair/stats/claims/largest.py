@@ -51,7 +51,8 @@ class Largest:
         count = len(self.draws)
         rank = int(np.floor(error * (count + 1) * (1.0 + 1e-12)))
         if rank >= 1:
-            return float(self.draws[count - rank]) if rank <= count else 0.0
+            # a little above the draw, which is itself not enough: a tie with the data must not decide by rounding
+            return float(self.draws[count - rank]) * (1.0 + 3e-9) if rank <= count else 0.0
         low, high = float(self.draws[-1]) if count else 0.0, 60.0
         for _ in range(80):
             middle = (low + high) / 2.0

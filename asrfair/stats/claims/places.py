@@ -7,7 +7,7 @@ the baseline to the condition. All conditions of an engine and all groups of an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,11 @@ from asrfair.stats.claims.largest import Largest, normal_tail
 from asrfair.stats.claims.question import Question
 from asrfair.stats.claims.speakers import TypicalChange, change_features, freedom, typical_change
 from asrfair.stats.claims.table import INTERACTION, INTERACTION_RATIO, Row
+from asrfair.stats.compare.prompt_inflation import change_inflation
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.normal_scores import normal_score, t_of_score
-from asrfair.stats.estimate.paired import paired_sums
+from asrfair.stats.estimate.paired import paired_change, paired_sums
+from asrfair.stats.estimate.two_way import paired_readings
 from asrfair.stats.frame import Floats, Frame
 
 _Pick = Callable[[TypicalChange], tuple[Floats, Floats]]
@@ -59,12 +61,20 @@ def place_questions(
     if both.sum(axis=1).max(initial=0) < 2:
         return
     grouping = rates.grouping
-    sums = paired_sums(frame, [(start + c, start + baseline) for c in others])
+    pairs = [(start + c, start + baseline) for c in others]
+    sums = paired_sums(frame, pairs)
     cells = [[grouping.cells(sums[quantity, side]) for side in (0, 1)] for quantity in (0, 1)]
     picked = [[part[:, dealt.cells] for part in pair] for pair in cells]
     features = change_features((picked[0][0], picked[1][0]), (picked[0][1], picked[1][1]))
     runs = len(others)
     own, rest = (typical_change(part, runs) for part in dealt.observed(features))
+    shared = paired_readings(frame, grouping, pairs)
+    grown = None if shared is None else change_inflation(paired_change(grouping, sums, shared))
+    if grown is not None:
+        own, rest = (
+            replace(c, points_variance=c.points_variance * grown[1][None], log_variance=c.log_variance * grown[0][None])
+            for c in (own, rest)
+        )
 
     def statistic(here: Floats, there: Floats) -> Floats:
         one, other = typical_change(here, runs), typical_change(there, runs)

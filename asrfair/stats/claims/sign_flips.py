@@ -30,6 +30,7 @@ class Paired:
         statistic: T; NaN where nothing is compared.
         largest: The largest |T| of all pairs under chance.
         squares: Σ s², Σ s a and Σ a², for the interval.
+        inflation: By what the variance is larger than it is over speakers alone.
     """
 
     difference: Floats
@@ -38,6 +39,7 @@ class Paired:
     statistic: Floats
     largest: Largest
     squares: tuple[Floats, Floats, Floats]
+    inflation: Floats
 
     @property
     def p(self) -> Floats:
@@ -50,14 +52,17 @@ class Paired:
         ss, sa, aa = self.squares
         d = self.difference
         with np.errstate(all="ignore"):
-            lead, middle, last = 1.0 - c**2 * aa, d - c**2 * sa, d**2 - c**2 * ss
+            c2 = c**2 * self.inflation
+            lead, middle, last = 1.0 - c2 * aa, d - c2 * sa, d**2 - c2 * ss
             root = np.sqrt(np.maximum(middle**2 - lead * last, 0.0))
             low, high = (middle - root) / lead, (middle + root) / lead
         known = (lead > 1e-9) & np.isfinite(self.statistic)
         return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
-def sign_flips(errors: Ints, words: Ints, draws: int, rng: np.random.Generator) -> Paired:
+def sign_flips(
+    errors: Ints, words: Ints, draws: int, rng: np.random.Generator, inflation: Floats | None = None
+) -> Paired:
     """Compare pairs.
 
     Args:
@@ -65,7 +70,10 @@ def sign_flips(errors: Ints, words: Ints, draws: int, rng: np.random.Generator) 
         words: Likewise.
         draws: Number of sign patterns.
         rng: Source of chance.
+        inflation: By what the variance of each pair's difference has to be multiplied, since speakers are not all that
+            varies (:func:`asrfair.stats.compare.prompt_inflation.change_inflation`); shape (P,), at least 1.
     """
+    grown = np.ones(errors.shape[1]) if inflation is None else inflation
     e, n = errors.astype(np.float64), words.astype(np.float64)
     with np.errstate(all="ignore"):
         total = n.sum(axis=-1, keepdims=True)
@@ -88,7 +96,8 @@ def sign_flips(errors: Ints, words: Ints, draws: int, rng: np.random.Generator) 
         difference=rate[0] - rate[1],
         first=rate[0],
         second=rate[1],
-        statistic=statistic,
+        statistic=statistic / np.sqrt(grown),
         largest=Largest.of(np.concatenate(parts), hoeffding_tail(pairs)),
         squares=squares,
+        inflation=grown,
     )

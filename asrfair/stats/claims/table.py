@@ -44,6 +44,7 @@ class Row:
         among: Of a claim about the worst: all groups that may be truly the worst, joined by :data:`AND`.
         question: Name of the question it belongs to; the questions of a run are one family.
         flag: Why it cannot be affirmed, whatever its p-value.
+        basis: ``capped`` where it rests on rates without what lies over the cap of insertions (loops).
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Row:
     among: str = ""
     question: str = ""
     flag: str = ""
+    basis: str = ""
 
     @property
     def id(self) -> str:
@@ -76,6 +78,7 @@ class Row:
 COLUMNS = (
     *("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "p", "p_adjusted", "estimate"),
     *("ci_low", "ci_high", "level", "rank", "table", "versus", "rate", "versus_rate", "among", "question", "flag"),
+    "basis",
 )
 
 

@@ -58,6 +58,7 @@ def differences(
     flags: npt.NDArray[np.object_],
     draws: Draws | None,
     permutations: int,
+    looked_at: int,
     rng: np.random.Generator,
 ) -> Differences:
     """Compare the groups of one attribute in every run.
@@ -70,6 +71,7 @@ def differences(
         flags: Flags of the groups, shape (R, G).
         draws: Bootstrap draws where percentile intervals are asked for.
         permutations: Number of permutations.
+        looked_at: Groups that are looked at in the whole run, for which ``mdd_corrected`` is corrected.
         rng: Source of chance.
     """
     grouping = rates.grouping
@@ -88,7 +90,7 @@ def differences(
             grouping, compared, reference, np.where(np.isfinite(df), df, 1.0), rates.effective.min(axis=0)
         )
         permuted = permute(rates.cell_errors[:, cells], rates.cell_words[:, cells], layout, permutations, rng)
-    parts = [_table(frame, rates, side, statistics, tail, flags, draws, permuted) for side in sides]
+    parts = [_table(frame, rates, side, statistics, tail, flags, draws, permuted, looked_at) for side in sides]
     table = pd.concat([part for part, _ in parts], ignore_index=True)
     return Differences(table=table, test=np.concatenate([test for _, test in parts]), permuted=permuted)
 
@@ -231,6 +233,7 @@ def _table(
     flags: npt.NDArray[np.object_],
     draws: Draws | None,
     permuted: Permuted | None,
+    family: int,
 ) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
     own, other, usable = rates.estimate, side.estimate, side.usable
     found = contrasts.contrast(own, other, side.correlation)
@@ -285,6 +288,12 @@ def _table(
             "p_fine": cells(np.where(unreached, np.fmin(p, fine), p)),
             "mdd": cells(
                 detectable_difference(other.rate, found.se_log, found.df_ratio, statistics.confidence), where=usable
+            ),
+            "mdd_corrected": cells(
+                detectable_difference(
+                    other.rate, found.se_log, found.df_ratio, 1.0 - (1.0 - statistics.confidence) / max(family, 1)
+                ),
+                where=usable,
             ),
             "speakers_needed": cells(np.where(np.isfinite(needed), needed, np.nan), where=usable),
             "flag": np.ravel(joined)[pick],

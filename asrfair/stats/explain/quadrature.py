@@ -10,6 +10,7 @@ With a log link a speaker's rows enter only through E = Σ errors and Λ = Σ ex
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def integrate(errors: Floats, expected: Floats, sigma: float, *, nodes: int = NO
     """
     mode = posterior_mode(errors, expected, sigma)
     spread = 1 / np.sqrt(1 + sigma**2 * expected * np.exp(sigma * mode))
-    points, weights = np.polynomial.hermite.hermgauss(nodes)
+    points, weights = _nodes(nodes)
     z = mode[:, None] + np.sqrt(2) * spread[:, None] * points
     growth = np.exp(np.clip(sigma * z, -700, 700))
     rate = expected[:, None] * growth
@@ -72,6 +73,13 @@ def integrate(errors: Floats, expected: Floats, sigma: float, *, nodes: int = NO
         curvature=np.sum(share * ((pull - slope[:, None]) ** 2 - z**2 * rate), axis=1),
         cross=np.sum(share * (z * growth + (growth - mean[:, None]) * pull), axis=1),
     )
+
+
+@cache
+def _nodes(count: int) -> tuple[Floats, Floats]:
+    """Points and weights of Gauss and Hermite; they are asked for at every step of a fit."""
+    points, weights = np.polynomial.hermite.hermgauss(count)
+    return points, weights
 
 
 def posterior_mode(errors: Floats, expected: Floats, sigma: float) -> Floats:
