@@ -176,7 +176,8 @@ def test_a_window_of_the_recording_is_what_is_added(tmp_path: Path) -> None:
     noise = noise_of(clip, found.clip, found.achieved)
     start = round(float(found.achieved["noise.file_offset_s"]) * RATE)
     window = recording[start : start + noise.size]
-    assert 1.0 == pytest.approx(float(np.corrcoef(window, noise)[0, 1]), abs=1e-5)
+    # What lies below 20 Hz is taken out, and phases turn a little above it.
+    assert 1.0 == pytest.approx(float(np.corrcoef(window, noise)[0, 1]), abs=0.02)
 
 
 def test_every_utterance_has_its_own_place_in_the_recording(tmp_path: Path) -> None:

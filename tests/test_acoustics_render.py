@@ -154,7 +154,13 @@ def test_clean_returns_the_samples_themselves() -> None:
     clip = synthetic_speech()
     found = renderer(CLEAN_CONDITION).render(clip, CLEAN_CONDITION, "s")
     assert clip.samples is found.clip.samples
-    assert {"active_level_dbfs", "active_fraction", "clipped_fraction", "snr_estimate_db"} == set(found.achieved)
+    assert {
+        "active_level_dbfs",
+        "active_fraction",
+        "clipped_fraction",
+        "snr_estimate_db",
+        "effective_snr_db",
+    } == set(found.achieved)
     level = active_level(clip.samples, RATE)
     assert level is not None
     assert level.level_dbfs == found.achieved["active_level_dbfs"]

@@ -23,7 +23,7 @@ from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.errors import InputError
 from asrfair.types import CLEAN
 
-RENDERING = "1"
+RENDERING = "2"
 """Changes whenever the same profile and seed would give other bytes; part of every fingerprint."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from asrfair.acoustics.effects.base import Achieved, Effect, EffectContext, Samples, effect_of
 from asrfair.acoustics.effects.parameters import draw
-from asrfair.acoustics.level import ActiveLevel, active_level, amplitude, decibels
+from asrfair.acoustics.level import ActiveLevel, active_level, amplitude, decibels, own_snr_db, together_db
 from asrfair.acoustics.seeding import generator
 from asrfair.acoustics.speech_material import Corpus, RenderContext
+from asrfair.acoustics.weighting import a_weighted
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from asrfair.acoustics.profiles import Condition, Profile, Step
     from asrfair.types import Clip
@@ -115,6 +116,22 @@ class _Chain:
         self.level: ActiveLevel | None = active_level(self.samples, clip.sample_rate_hz)
         self.linear_since_noise = True
         self.achieved: Achieved = {}
+        self.recorded_level = self.level
+        self.own: dict[bool, float | None] = {}
+        self.ratios_db: list[float] = []
+        self.rooms: list[Callable[[Samples, str], Samples]] = []
+
+    def own_snr_db(self, weighted: bool) -> float | None:
+        """Return the recording's own ratio, before anything was done to it."""
+        if weighted not in self.own:
+            self.own[weighted] = recording_snr_db(self.clip, self.recorded_level, weighted=weighted)
+        return self.own[weighted]
+
+    def elsewhere(self, samples: Samples, place: str) -> Samples:
+        """Return sound from another place of the rooms so far."""
+        for room in self.rooms:
+            samples = room(samples, place)
+        return samples
 
     def run(self, step: Step, effect: Effect) -> None:
         rate = self.clip.sample_rate_hz
@@ -130,6 +147,8 @@ class _Chain:
             corpus=self.corpus,
             facts=step.inspection.facts,
             generator=seeded,
+            own_snr_db=self.own_snr_db,
+            elsewhere=self.elsewhere,
         )
 
         rng = seeded("effect")
@@ -148,6 +167,8 @@ class _Chain:
         heard, achieved = apply(self.samples)
         if traits.adds_noise:
             self.samples = heard
+            if "snr_db" in achieved:
+                self.ratios_db.append(float(achieved["snr_db"]))
         else:
             speech = heard if alone else apply(self.speech)[0]
             if not alone:
@@ -166,6 +187,10 @@ class _Chain:
                 elif traits.level != "keeps":
                     achieved["level_change_db"] = -gain_db
             self.samples, self.speech, self.level = heard, speech, after
+            if type(effect).elsewhere is not Effect.elsewhere:
+                self.rooms.append(
+                    lambda sound, where: effect.elsewhere(sound, rate, params, seeded("elsewhere", where), context)
+                )
         self.achieved.update({f"{step.label}.{key}": value for key, value in achieved.items()})
 
     def _check(self, label: str, before: Samples, after: Samples, *, changes_length: bool) -> None:
@@ -198,6 +223,10 @@ class _Chain:
                 noise = level.power(self.samples - self.speech)
                 if noise > 0:
                     achieved["snr_end_db"] = level.level_dbfs - decibels(noise)
+                    self.ratios_db = [float(achieved["snr_end_db"])]
+            own = self.own_snr_db(weighted=False)
+            if own is not None:
+                achieved["effective_snr_db"] = together_db([own, *self.ratios_db])
         achieved["headroom_gain_db"] = 20 * float(np.log10(headroom))
         samples = (self.samples * headroom if headroom < 1 else self.samples).astype(np.float32)
         achieved["clipped_fraction"] = _clipped_fraction(samples, peak * headroom)
@@ -209,8 +238,8 @@ def input_acoustics(clip: Clip) -> dict[str, float | str]:
 
     Returns:
         ``active_level_dbfs`` and ``active_fraction`` after ITU-T P.56, ``clipped_fraction``, and
-        ``snr_estimate_db``: active level over the noise floor, which is the 10th percentile of the power of 20 ms
-        frames (an estimate: it reads the pauses, and a clip without any looks noisier than it is).
+        ``snr_estimate_db``: active level over the recording's own noise floor (``level.own_snr_db``), which is also
+        the ``effective_snr_db`` of a recording to which nothing was added.
     """
     if clip.samples.size == 0:
         return dict(_NOTHING)
@@ -221,13 +250,21 @@ def input_acoustics(clip: Clip) -> dict[str, float | str]:
         return achieved
     achieved["active_level_dbfs"] = level.level_dbfs
     achieved["active_fraction"] = level.fraction
-    frame = max(1, round(0.02 * clip.sample_rate_hz))
-    frames = clip.samples[: clip.samples.size // frame * frame].astype(np.float64).reshape(-1, frame)
-    if len(frames) >= 10:
-        powers = np.sort(np.einsum("ij,ij->i", frames, frames) / frame)
-        floor = max(float(powers[len(powers) // 10]), 1e-10)
-        achieved["snr_estimate_db"] = level.level_dbfs - decibels(floor)
+    own = own_snr_db(clip.samples, clip.sample_rate_hz, level.level_dbfs)
+    if own is not None:
+        achieved["snr_estimate_db"] = achieved["effective_snr_db"] = own
     return achieved
+
+
+def recording_snr_db(clip: Clip, level: ActiveLevel | None, *, weighted: bool) -> float | None:
+    """Return the ratio of a recording's active speech (its level) to its own noise, A-weighted or not."""
+    if level is None:
+        return None
+    if not weighted:
+        return own_snr_db(clip.samples, clip.sample_rate_hz, level.level_dbfs)
+    heard = a_weighted(clip.samples.astype(np.float64), clip.sample_rate_hz)
+    power = level.power(heard)
+    return None if power <= 0 else own_snr_db(heard, clip.sample_rate_hz, decibels(power))
 
 
 def _scaled(samples: Samples, gain: float, kept: Samples) -> Samples:

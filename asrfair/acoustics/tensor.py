@@ -25,12 +25,12 @@ from asrfair.acoustics.effects.base import Achieved, EffectContext, Samples, eff
 from asrfair.acoustics.effects.codec import CODECS, transcode
 from asrfair.acoustics.effects.distance import distance_taps
 from asrfair.acoustics.effects.impulse_response import file_hash, prepared_response
-from asrfair.acoustics.effects.noise import ATTEMPTS, MISSES_DB, mix_layers
+from asrfair.acoustics.effects.noise import ATTEMPTS, least_power, mix_layers, set_against
 from asrfair.acoustics.effects.parameters import draw, number, text
 from asrfair.acoustics.effects.room import drawn_response
 from asrfair.acoustics.filters import band_taps
-from asrfair.acoustics.level import NOMINAL_LEVEL_DBFS, amplitude
-from asrfair.acoustics.render import PEAK, Rendered
+from asrfair.acoustics.level import ActiveLevel, amplitude, mean_power
+from asrfair.acoustics.render import PEAK, Rendered, recording_snr_db
 from asrfair.acoustics.seeding import generator
 from asrfair.acoustics.speech_material import Corpus, RenderContext
 from asrfair.acoustics.tensor_level import BatchLevel, batch_active_level, valid_mask
@@ -168,6 +168,8 @@ class _Batch:
         self.valid = valid_mask(self.torch, self.lengths, table.shape[1])
         self.speech = self.samples
         self.level = renderer.level(self.samples, self.lengths, self.rate)
+        self.recorded = self.level
+        self.rooms: list[tuple[Step, Sequence[Any], Sequence[Callable[..., np.random.Generator]]]] = []
         self.achieved: list[Achieved] = [{} for _ in clips]
 
     def run(self, step: Step) -> None:
@@ -194,6 +196,7 @@ class _Batch:
             for row, value in enumerate(change.tolist()):
                 achieved[row]["restoring_gain_db"] = value
         self.samples, self.speech, self.level = heard, speech, after
+        self.rooms.append((step, params, seeds))
         self._record(step.label, achieved)
 
     def _record(self, label: str, achieved: Sequence[Achieved]) -> None:
@@ -282,40 +285,57 @@ class _Batch:
         speech = self.speech.cpu().numpy()
         for row, (clip, p) in enumerate(zip(self.clips, params, strict=True)):
             size = clip.samples.size
+            alone, active = np.ascontiguousarray(speech[row, :size]), masks[row, :size]
+            level = None if math.isnan(levels[row]) else _given(levels[row], active)
             context = EffectContext(
                 utterance_id=clip.utterance_id,
                 speaker_id=self.speaker_ids[row],
                 folder=self.profile.path.parent,
-                speech=speech[row, :size],
-                level=None,  # the layers are mixed here, and set against the level of the batch below
+                speech=alone,
+                level=level,
                 corpus=self.renderer._corpus,  # noqa: SLF001 -- the batch is the renderer's own
                 facts=step.inspection.facts,
                 generator=seeds[row],
+                own_snr_db=partial(self._own_snr_db, row),
+                elsewhere=partial(self._elsewhere, row),
             )
-            expected = sum(amplitude(number(layer.level_db)) ** 2 for layer in p.layer)
-            floor = expected * 10 ** (-MISSES_DB / 10)
+            floor = least_power(p)
             for attempt in range(ATTEMPTS):
                 noise, found = mix_layers(size, self.rate, p, context, attempt)
-                if float(np.mean(noise[masks[row, :size]] ** 2)) >= floor:
-                    power = float(np.mean(noise[masks[row, :size]] ** 2))
+                if (mean_power(noise) if level is None else level.power(noise)) >= floor:
                     break
-            else:
-                power = floor
-                found = {**found, "missed_speech": 1.0}
-            level = NOMINAL_LEVEL_DBFS if math.isnan(levels[row]) else levels[row]
-            noise_level = level - number(p.snr_db)
-            table[row, :size] = noise * amplitude(noise_level) / math.sqrt(power)
-            achieved.append({**found, "snr_db_asked": number(p.snr_db)})
+            gain, facts = set_against(noise, self.rate, p, context)
+            table[row, :size] = noise * gain
+            achieved.append({**found, **facts})
         noises = torch.as_tensor(table, device=self.renderer.device)
-        powers = (noises**2 * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-        for row, power in enumerate(powers.tolist()):
-            achieved[row]["noise_level_dbfs"] = 10 * math.log10(max(power, 1e-30))
-            if math.isnan(levels[row]):
-                achieved[row]["no_active_speech"] = 1.0
-            else:
-                achieved[row]["snr_db"] = levels[row] - 10 * math.log10(max(power, 1e-30))
         self.samples = self.samples + noises
         self._record(step.label, achieved)
+
+    def _own_snr_db(self, row: int, weighted: bool) -> float | None:
+        level = self.recorded.level_dbfs[row].item()
+        if math.isnan(level):
+            return None
+        mask = self.recorded.mask[row, : self.clips[row].samples.size].cpu().numpy()
+        return recording_snr_db(self.clips[row], _given(level, mask), weighted=weighted)
+
+    def _elsewhere(self, row: int, sound: Samples, where: str) -> Samples:
+        for step, params, seed in self.rooms:
+            sound = effect_of(step.effect).elsewhere(
+                sound, self.rate, params[row], seed[row]("elsewhere", where), self._nobody(step, row, seed[row])
+            )
+        return sound
+
+    def _nobody(self, step: Step, row: int, seed: Callable[..., np.random.Generator]) -> EffectContext:
+        return EffectContext(
+            utterance_id=self.clips[row].utterance_id,
+            speaker_id=self.speaker_ids[row],
+            folder=self.profile.path.parent,
+            speech=np.zeros(0),
+            level=None,
+            corpus=self.renderer._corpus,  # noqa: SLF001 -- the batch is the renderer's own
+            facts=step.inspection.facts,
+            generator=seed,
+        )
 
     def finish(self) -> list[Rendered]:
         peaks = self.samples.abs().amax(dim=1).clamp_min(1e-30)
@@ -332,6 +352,13 @@ class _Batch:
             own = np.ascontiguousarray(samples[row, : clip.samples.size])
             rendered.append(Rendered(clip=replace(clip, samples=own, condition=self.condition.name), achieved=achieved))
         return rendered
+
+
+def _given(level_dbfs: float, active: Any) -> ActiveLevel:
+    """Return a level that was measured in a batch, with its mask."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8))).tolist()
+    spans = tuple(zip(edges[::2], edges[1::2], strict=True))
+    return ActiveLevel(level_dbfs=level_dbfs, size=active.size, find_spans=lambda: spans)
 
 
 @lru_cache(maxsize=2)

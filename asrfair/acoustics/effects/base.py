@@ -118,6 +118,10 @@ class EffectContext:
         corpus: The other utterances of the manifest.
         facts: The ``facts`` of this effect's own ``Inspection``.
         generator: Gives an independent generator for a purpose; ``generator("offset")`` is the same at each call.
+        own_snr_db: The recording's own active level over its own noise, A-weighted or not; ``None`` where it cannot
+            be said.
+        elsewhere: Puts sound from another place of the same room (or rooms) that the speech has been through: other
+            talkers are heard in it as well. The text tells places apart.
     """
 
     utterance_id: str
@@ -128,6 +132,8 @@ class EffectContext:
     corpus: Corpus
     facts: Mapping[str, Any]
     generator: Callable[..., np.random.Generator]
+    own_snr_db: Callable[[bool], float | None] = lambda weighted: None  # noqa: ARG005 -- nothing is known of it
+    elsewhere: Callable[[Samples, str], Samples] = lambda samples, place: samples  # noqa: ARG005 -- no room
 
 
 class Effect(ABC):
@@ -162,6 +168,17 @@ class Effect(ABC):
         Raises:
             InputError: It cannot.
         """
+
+    def elsewhere(
+        self,
+        samples: Samples,
+        sample_rate_hz: int,  # noqa: ARG002 -- for those that are rooms
+        params: Any,  # noqa: ARG002
+        rng: np.random.Generator,  # noqa: ARG002
+        context: EffectContext,  # noqa: ARG002
+    ) -> Samples:
+        """Return sound from somewhere else in the place that this effect is; anything but a room changes nothing."""
+        return samples
 
     @abstractmethod
     def apply(

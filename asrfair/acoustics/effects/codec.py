@@ -1,5 +1,6 @@
-"""``codec``: encode and decode in memory, with the encoders that libsndfile carries; no ffmpeg.
+"""``codec``: encode and decode in memory, with the encoders that libsndfile carries.
 
+Those of mobile telephones and headsets are in ``telephone_codecs``.
 Delay is taken out, so that speech stays where it was. An Ogg stream carries a random serial number: the encoded bytes
 differ from call to call, the decoded samples do not.
 """
@@ -16,12 +17,22 @@ import pydantic
 import soundfile
 import soxr
 
-from asrfair.acoustics.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
+from asrfair.acoustics.effects.base import (
+    Achieved,
+    Effect,
+    EffectContext,
+    EffectParams,
+    EffectTraits,
+    Inspection,
+    Samples,
+)
 from asrfair.acoustics.effects.parameters import Choice, Number, Range, Text, bounds, number, one_of, text, within
+from asrfair.acoustics.effects.telephone_codecs import TELEPHONE_CODECS, import_av, telephone
 from asrfair.acoustics.level import fit_length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 MP3_DELAY = 1105
 """Samples that an MP3 gains where the stream has no room for LAME's tag: 576 by the encoder, 529 by the decoder."""
@@ -31,8 +42,8 @@ _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Codec:
-    container: str
-    subtype: str
+    container: str = ""
+    subtype: str = ""
     default_rate_hz: int = 8000
     rates_hz: tuple[int, ...] = ()
     bitrate_kbps: float | None = None
@@ -55,6 +66,10 @@ CODECS: dict[str, _Codec] = {
         container="MP3", subtype="MPEG_LAYER_III", default_rate_hz=16000, rates_hz=_MP3_RATES, bitrate_kbps=32.0
     ),
     "vorbis": _Codec(container="OGG", subtype="VORBIS", default_rate_hz=16000, quality=3.0),
+    **{
+        name: _Codec(default_rate_hz=codec.rate_hz, rates_hz=(codec.rate_hz,), bitrate_kbps=codec.bitrate_kbps)
+        for name, codec in TELEPHONE_CODECS.items()
+    },
 }
 """Name → container, encoder and the settings that it understands."""
 
@@ -70,12 +85,12 @@ class CodecParams(EffectParams):
     """Which codec, and how hard it compresses.
 
     ``sample_rate_hz`` is the rate at which it codes (8 kHz for telephony, 16 kHz for the others, unless given);
-    ``bitrate_kbps`` is for opus and mp3, ``quality`` (0 worst to 10 best) for vorbis.
+    ``bitrate_kbps`` is for opus, mp3 and amr-nb (one of its eight modes), ``quality`` (0 worst to 10 best) for vorbis.
     """
 
     codec: Annotated[Text, one_of(*CODECS)]
     sample_rate_hz: Annotated[Number, within(8000, 48_000)] | None = None
-    bitrate_kbps: Annotated[Number, within(6, 320)] | None = None
+    bitrate_kbps: Annotated[Number, within(4, 320)] | None = None
     quality: Annotated[Number, within(0, 10)] | None = None
 
     @pydantic.model_validator(mode="after")
@@ -94,7 +109,11 @@ class CodecParams(EffectParams):
                 if rate != int(rate) or (codec.rates_hz and int(rate) not in codec.rates_hz):
                     allowed = ", ".join(str(r) for r in codec.rates_hz)
                     raise ValueError(f"codec {name!r} works at sample_rate_hz {allowed or 'in whole Hz'}")
-                if self.bitrate_kbps is not None:
+                if self.bitrate_kbps is not None and str(name) in TELEPHONE_CODECS:
+                    modes = TELEPHONE_CODECS[str(name)].bitrates_kbps
+                    if isinstance(self.bitrate_kbps, Range) or not set(_possible(self.bitrate_kbps)) <= set(modes):
+                        raise ValueError(f"codec {name!r} has bitrate_kbps {', '.join(f'{m:g}' for m in modes)}")
+                elif self.bitrate_kbps is not None:
                     low, high = _bitrates(str(name), int(rate))
                     if not (low <= bounds(self.bitrate_kbps)[0] and bounds(self.bitrate_kbps)[1] <= high):
                         raise ValueError(f"codec {name!r} at {rate:g} Hz has {low:g} to {high:g} kbit/s")
@@ -162,7 +181,7 @@ def transcode(
         samples: Mono within ±1, shape (samples,).
         sample_rate_hz: One that the codec works at.
         name: One of ``CODECS``.
-        bitrate_kbps: For opus and mp3.
+        bitrate_kbps: For opus, mp3 and amr-nb.
         quality: For vorbis.
 
     Returns:
@@ -170,6 +189,8 @@ def transcode(
     """
     if name in COMPANDED and samples.size > COMPANDED_FROM:
         return _compand(samples, name)
+    if name in TELEPHONE_CODECS:
+        return telephone(samples, name, bitrate_kbps)
     codec = CODECS[name]
     with io.BytesIO() as buffer:
         soundfile.write(
@@ -193,6 +214,18 @@ class CodecEffect(Effect):
 
     params: ClassVar[type[EffectParams]] = CodecParams
     traits: ClassVar[EffectTraits] = EffectTraits(level="restored", full_scale=True)
+
+    def inspect(self, params: EffectParams, folder: Path) -> Inspection:  # noqa: ARG002 -- reads no file
+        """Record PyAV's version where it codes: another one may give other bytes.
+
+        Raises:
+            MissingExtraError: It is needed and not installed.
+        """
+        assert isinstance(params, CodecParams)
+        names = params.codec.values if isinstance(params.codec, Choice) else (params.codec,)
+        if any(str(name) in TELEPHONE_CODECS and TELEPHONE_CODECS[str(name)].encoder for name in names):
+            return Inspection(files={"av": import_av().__version__})
+        return Inspection()
 
     def apply(
         self,

@@ -1,7 +1,8 @@
 """``distance``: farther from the microphone: quieter by 6 dB each time the distance doubles, and duller by the air.
 
 A room answers as well; that is ``room`` or ``impulse_response``. Behind this effect, noise given as an SNR follows the
-speech down: give its level as ``level_dbfs`` where the noise of the place stays while the talker steps back.
+speech down: where the noise of the place stays while the talker steps back, give the noise a ``level_dba`` and its
+``talker`` the distance.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from asrfair.acoustics.impulse import (
     direct_to_reverberant_db,
     with_drr,
 )
+from asrfair.acoustics.level import mean_power
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,6 +109,23 @@ class ImpulseResponseEffect(Effect):
         response, direct, facts = prepared_response(str(path), digest, channel, sample_rate_hz, drr_db)
         achieved: Achieved = {"file": path.name, "file_sha256": digest, "channel": float(channel)}
         return reverberate(samples, response, direct), achieved | dict(facts)
+
+    def elsewhere(
+        self,
+        samples: Samples,
+        sample_rate_hz: int,
+        params: Any,
+        rng: np.random.Generator,
+        context: EffectContext,
+    ) -> Samples:
+        """Put somebody else into the place: the same response, as no other was recorded; level kept."""
+        return at_level_of(samples, self.apply(samples, sample_rate_hz, params, rng, context)[0])
+
+
+def at_level_of(before: Samples, after: Samples) -> Samples:
+    """Return sound after a room as loud as it was before."""
+    was, now = mean_power(before), mean_power(after)
+    return after * math.sqrt(was / now) if now > 0 else after
 
 
 def reverberate(samples: Samples, response: Samples, direct: int) -> Samples:

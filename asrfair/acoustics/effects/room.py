@@ -24,7 +24,7 @@ from asrfair.acoustics.effects.base import (
     Inspection,
     Samples,
 )
-from asrfair.acoustics.effects.impulse_response import facts_of, reverberate, trim
+from asrfair.acoustics.effects.impulse_response import at_level_of, facts_of, reverberate, trim
 from asrfair.acoustics.effects.parameters import Number, bounds, number, within
 from asrfair.acoustics.impulse import analyse
 from asrfair.acoustics.seeding import generator
@@ -44,6 +44,9 @@ DECAY_SHARE = 0.8
 
 SPEED_OF_SOUND = 343.0
 SABINE = 24 * math.log(10) / SPEED_OF_SOUND
+EXTREME, MISS, INSPECTED_HZ = 4.0, 0.15, 8000
+"""A room whose longest side is so many times its shortest is simulated when it is read, and warned of beyond the miss."""
+
 STEPS_M = 0.05
 STEPS_S = 0.01
 
@@ -94,7 +97,7 @@ class RoomEffect(Effect):
                 "simulated rooms need the Python package 'pyroomacoustics', which is not installed",
                 remedy="Run: pip install pyroomacoustics",
             ) from error
-        return Inspection(files={"pyroomacoustics": version})
+        return Inspection(files={"pyroomacoustics": version}, warnings=tuple(_misses(params)))
 
     def apply(
         self,
@@ -107,6 +110,22 @@ class RoomEffect(Effect):
         """Put the talker into the room; see ``Effect.apply``."""
         response, direct, achieved = drawn_response(params, sample_rate_hz, rng)
         return reverberate(samples, response, direct), achieved
+
+    def elsewhere(
+        self,
+        samples: Samples,
+        sample_rate_hz: int,
+        params: Any,
+        rng: np.random.Generator,
+        context: EffectContext,  # noqa: ARG002 -- the room does not know who speaks
+    ) -> Samples:
+        """Put somebody else into the room: half its floor's diagonal away from the microphone, level kept."""
+        floor = math.hypot(
+            *(_rounded(number(side), STEPS_M) - 2 * WALL_M for side in (params.length_m, params.width_m))
+        )
+        farther = params.model_copy(update={"distance_m": max(number(params.distance_m), 0.5 * floor)})
+        response, direct, _ = drawn_response(farther, sample_rate_hz, rng)
+        return at_level_of(samples, reverberate(samples, response, direct))
 
 
 def drawn_response(params: Any, sample_rate_hz: int, rng: np.random.Generator) -> tuple[Samples, int, Achieved]:
@@ -124,6 +143,26 @@ def drawn_response(params: Any, sample_rate_hz: int, rng: np.random.Generator) -
         "placement": float(placement),
     }
     return response, direct, achieved | dict(facts)
+
+
+def _misses(params: Any) -> list[str]:
+    """Warn of a room of extreme proportions whose reverberation time the simulation does not reach."""
+    low = [bounds(side)[0] for side in (params.length_m, params.width_m, params.height_m)]
+    high = [bounds(side)[1] for side in (params.length_m, params.width_m, params.height_m)]
+    if max(high) < EXTREME * min(low):
+        return []
+    size = tuple(_rounded((a + b) / 2, STEPS_M) for a, b in zip(low, high, strict=True))
+    rt60 = _rounded(sum(bounds(params.rt60_s)) / 2, STEPS_S)
+    distance = max(_rounded(sum(bounds(params.distance_m)) / 2, STEPS_M), 0.1)
+    heights = (bounds(params.talker_height_m)[0], bounds(params.microphone_height_m)[0])
+    measured = dict(_response(size, rt60, distance, heights, 0, INSPECTED_HZ)[2]).get("rt60_s", math.nan)
+    if abs(measured / rt60 - 1) <= MISS:
+        return []
+    text = (
+        f"the room of {' × '.join(f'{side:g}' for side in size)} m has no single reverberation time: asked "
+        f"{rt60:g} s, simulated {measured:.2f} s (its long and short sides decay at different rates)"
+    )
+    return [text]
 
 
 def _rounded(value: float, step: float) -> float:

@@ -26,7 +26,7 @@ class BabbleParams(SourceParams):
 
 
 class Babble(Source):
-    """Sums streams of speech of other speakers, each stream at the same active level.
+    """Sums streams of speech of other speakers, each stream at the same active level, heard through the chain's room.
 
     Talkers are drawn without replacement; where the manifest has fewer other speakers than talkers, they are used
     again with other utterances.
@@ -50,7 +50,8 @@ class Babble(Source):
         chosen = [others[int(order[i % len(others)])] for i in range(params.talkers)]
         total = np.zeros(request.size)
         for i, speaker in enumerate(chosen):
-            total += _stream(request, speaker, request.generator("stream", str(i)))
+            stream = _stream(request, speaker, request.generator("stream", str(i)))
+            total += context.elsewhere(stream, str(i))
         power = mean_power(total)
         distinct = sorted(set(chosen))
         achieved: Achieved = {"talkers": float(len(distinct)), "speakers": " ".join(distinct[:8])}

@@ -9,6 +9,7 @@ import pydantic
 
 from asrfair.acoustics.effects.parameters import Number, number, within
 from asrfair.acoustics.sources.base import Request, Source, SourceParams
+from asrfair.acoustics.sources.spectrum import LOWEST_HZ
 from asrfair.acoustics.sources.tonal import Frequency, Slope, harmonic_tone, slope_levels
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class KnockParams(SourceParams):
 
     ``rate_hz`` knocks a second, at a steady beat or, with ``regular = false``, at random; ``jitter_percent`` of the
     period; ``resonance_hz`` what rings, ``decay_s`` how long until it has fallen by 60 dB; ``rattle_db`` the level of
-    a noise burst beside the ringing; ``spread_db`` how much the knocks differ in level.
+    a noise burst beside the ringing; ``spread_db`` how much the knocks differ in level. ``again_s`` are further knocks
+    after each one: the second axle over the same rail joint, the second stroke of a pump.
     """
 
     rate_hz: Annotated[Number, within(0.05, 100)] = 1.0
@@ -53,6 +55,7 @@ class KnockParams(SourceParams):
     decay_s: Annotated[Number, within(0.005, 5)] = 0.15
     rattle_db: Annotated[Number, within(-60, 30)] = -10.0
     spread_db: Annotated[Number, within(0, 20)] = 1.0
+    again_s: tuple[Annotated[float, pydantic.Field(gt=0, le=10)], ...] = pydantic.Field(default=(), max_length=8)
 
     @pydantic.field_validator("resonance_hz")
     @classmethod
@@ -73,17 +76,19 @@ class Knock(Source):
         duration = request.size / request.sample_rate_hz
         rng = request.generator("times")
         if params.regular:
-            times = beat(duration, rate, decay, rng)
+            times = beat(duration, rate, decay + max((0.0, *params.again_s)), rng)
             times = times + rng.standard_normal(times.size) * number(params.jitter_percent) / 100 / rate
         else:
             count = int(rng.poisson(rate * (duration + decay)))
             times = np.sort(rng.uniform(-decay, duration, count))
+        later = np.concatenate([[0.0], params.again_s])
+        times = (times[:, None] + later[None, :]).ravel()
         gains = 10 ** (spread * request.generator("gains").standard_normal(times.size) / 20)
         pulse = _ringing(request, params, decay)
         energy = float(np.einsum("i,i->", pulse, pulse)) / request.sample_rate_hz
         mean_gain = np.exp((spread * np.log(10) / 20) ** 2 * 2)
         out = place(request.size, request.sample_rate_hz, times, pulse, gains)
-        return out / np.sqrt(energy * rate * mean_gain), {"rate_hz": rate}
+        return out / np.sqrt(energy * rate * later.size * mean_gain), {"rate_hz": rate}
 
 
 def _ringing(request: Request, params: Any, decay_s: float) -> Samples:
@@ -112,7 +117,8 @@ def _ringing(request: Request, params: Any, decay_s: float) -> Samples:
 class BeepParams(SourceParams):
     """A tone that is switched on and off: a monitor's pulse tone, an alarm, a reversing lorry.
 
-    ``sweep_percent`` is how far the pitch rises (or falls) during a beep: a cold head's chirp, a siren.
+    ``sweep_percent`` is how far the pitch rises (or falls) during a beep: a cold head's chirp, a siren. ``turns_hz`` are
+    further pitches that take turns with the first, one a beep: a two-tone horn.
     """
 
     frequency_hz: Frequency = 660.0
@@ -121,6 +127,9 @@ class BeepParams(SourceParams):
     harmonics: int = pydantic.Field(default=4, ge=1, le=50)
     slope_db: Slope = -9.0
     sweep_percent: Annotated[Number, within(-90, 400)] = 0.0
+    turns_hz: tuple[Annotated[float, pydantic.Field(ge=LOWEST_HZ, le=20_000)], ...] = pydantic.Field(
+        default=(), max_length=8
+    )
 
 
 class Beep(Source):
@@ -130,28 +139,32 @@ class Beep(Source):
 
     def make(self, request: Request, params: Any) -> tuple[Samples, Achieved]:
         """Return the beeps. Achieved: ``rate_hz`` and ``frequency_hz``."""
-        rate, frequency = number(params.rate_hz), number(params.frequency_hz)
+        rate = number(params.rate_hz)
+        pitches = (number(params.frequency_hz), *params.turns_hz)
         length = min(number(params.length_s), 1 / rate)
         duration = request.size / request.sample_rate_hz
         times = beat(duration, rate, length, request.generator("times"))
-        size = max(2, round(length * request.sample_rate_hz))
-        time = np.arange(size) / request.sample_rate_hz
-        sweep = number(params.sweep_percent) / 100
-        wobble = 2 * np.pi * frequency * sweep * time**2 / (2 * length) if sweep else None
-        top = max(1.0, 1 + sweep) * frequency
-        count = max(1, min(params.harmonics, int(request.sample_rate_hz / 2 / top)))
-        tone = harmonic_tone(
-            size,
-            request.sample_rate_hz,
-            frequency,
-            slope_levels(count, number(params.slope_db)),
-            np.zeros(count),
-            wobble=wobble,
-        )
-        pulse = tone * _ramp(size, round(0.005 * request.sample_rate_hz))
-        energy = float(np.einsum("i,i->", pulse, pulse)) / request.sample_rate_hz
-        out = place(request.size, request.sample_rate_hz, times, pulse, np.ones(times.size))
-        return out / np.sqrt(energy * rate) if energy > 0 else out, {"rate_hz": rate, "frequency_hz": frequency}
+        turn = int(request.generator("turn").integers(len(pitches))) if len(pitches) > 1 else 0
+        out, energy = np.zeros(request.size), 0.0
+        for i, pitch in enumerate(pitches):
+            pulse = _beep(request, params, pitch, length)
+            energy += float(np.einsum("i,i->", pulse, pulse)) / request.sample_rate_hz / len(pitches)
+            mine = times[(np.arange(times.size) + turn) % len(pitches) == i]
+            out += place(request.size, request.sample_rate_hz, mine, pulse, np.ones(mine.size))
+        return out / np.sqrt(energy * rate) if energy > 0 else out, {"rate_hz": rate, "frequency_hz": pitches[0]}
+
+
+def _beep(request: Request, params: Any, frequency_hz: float, length_s: float) -> Samples:
+    """Return one beep, shape (samples,)."""
+    size = max(2, round(length_s * request.sample_rate_hz))
+    time = np.arange(size) / request.sample_rate_hz
+    sweep = number(params.sweep_percent) / 100
+    wobble = 2 * np.pi * frequency_hz * sweep * time**2 / (2 * length_s) if sweep else None
+    top = max(1.0, 1 + sweep) * frequency_hz
+    count = max(1, min(params.harmonics, int(request.sample_rate_hz / 2 / top)))
+    levels = slope_levels(count, number(params.slope_db))
+    tone = harmonic_tone(size, request.sample_rate_hz, frequency_hz, levels, np.zeros(count), wobble=wobble)
+    return np.asarray(tone * _ramp(size, round(0.005 * request.sample_rate_hz)), dtype=np.float64)
 
 
 class GradientParams(SourceParams):

@@ -1,4 +1,8 @@
-"""Recorded noise: a file or a folder of files, of any length, rate and number of channels, read a window at a time."""
+"""Recorded noise: a file or a folder of files, of any length, rate and number of channels, read a window at a time.
+
+What lies below 20 Hz is taken out before anything is measured or mixed (``weighting`` says why), and a recording that
+holds much of it, or an offset, or that is clipped or was cut off, is warned of.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from asrfair.acoustics.effects.parameters import Choice, Text, text
 from asrfair.acoustics.level import SILENCE_DBFS, decibels, fit_length, mean_power
 from asrfair.acoustics.room.speech_detection import speech_share
 from asrfair.acoustics.sources.base import Request, Source, SourceParams
+from asrfair.acoustics.weighting import HighPass
 from asrfair.errors import AsrfairError, InputError
 
 if TYPE_CHECKING:
@@ -25,6 +30,17 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64", ".rf64", ".caf"})
 CROSSFADE_S = 0.05
+LEAST_S = 0.1
+"""A shorter recording is no noise: looped, it would be a buzz."""
+
+SETTLE_S = 0.2
+"""Read before a window, so that the high-pass has settled when the window begins."""
+
+RUMBLE_WARNS_DB = 1.0
+OFFSET_WARNS_DB = -20.0
+CLIPPED_WARNS = 1e-4
+_FULL_SCALE = 0.999
+_BINS = 256
 _BLOCK_FRAMES = 1 << 18
 _MAX_FILES = 10_000
 _SPEECH_WARNS = 0.05
@@ -41,9 +57,13 @@ class NoiseFile:
         frames: Length.
         sample_rate_hz: As recorded.
         channels: How many.
-        powers: Mean square of each channel, then of their mean.
+        powers: Mean square of each channel, then of their mean, above 20 Hz.
+        rumble_db: How much louder their mean is with what lies below 20 Hz, an offset included.
+        offset: Mean of the samples, relative to full scale.
+        clipped_share: Share of the samples that stand in a row at full scale.
         silent_share: Share of whole seconds that are digitally silent.
         speech_share: Share of the looked-at stretches that sound like speech.
+        below: Of each channel, then of their mean, the share of the power below each step from 0 to half the rate.
     """
 
     path: Path
@@ -52,8 +72,19 @@ class NoiseFile:
     sample_rate_hz: int
     channels: int
     powers: tuple[float, ...]
+    rumble_db: float
+    offset: float
+    clipped_share: float
     silent_share: float
     speech_share: float
+    below: tuple[tuple[float, ...], ...]
+
+    def power(self, channel: int, sample_rate_hz: int) -> float:
+        """Return the mean square of a channel (the last is their mean) in the band that a sampling rate has."""
+        if sample_rate_hz >= self.sample_rate_hz:
+            return self.powers[channel]
+        steps = np.linspace(0, self.sample_rate_hz / 2, len(self.below[channel]))
+        return self.powers[channel] * max(float(np.interp(sample_rate_hz / 2, steps, self.below[channel])), 1e-6)
 
 
 class RecordedParams(SourceParams):
@@ -120,16 +151,16 @@ class Recorded(Source):
         rng = request.generator("offset")
         if found.frames >= wanted:
             offset = int(rng.integers(found.frames - wanted + 1))
-            window = _read(found, offset, wanted, channel)
+            window = _heard(found, offset, wanted, channel)
         else:
             offset = int(rng.integers(found.frames))
-            whole = _read(found, 0, found.frames, channel)
+            whole = _heard(found, 0, found.frames, channel)
             window, loops = _loop(whole, offset, wanted, round(CROSSFADE_S * found.sample_rate_hz))
             achieved["loops"] = float(loops)
         achieved["offset_s"] = offset / found.sample_rate_hz
         if found.sample_rate_hz != request.sample_rate_hz:
             window = soxr.resample(window, found.sample_rate_hz, request.sample_rate_hz, quality="HQ")
-        power = found.powers[channel] if isinstance(channel, int) else found.powers[-1]
+        power = found.power(channel if isinstance(channel, int) else found.channels, request.sample_rate_hz)
         noise = fit_length(window, request.size)
         noise *= 1 / np.sqrt(power)
         return noise, achieved
@@ -164,6 +195,11 @@ def _judge(found: NoiseFile, params: RecordedParams) -> list[str]:
         if params.channel == "random"
         else [found.channels]
     )
+    if found.frames < LEAST_S * found.sample_rate_hz:
+        raise InputError(
+            f"the noise recording is only {1000 * found.frames / found.sample_rate_hz:.3g} ms long", file=found.path,
+            remedy="Was it cut off? Record some seconds at least",
+        )  # fmt: skip
     for channel in channels:
         if channel > found.channels or (isinstance(params.channel, int) and channel >= found.channels):
             raise InputError(
@@ -176,6 +212,18 @@ def _judge(found: NoiseFile, params: RecordedParams) -> list[str]:
                 remedy="Check the file and the channel",
             )  # fmt: skip
     warnings = []
+    if abs(found.offset) > 0 and 20 * np.log10(abs(found.offset)) - decibels(found.powers[-1]) > OFFSET_WARNS_DB:
+        warnings.append(
+            f"{found.path.name} has an offset of {20 * np.log10(abs(found.offset)):.1f} dBFS (a fault of the "
+            "recorder); it is taken out"
+        )
+    elif found.rumble_db > RUMBLE_WARNS_DB:
+        warnings.append(
+            f"{found.path.name} is {found.rumble_db:.1f} dB louder with what lies below 20 Hz than without; that is not "
+            "heard, and taken out"
+        )
+    if found.clipped_share > CLIPPED_WARNS:
+        warnings.append(f"{found.path.name} is clipped in {100 * found.clipped_share:.2g} % of its samples")
     if found.speech_share >= _SPEECH_REFUSES and params.speech == "refuse":
         raise InputError(
             f"the noise recording sounds like speech in {100 * found.speech_share:.0f} % of it: its words would be "
@@ -209,14 +257,24 @@ def _examined(path: Path, size: int, modified_ns: int) -> NoiseFile:  # noqa: AR
         with soundfile.SoundFile(path) as audio:
             rate, channels, frames = audio.samplerate, audio.channels, audio.frames
             sums = np.zeros(channels + 1)
-            total = silent = 0
+            total = silent = clipped = 0
+            whole = offset = 0.0
+            above = HighPass(rate)
+            spectra = np.zeros((channels + 1, _BINS + 1))
             while True:
                 block = audio.read(_BLOCK_FRAMES // rate * rate or rate, dtype="float32", always_2d=True)
                 if not len(block):
                     break
-                sums[:channels] += np.einsum("ij,ij->j", block, block, dtype=np.float64)
+                heard = above(block)
+                sums[:channels] += np.einsum("ij,ij->j", heard, heard)
+                together = heard.mean(axis=1)
+                spectra += _spectra(np.column_stack([heard, together]))
+                sums[channels] += mean_power(together) * together.size
                 mean = block.mean(axis=1)
-                sums[channels] += mean_power(mean) * mean.size
+                whole += mean_power(mean) * mean.size
+                offset += float(mean.sum(dtype=np.float64))
+                high = np.abs(block) >= _FULL_SCALE
+                clipped += int(np.count_nonzero(high[1:] & high[:-1]))
                 total += len(block)
                 loud = np.abs(mean[: len(mean) // rate * rate]).reshape(-1, rate).max(axis=1, initial=0.0)
                 silent += int(np.count_nonzero(loud < 10 ** (SILENCE_DBFS / 20)))
@@ -226,6 +284,7 @@ def _examined(path: Path, size: int, modified_ns: int) -> NoiseFile:  # noqa: AR
     if total == 0 or not np.all(np.isfinite(sums)):
         raise InputError("the noise recording holds no (finite) samples", file=path)
     powers = tuple(float(s) / total for s in sums)
+    rumble_db = decibels(whole / total) - decibels(powers[-1]) if powers[-1] > 0 and whole > 0 else 0.0
     found = NoiseFile(
         path=path,
         sha256=digest,
@@ -233,12 +292,29 @@ def _examined(path: Path, size: int, modified_ns: int) -> NoiseFile:  # noqa: AR
         sample_rate_hz=rate,
         channels=channels,
         powers=powers,
+        rumble_db=rumble_db,
+        offset=offset / total,
+        clipped_share=clipped / (total * channels),
         silent_share=silent / max(1, total // rate),
         speech_share=0.0,
+        below=tuple(
+            tuple(row)
+            for row in (np.cumsum(spectra, axis=1) / np.maximum(spectra.sum(axis=1, keepdims=True), 1e-300)).tolist()
+        ),
     )
     if decibels(powers[-1]) < SILENCE_DBFS:
         return found
     return NoiseFile(**{**{k: getattr(found, k) for k in found.__slots__}, "speech_share": _speech_in(found)})
+
+
+def _spectra(block: Samples) -> Samples:
+    """Return the summed power spectra of a block's channels, shape (channels, bins)."""
+    size = 2 * _BINS
+    if len(block) < size:
+        block = np.pad(block, ((0, size - len(block)), (0, 0)))
+    frames = block[: len(block) // size * size].reshape(-1, size, block.shape[1])
+    taper = np.hanning(size)[None, :, None]
+    return np.asarray((np.abs(np.fft.rfft(frames * taper, axis=1)) ** 2).sum(axis=0).T, dtype=np.float64)
 
 
 def _speech_in(found: NoiseFile) -> float:
@@ -264,6 +340,12 @@ def _read(found: NoiseFile, start: int, frames: int, channel: int | str) -> Samp
     if block.shape[1] == 1:
         channel = 0
     return np.ascontiguousarray(block[:, channel]) if isinstance(channel, int) else block.mean(axis=1)
+
+
+def _heard(found: NoiseFile, start: int, frames: int, channel: int | str) -> Samples:
+    """Read a window without what lies below 20 Hz."""
+    before = min(start, round(SETTLE_S * found.sample_rate_hz))
+    return HighPass(found.sample_rate_hz)(_read(found, start - before, frames + before, channel))[before:]
 
 
 def _loop(whole: Samples, offset: int, wanted: int, fade: int) -> tuple[Samples, int]:
