@@ -117,11 +117,12 @@ class ErrorCounts:
         ValueError: A count is negative, or counts of different things are added.
 
     Example:
-        >>> first = ErrorCounts(hits=8, substitutions=2, of="words, basic@1")
-        >>> second = ErrorCounts(hits=1, insertions=3, of="words, basic@1")
+        >>> import asrfair as af
+        >>> first = af.ErrorCounts(hits=8, substitutions=2, of="words, basic@1")
+        >>> second = af.ErrorCounts(hits=1, insertions=3, of="words, basic@1")
         >>> (first + second).wer == 5 / 11
         True
-        >>> first + ErrorCounts(hits=40, of="characters, basic@1")
+        >>> first + af.ErrorCounts(hits=40, of="characters, basic@1")
         Traceback (most recent call last):
             ...
         ValueError: these counts make no sum: one is of words, basic@1, the other of characters, basic@1
@@ -198,7 +199,7 @@ class ScoringSettings:
 
     Args:
         normalizer: ``none``, ``basic``, ``whisper-english`` or a user's ``module:callable``.
-        metrics: Metrics of one's own that every utterance is counted by (``asrfair.score.metric``).
+        metrics: Metrics of one's own that every utterance is counted by (``asrfair.scoring.metric``).
         characters: Whether characters are counted as well (CER).
         errors_as: What an engine error or missing hypothesis counts as: ``excluded`` (in the ledger and the
             failure counts only) or ``deletions`` (every reference word deleted).

@@ -31,7 +31,7 @@ from asrfair.acoustics import RenderContext, Renderer, list_profiles, parse_cond
 from asrfair.data.audio import load_clip  # noqa: E402
 from asrfair.data.manifest import read_manifest  # noqa: E402
 from asrfair.recognise.engines import EngineContext, create  # noqa: E402
-from asrfair.score.normalize import get_normalizer  # noqa: E402
+from asrfair.scoring.normalize import get_normalizer  # noqa: E402
 from asrfair.types import EngineSpec, Utterance  # noqa: E402
 
 SHARED = Path(os.environ.get("ASRFAIR_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -35,7 +35,7 @@ from asrfair.nightly.night_to_night import Key, Movements
 from asrfair.nightly.paired_nights import Scored
 from asrfair.nightly.relative import relative_gates
 from asrfair.runs.gate_settings import GateSettings, Limits
-from asrfair.score.metric import QUANTITIES
+from asrfair.scoring.metric import QUANTITIES
 from asrfair.types import GroupSettings
 
 Ints = npt.NDArray[np.int64]

@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from asrfair.score import score_run
-from asrfair.score.align import count_errors
+from asrfair.scoring import score_run
+from asrfair.scoring.align import count_errors
 from asrfair.types import ScoringSettings
 
 Result = TypeVar("Result")
@@ -221,7 +221,7 @@ def score_by_command(folder: Path, run: Path, conditions: int, workers: int) -> 
 def benchmark_memory(folder: Path) -> None:
     """Peak memory of scoring in a fresh process for growing runs."""
     code = (
-        "import sys,resource;from pathlib import Path;from asrfair.score import score_run;"
+        "import sys,resource;from pathlib import Path;from asrfair.scoring import score_run;"
         "from asrfair.types import ScoringSettings;"
         "s=score_run(Path(sys.argv[1]),ScoringSettings(),workers=1) if sys.argv[1]!='-' else None;"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)"

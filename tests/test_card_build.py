@@ -13,8 +13,8 @@ import pytest
 from card_runs import GOLDEN, score_demo, steady, write_prose
 from edacc_card import EDACC_CARD
 
-from asrfair.card import FORMATS, OUTLINES, blank_prose, gather, read_prose, write_card
-from asrfair.card.as_json import schema
+from asrfair.cards import FORMATS, OUTLINES, blank_prose, gather, read_prose, write_card
+from asrfair.cards.as_json import schema
 from asrfair.cli.main import run as command
 from asrfair.errors import InputError, MissingExtraError
 

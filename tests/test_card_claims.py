@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from card_runs import score_demo, write_prose
 
-from asrfair.card import OUTLINES, Evidence, gather, read_prose
-from asrfair.card.claims import checked
+from asrfair.cards import OUTLINES, Evidence, gather, read_prose
+from asrfair.cards.claims import checked
 from asrfair.errors import InputError
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import linprog
 
-from asrfair.card.suppression import TOTAL, hidden_cells, suppress
+from asrfair.cards.suppression import TOTAL, hidden_cells, suppress
 from asrfair.errors import InputError
 from asrfair.report.loading import RunData
 

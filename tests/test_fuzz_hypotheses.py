@@ -15,7 +15,7 @@ from score_runs import write_run
 from asrfair.cli.main import run as command
 from asrfair.data.hypotheses import read_hypotheses
 from asrfair.errors import InputError
-from asrfair.score import score_run
+from asrfair.scoring import score_run
 from asrfair.types import ScoringSettings
 
 CASES = 1200

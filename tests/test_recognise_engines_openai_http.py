@@ -27,7 +27,7 @@ from asrfair.errors import EngineError, InputError
 from asrfair.recognise.engines.base import EngineContext
 from asrfair.recognise.engines.openai_http import OpenAiHttp
 from asrfair.recognise.engines.table import create
-from asrfair.score import score_run
+from asrfair.scoring import score_run
 from asrfair.types import Clip, EngineSpec, Hypothesis, ScoringSettings
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrfair.score.align import MAX_CELLS, TooLongError, align, count_errors
+from asrfair.scoring.align import MAX_CELLS, TooLongError, align, count_errors
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "hash", "longer"]), max_size=12)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asrfair.score.key_terms import KeyTerms
-from asrfair.score.normalize import get_normalizer
+from asrfair.scoring.key_terms import KeyTerms
+from asrfair.scoring.normalize import get_normalizer
 
 WORDS = get_normalizer("basic").words
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from asrfair.errors import EnvironmentFailedError, InputError
-from asrfair.score.normalize import NORMALIZERS, NormalizerFailedError, get_normalizer
-from asrfair.score.normalize.whisper import MAX_NUMBER_WORDS, WhisperEnglish
+from asrfair.scoring.normalize import NORMALIZERS, NormalizerFailedError, get_normalizer
+from asrfair.scoring.normalize.whisper import MAX_NUMBER_WORDS, WhisperEnglish
 
 PUBLISHED = EnglishTextNormalizer()
 OURS = WhisperEnglish()

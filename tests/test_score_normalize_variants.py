@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from asrfair.score.normalize import get_normalizer
-from asrfair.score.normalize.variants import VARIANTS, Variants, count_readings, readings, with_choice
+from asrfair.scoring.normalize import get_normalizer
+from asrfair.scoring.normalize.variants import VARIANTS, Variants, count_readings, readings, with_choice
 
 
 def variants(normalizer: str) -> Variants:

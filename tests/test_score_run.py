@@ -17,8 +17,8 @@ from score_runs import ledger, scores, write_run, write_shared_run
 from asrfair.data.manifest import read_manifest
 from asrfair.errors import InputError
 from asrfair.recognise.transcribe.finalise import write_utterances
-from asrfair.score import REASONS, rescore_tables, score_run, worst_utterances
-from asrfair.score.metric import CHARACTERS, QUANTITIES, WORDS
+from asrfair.scoring import REASONS, rescore_tables, score_run, worst_utterances
+from asrfair.scoring.metric import CHARACTERS, QUANTITIES, WORDS
 from asrfair.types import ErrorCounts, ScoringSettings
 
 BASIC = ScoringSettings(normalizer="basic")
@@ -294,7 +294,7 @@ def test_workers_do_not_run_the_script_that_scores(tmp_path: Path) -> None:
     big_run(tmp_path)
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom asrfair.score import score_run\n"
+        "import sys\nfrom pathlib import Path\nfrom asrfair.scoring import score_run\n"
         "from asrfair.types import ScoringSettings\nprint('started')\n"
         "print(score_run(Path(sys.argv[1]), ScoringSettings(), workers=2).rows)\n",
         encoding="utf-8",

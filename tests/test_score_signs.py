@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrfair.score.normalize import get_normalizer
-from asrfair.score.signs import MAX_PHRASE_WORDS, MIN_LOOP_WORDS, MIN_REPEATS, Loop, find_loop, out_of_proportion
+from asrfair.scoring.normalize import get_normalizer
+from asrfair.scoring.signs import MAX_PHRASE_WORDS, MIN_LOOP_WORDS, MIN_REPEATS, Loop, find_loop, out_of_proportion
 
 
 def longest_loop(words: list[str]) -> int:

@@ -10,7 +10,7 @@ import pytest
 from stats_runs import write_scored_run
 
 from asrfair.errors import InputError
-from asrfair.score.metric import METRICS, Metric
+from asrfair.scoring.metric import METRICS, Metric
 from asrfair.stats import gather
 from asrfair.stats.frame import frame_of, load_frame
 from asrfair.stats.groups import make_grouping

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from stats_runs import frame_of, ledger, people, write_scored_run
 
-from asrfair.score import score_run
+from asrfair.scoring import score_run
 from asrfair.stats.explain.influence import gaps_without, influence_table
 from asrfair.stats.groups import make_grouping
 from asrfair.types import ScoringSettings

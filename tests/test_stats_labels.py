@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from asrfair.score import score_run
+from asrfair.scoring import score_run
 from asrfair.stats.frame import load_frame
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 

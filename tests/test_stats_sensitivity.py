@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from stats_runs import frame_of, people
 
-from asrfair.score import score_run
-from asrfair.score.normalize import NORMALIZERS
+from asrfair.scoring import score_run
+from asrfair.scoring.normalize import NORMALIZERS
 from asrfair.stats.explain.normalizer_sensitivity import normalizer_names, normalizer_table
 from asrfair.stats.groups import make_grouping
 from asrfair.types import ScoringSettings, StatisticsSettings

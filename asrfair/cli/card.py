@@ -44,7 +44,7 @@ def card(
     Start with --init, fill the file, then give it as --prose. Prose that claims a number which the runs do not support
     builds no card.
     """
-    from asrfair.card import OUTLINES, blank_prose, gather, write_card
+    from asrfair.cards import OUTLINES, blank_prose, gather, write_card
     from asrfair.data.wholefile import write_whole
 
     if init:

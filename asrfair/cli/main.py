@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from asrfair import __version__
 from asrfair.cli.streams import tolerate
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import AsrfairError, printable
+from asrfair.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asrfair.cli.demo:demo", "Transcribe the synthetic demo corpus and report it."),

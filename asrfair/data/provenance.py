@@ -72,7 +72,7 @@ def packages() -> dict[str, str]:
                 match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
                 if match:
                     pending.append(match.group())
-    from asrfair import __version__
+    from asrfair.version import __version__
 
     found["asrfair"] = __version__
     return {"python": platform.python_version(), **dict(sorted(found.items()))}

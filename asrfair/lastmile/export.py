@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from asrfair import __version__
 from asrfair.acoustics.profiles import list_profiles
 from asrfair.data.resources import shipped
 from asrfair.data.runfile import read_run_file
@@ -32,6 +31,7 @@ from asrfair.lastmile.settings import DEMO, Kit
 from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, small_together, suppress
 from asrfair.recognise.engines.table import ENGINES
 from asrfair.types import CLEAN, NOT_STATED
+from asrfair.version import __version__
 
 FORMAT = "asrfair-lastmile-export"
 FORMAT_VERSION = 1

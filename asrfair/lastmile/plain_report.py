@@ -17,8 +17,8 @@ from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import read_vocabulary
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
-from asrfair.score.key_terms import KeyTerms
-from asrfair.score.normalize import get_normalizer
+from asrfair.scoring.key_terms import KeyTerms
+from asrfair.scoring.normalize import get_normalizer
 from asrfair.types import CLEAN, OVERALL_ATTRIBUTE
 
 

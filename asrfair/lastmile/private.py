@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair import __version__
 from asrfair.data.runfile import read_run_file
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError, MissingExtraError
@@ -42,6 +41,7 @@ from asrfair.lastmile.run_kit import ROOM
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.suppress import OTHER
 from asrfair.types import NOT_STATED
+from asrfair.version import __version__
 
 COLUMNS = ("engine", "condition", "group", "words", "errors")
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair import __version__
 from asrfair.acoustics import parse_condition
 from asrfair.data.manifest import Manifest, read_manifest
 from asrfair.data.provenance import sha256_file
@@ -29,6 +28,7 @@ from asrfair.recognise.journal import begin_anew
 from asrfair.runs.pipeline import RunResult, run_suite
 from asrfair.runs.suite import Suite, read_suite
 from asrfair.types import CLEAN
+from asrfair.version import __version__
 
 ROOM = "room"
 BENCHMARK = "benchmark"

@@ -20,7 +20,7 @@ from asrfair.errors import InputError
 from asrfair.nightly.history import History, Night
 from asrfair.nightly.night_to_night import Key, Movements
 from asrfair.nightly.paired_nights import Scored
-from asrfair.score import ScoreSummary, score_run
+from asrfair.scoring import ScoreSummary, score_run
 from asrfair.types import ScoringSettings
 
 _MARKS = ("night", "suite", "recording")

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair import __version__
 from asrfair.acoustics import Condition, parse_condition
 from asrfair.data.manifest import read_manifest
 from asrfair.data.runfile import read_run_file
@@ -37,6 +36,7 @@ from asrfair.runs.invariance_table import INVARIANCE_FILE
 from asrfair.runs.pipeline import RunResult, run_suite
 from asrfair.runs.suite import Suite
 from asrfair.stats import Analysis
+from asrfair.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True)

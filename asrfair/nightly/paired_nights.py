@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.score.metric import QUANTITIES
+from asrfair.scoring.metric import QUANTITIES
 from asrfair.stats.frame import Frame, frame_of
 from asrfair.types import GroupSettings
 

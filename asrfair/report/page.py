@@ -15,7 +15,6 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup, escape
 
-from asrfair import __version__
 from asrfair.data.wholefile import write_whole
 from asrfair.report.drawing import Scale, scale_of
 from asrfair.report.figures import PlannedFigure, planned_figures, slug
@@ -30,6 +29,7 @@ from asrfair.report.summary import Headline, summarise
 from asrfair.report.tables import Column, Table
 from asrfair.report.worst_utterances import AudioSource, WorstOfEngine, worst_of_run
 from asrfair.say import words
+from asrfair.version import __version__
 
 MAX_FIGURE_BYTES: Final = 1_200_000
 MAX_TABLE_BYTES: Final = 2_600_000

@@ -15,7 +15,7 @@ from asrfair.say import words
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE, Clip
 
 if TYPE_CHECKING:
-    from asrfair.score import AlignedUtterance
+    from asrfair.scoring import AlignedUtterance
 
 AudioSource = Callable[[str, str], Clip | None]
 """From utterance and condition to its recording, or ``None`` where there is none."""
@@ -71,7 +71,7 @@ def worst_of_run(run: RunData, *, audio: AudioSource | None = None) -> tuple[lis
     """
     if not (run.path / "hypotheses.parquet").is_file() or not (run.path / "scores.parquet").is_file():
         return [], "the run folder holds no hypotheses"
-    from asrfair.score import worst_utterances
+    from asrfair.scoring import worst_utterances
 
     wanted = [(engine, condition) for engine in run.engines[:MAX_ENGINES] for condition in _conditions(run, engine)]
     aligned: dict[tuple[str, str], list[AlignedUtterance]] = {}

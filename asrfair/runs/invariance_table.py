@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from asrfair.data.tablefile import write_csv
 from asrfair.recognise.transcribe.invariance import choose_sample, in_batches, transcribe_alone
-from asrfair.score import score_tables
+from asrfair.scoring import score_tables
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE, OVERALL_GROUP, GroupSettings, ScoringSettings
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from asrfair import __version__
 from asrfair.acoustics import Condition, parse_condition
 from asrfair.data.manifest import AttributeCard, Manifest, check_groupable, read_manifest
 from asrfair.data.provenance import collect, sha256_file
@@ -23,10 +22,11 @@ from asrfair.runs.invariance_table import INVARIANCE_FILE, check_invariance
 from asrfair.runs.suite import Suite
 from asrfair.runs.transcripts import HypothesisFile, write_hypotheses
 from asrfair.say.record import say_run
-from asrfair.score import ScoreSummary, score_run
+from asrfair.scoring import ScoreSummary, score_run
 from asrfair.stats import Analysis, analyse_run
 from asrfair.stats.explain.covariates import check_covariates
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
+from asrfair.version import __version__
 
 _TRANSCRIPTS: Final = (
     "utterances.parquet",
@@ -338,23 +338,31 @@ def _check_groups(manifest: Manifest, groups: GroupSettings) -> None:
 def _provenance(
     manifest: Manifest, groups: GroupSettings, scoring: ScoringSettings, statistics: StatisticsSettings
 ) -> dict[str, Any]:
+    about = {
+        "name": manifest.card.name,
+        "version": manifest.card.version,
+        "licence": manifest.card.licence,
+        "citation": manifest.card.citation,
+        "fingerprint": manifest.fingerprint,
+        "rows": len(manifest.table),
+        "attributes": {
+            name: {"description": card.description, "provenance": card.provenance}
+            for name, card in manifest.card.attributes.items()
+        },
+    }
+    return run_content(about, groups, scoring, statistics)
+
+
+def run_content(
+    manifest: Mapping[str, Any], groups: GroupSettings, scoring: ScoringSettings, statistics: StatisticsSettings
+) -> dict[str, Any]:
+    """What ``run.json`` says of any run; ``manifest`` is its part about where the utterances are from."""
     collected = collect()
     return {
         "asrfair": __version__,
         "suite": {},
         "seed": None,
-        "manifest": {
-            "name": manifest.card.name,
-            "version": manifest.card.version,
-            "licence": manifest.card.licence,
-            "citation": manifest.card.citation,
-            "fingerprint": manifest.fingerprint,
-            "rows": len(manifest.table),
-            "attributes": {
-                name: {"description": card.description, "provenance": card.provenance}
-                for name, card in manifest.card.attributes.items()
-            },
-        },
+        "manifest": dict(manifest),
         "engines": [],
         "conditions": [],
         **settings_to_json(groups, scoring, statistics),

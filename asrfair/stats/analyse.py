@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from asrfair.data.runfile import RUN_FILE, read_run_file, settings_from_json
 from asrfair.data.tablefile import write_csv
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
+from asrfair.scoring.metric import WER, Metric
 from asrfair.stats.attribute_part import generator, make_part
 from asrfair.stats.core_tables import (
     coverage_table,
@@ -22,7 +24,7 @@ from asrfair.stats.core_tables import (
 )
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
-from asrfair.types import GroupSettings, StatisticsSettings
+from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,9 @@ class Analysis:
     tables: Mapping[str, pd.DataFrame]
 
 
-def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings, *, full: bool = False) -> Analysis:
+def analyse_run(
+    run: Path, groups: GroupSettings, statistics: StatisticsSettings, *, full: bool = False, metric: Metric = WER
+) -> Analysis:
     """Write the tables of disparity of a scored run.
 
     Args:
@@ -45,14 +49,49 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
         groups: Whom to compare.
         statistics: Which intervals.
         full: Whether to make all tables; otherwise only disparity, gaps, coverage and the ledger by group.
+        metric: What is measured.
 
     Raises:
         InputError: A table is missing or damaged, or an attribute or reference group unknown.
     """
-    frame = load_frame(run, groups)
+    frame = load_frame(run, groups, metric=metric)
+    scoring = settings_from_json(read_run_file(run))[1] if (run / RUN_FILE).is_file() else ScoringSettings()
+    tables = analyse_frame(frame, read_ledger(run), groups, statistics, scoring=scoring, full=full)
+    write_tables(tables, run)
+    return Analysis(run=run, frame=frame, tables=tables)
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], run: Path) -> None:
+    """Write the tables of an analysis, but for the claims, which have no sentences yet (:mod:`asrfair.say.record`)."""
+    for name, table in tables.items():
+        if name != "claims":
+            write_csv(table, run / f"{name}.csv")
+
+
+def analyse_frame(
+    frame: Frame,
+    ledger: pd.DataFrame,
+    groups: GroupSettings,
+    statistics: StatisticsSettings,
+    *,
+    scoring: ScoringSettings | None = None,
+    full: bool = True,
+) -> dict[str, pd.DataFrame]:
+    """Make the tables of disparity of a frame, and write nothing.
+
+    Args:
+        frame: The scores.
+        ledger: Columns engine, condition, utterance_id, reason.
+        groups: Whom to compare.
+        statistics: Which intervals.
+        scoring: How text was compared; for the tables that compare other normalizers.
+        full: Whether to make all tables, the claims among them.
+
+    Raises:
+        InputError: A reference group is unknown, or a covariate or metric cannot be had.
+    """
     groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
     _check_reference(groupings, groups)
-    ledger = read_ledger(run)
     parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
     overall = parts[0]
     disparity = [
@@ -81,16 +120,12 @@ def analyse_run(run: Path, groups: GroupSettings, statistics: StatisticsSettings
         "ledger_by_group": ledger_table(frame, groupings, ledger),
     }
     if full:
+        from asrfair.stats.claims.collect import claim_table
         from asrfair.stats.further_tables import further_tables
 
-        tables |= further_tables(frame, parts, groups, statistics, ledger)
-    for name, table in tables.items():
-        write_csv(table, run / f"{name}.csv")
-    if full:
-        from asrfair.stats.claims.collect import claim_table
-
+        tables |= further_tables(frame, parts, groups, statistics, ledger, scoring or ScoringSettings())
         tables["claims"] = claim_table(frame, groupings[1:], tables, groups, statistics, ledger)
-    return Analysis(run=run, frame=frame, tables=tables)
+    return tables
 
 
 def _check_reference(groupings: Sequence[Grouping], groups: GroupSettings) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from asrfair.data.tablefile import read_result
-from asrfair.score.ledger import GAVE_NOTHING
+from asrfair.scoring.ledger import GAVE_NOTHING
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.extremes import jackknife_extremes, percentile_extremes
 from asrfair.stats.estimate.gaps import comparable, extremes

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
-from asrfair.score.metric import WER, Metric
+from asrfair.scoring.metric import WER, Metric
 from asrfair.stats.gather import Scores, ScoresFile, ScoresTable, columns_of, gather
 from asrfair.stats.prompts import find_prompts
 from asrfair.types import NOT_STATED, GroupSettings

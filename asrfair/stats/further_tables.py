@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from asrfair.data.runfile import RUN_FILE, read_run_file, settings_from_json
 from asrfair.stats.attribute_part import Part, generator
 from asrfair.stats.compare.conditions import interaction_table
 from asrfair.stats.compare.engines import comparison_table
@@ -62,6 +61,7 @@ def further_tables(
     groups: GroupSettings,
     statistics: StatisticsSettings,
     ledger: pd.DataFrame,
+    scoring: ScoringSettings,
 ) -> dict[str, pd.DataFrame]:
     """Make all further tables, by name.
 
@@ -71,6 +71,7 @@ def further_tables(
         groups: Whom to compare.
         statistics: Confidence, draws, and which tables are asked for.
         ledger: Columns engine, condition, utterance_id, reason.
+        scoring: How text was compared.
     """
     groupings = [part.grouping for part in parts]
     named = groupings[1:]
@@ -86,7 +87,7 @@ def further_tables(
     if statistics.adjust:
         tables["adjusted"] = adjusted_table(frame, named, groups, statistics)
     if statistics.normalizers:
-        tables["normalizers"] = normalizer_table(frame, named, groups, statistics, _scoring(frame))
+        tables["normalizers"] = normalizer_table(frame, named, groups, statistics, scoring)
     if statistics.subgroups:
         attributes = searchable_attributes(frame, allow_inferred=groups.allow_inferred)
         tables["subgroups"] = subgroup_table(frame, statistics, attributes=attributes, min_speakers=groups.min_speakers)
@@ -156,9 +157,3 @@ def _joint(found: Sequence[Differences]) -> list[np.ndarray[tuple[int], np.dtype
             adjusted[place][rows] = values[start + item.test[rows]]
             start += item.permuted.observed.size
     return adjusted
-
-
-def _scoring(frame: Frame) -> ScoringSettings:
-    if frame.run is None or not (frame.run / RUN_FILE).is_file():
-        return ScoringSettings()
-    return settings_from_json(read_run_file(frame.run))[1]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from asrfair.errors import InputError
-from asrfair.score.metric import QUANTITIES, WORDS, Metric
+from asrfair.scoring.metric import QUANTITIES, WORDS, Metric
 from asrfair.types import MISSING, SCORED, STATUSES
 
 BLOCK_ROWS = 1 << 18

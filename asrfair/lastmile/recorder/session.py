@@ -20,12 +20,12 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair import __version__
 from asrfair.data.tablefile import read_table, write_csv
 from asrfair.data.wholefile import OWNER_FILE, own_folder, sync_folder, write_whole
 from asrfair.lastmile.kit import SPEAKERS_FILE, consent_page, read_speakers, recordings_of
 from asrfair.lastmile.prompts import Prompt, read_prompts
 from asrfair.lastmile.settings import Kit
+from asrfair.version import __version__
 
 CONSENTS_FILE = "consents.jsonl"
 CONSENT_TEXTS = "consents"

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asrfair import __version__
 from asrfair.errors import InputError
 from asrfair.recognise.engines.table import load_class
+from asrfair.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from asrfair.score.metric import Metric
+from asrfair.scoring.metric import Metric
 from asrfair.stats.estimate.rate_interval import (
     MIN_EFFECTIVE,
     MIN_SPEAKERS,

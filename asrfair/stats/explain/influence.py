@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.score.ledger import LOOKS_WRONG
+from asrfair.scoring.ledger import LOOKS_WRONG
 from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import Rates, group_rates
 from asrfair.stats.frame import Floats, Frame, Ints

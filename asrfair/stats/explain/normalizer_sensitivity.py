@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from asrfair.score import rescore_tables, score_tables
-from asrfair.score.normalize import NORMALIZERS, get_normalizer
+from asrfair.scoring import rescore_tables, score_tables
+from asrfair.scoring.normalize import NORMALIZERS, get_normalizer
 from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import group_rates
 from asrfair.stats.frame import Floats, Frame

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from asrfair.errors import InputError
-from asrfair.score.ledger import GAVE_NOTHING, LOOKS_WRONG
+from asrfair.scoring.ledger import GAVE_NOTHING, LOOKS_WRONG
 from asrfair.stats.frame import Floats, Frame
 from asrfair.types import SCORED
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError, printable
-from asrfair.score.normalize.variants import VARIANTS, VariantRules
+from asrfair.scoring.normalize.variants import VARIANTS, VariantRules
 
 __all__ = [
     "NORMALIZERS",
@@ -28,9 +28,9 @@ __all__ = [
 ]
 
 NORMALIZERS: dict[str, tuple[str, str]] = {
-    "none": ("asrfair.score.normalize:as_it_is", "The text as it is, split at white space."),
-    "basic": ("asrfair.score.normalize:lower_case_no_punctuation", "Lower case, ASCII punctuation removed."),
-    "whisper-english": ("asrfair.score.normalize.whisper:WhisperEnglish", "OpenAI's rules for English, exactly."),
+    "none": ("asrfair.scoring.normalize:as_it_is", "The text as it is, split at white space."),
+    "basic": ("asrfair.scoring.normalize:lower_case_no_punctuation", "Lower case, ASCII punctuation removed."),
+    "whisper-english": ("asrfair.scoring.normalize.whisper:WhisperEnglish", "OpenAI's rules for English, exactly."),
 }
 """Name → (``module:attribute``, what it does). A class is instantiated once; a function is used as it is."""
 

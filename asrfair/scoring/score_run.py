@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from asrfair.data.tablefile import PARQUET
 from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
-from asrfair.score.blocks import HYPOTHESES_FILE, Block, Hypotheses, HypothesesFile, HypothesesTable, iterate_blocks
-from asrfair.score.ledger import COLUMNS as LEDGER_COLUMNS
-from asrfair.score.ledger import LedgerWriter
-from asrfair.score.metric import QUANTITIES
-from asrfair.score.normalize import TextNormalizer, get_normalizer
-from asrfair.score.references import References, as_text, read_references, references_of
-from asrfair.score.scorer import quantities_of
+from asrfair.scoring.blocks import HYPOTHESES_FILE, Block, Hypotheses, HypothesesFile, HypothesesTable, iterate_blocks
+from asrfair.scoring.ledger import COLUMNS as LEDGER_COLUMNS
+from asrfair.scoring.ledger import LedgerWriter
+from asrfair.scoring.metric import QUANTITIES
+from asrfair.scoring.normalize import TextNormalizer, get_normalizer
+from asrfair.scoring.references import References, as_text, read_references, references_of
+from asrfair.scoring.scorer import quantities_of
 from asrfair.types import STATUSES, ErrorCounts, ScoringSettings
 
 SCORES_FILE = "scores.parquet"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from asrfair.errors import InputError
-from asrfair.score.normalize import NormalizerFailedError, TextNormalizer
+from asrfair.scoring.normalize import NormalizerFailedError, TextNormalizer
 from asrfair.types import NOT_STATED
 
 UTTERANCES_FILE = "utterances.parquet"

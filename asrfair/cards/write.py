@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from asrfair.card.build import build_card
-from asrfair.card.evidence import SMALLEST, Evidence, gather
-from asrfair.card.outline import OUTLINES
-from asrfair.card.prose import AuthorProse, read_prose
+from asrfair.cards.build import build_card
+from asrfair.cards.evidence import SMALLEST, Evidence, gather
+from asrfair.cards.outline import OUTLINES
+from asrfair.cards.prose import AuthorProse, read_prose
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
@@ -61,21 +61,21 @@ def card_bytes(evidence: Evidence, prose: AuthorProse, *, template: str, form: s
     """Return a card in one of :data:`FORMATS`; text is UTF-8."""
     card = build_card(evidence, prose, template)
     if form == "pdf":
-        from asrfair.card.as_pdf import card_pdf
+        from asrfair.cards.as_pdf import card_pdf
 
         return card_pdf(card)
     if form == "html":
-        from asrfair.card.as_html import card_html
+        from asrfair.cards.as_html import card_html
 
         return card_html(card).encode()
     if form == "json":
-        from asrfair.card.as_json import card_json
+        from asrfair.cards.as_json import card_json
 
         return card_json(card, evidence).encode()
     if template == "hf":
-        from asrfair.card.as_hf import card_hf
+        from asrfair.cards.as_hf import card_hf
 
         return card_hf(card, evidence, prose).encode()
-    from asrfair.card.as_markdown import card_markdown
+    from asrfair.cards.as_markdown import card_markdown
 
     return card_markdown(card).encode()

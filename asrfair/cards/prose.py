@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pydantic
 
-from asrfair.card.outline import ALL_KEYS, Outline
+from asrfair.cards.outline import ALL_KEYS, Outline
 from asrfair.data.tomlfile import MAX_BYTES, TomlFile, did_you_mean
 from asrfair.errors import InputError
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from asrfair.card.floors import F1, Floor, f1_of_counts, floors
-from asrfair.card.suppression import SUPPRESSED, Cell, hidden_cells, suppress
+from asrfair.cards.floors import F1, Floor, f1_of_counts, floors
+from asrfair.cards.suppression import SUPPRESSED, Cell, hidden_cells, suppress
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
 from asrfair.report.loading import RunData, load_run

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from asrfair.card.blocks import Block, Card, Facts, Lines, Prose
+from asrfair.cards.blocks import Block, Card, Facts, Lines, Prose
 from asrfair.errors import MissingExtraError
 from asrfair.report.tables import Table
 

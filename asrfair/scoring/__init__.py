@@ -1,8 +1,8 @@
 """Scoring: how wrong every hypothesis is, and an account of those that could not be scored."""
 
-from asrfair.score.alignments import AlignedUtterance, worst_utterances
-from asrfair.score.ledger import REASONS
-from asrfair.score.score_run import ScoredTables, ScoreSummary, rescore_tables, score_run, score_tables
+from asrfair.scoring.alignments import AlignedUtterance, worst_utterances
+from asrfair.scoring.ledger import REASONS
+from asrfair.scoring.score_run import ScoredTables, ScoreSummary, rescore_tables, score_run, score_tables
 
 __all__ = [
     "REASONS",

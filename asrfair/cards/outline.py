@@ -11,7 +11,7 @@ from typing import Final
 class Part:
     """A section: its key in the author's file, its title, what belongs into it, and what the runs add.
 
-    ``adds`` names makers of :mod:`asrfair.card.build`.
+    ``adds`` names makers of :mod:`asrfair.cards.build`.
     """
 
     key: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from asrfair.card.blocks import Block, Card, Facts, Lines, Prose
+from asrfair.cards.blocks import Block, Card, Facts, Lines, Prose
 from asrfair.report.tables import markdown_text, to_markdown
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Final
 
-from asrfair import __version__
-from asrfair.card.as_markdown import block_markdown
-from asrfair.card.blocks import Card, Lines, Prose
-from asrfair.card.evidence import Evidence, RunEvidence
-from asrfair.card.floors import Floor
-from asrfair.card.suppression import SUPPRESSED
+from asrfair.cards.as_markdown import block_markdown
+from asrfair.cards.blocks import Card, Lines, Prose
+from asrfair.cards.evidence import Evidence, RunEvidence
+from asrfair.cards.floors import Floor
+from asrfair.cards.suppression import SUPPRESSED
 from asrfair.report.loading import section
+from asrfair.version import __version__
 
 FORMAT: Final = "asrfair-card/1"
 _COUNTS: Final = ("speakers", "utterances", "ref_words", "hits", "substitutions", "deletions", "insertions")
@@ -58,7 +58,7 @@ def card_json(card: Card, evidence: Evidence) -> str:
 
 def schema() -> dict[str, Any]:
     """Return the published JSON schema of the card."""
-    text = resources.files("asrfair.card").joinpath("schema.json").read_text(encoding="utf-8")
+    text = resources.files("asrfair.cards").joinpath("schema.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 

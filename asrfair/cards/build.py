@@ -8,11 +8,11 @@ from typing import Final
 
 import pandas as pd
 
-from asrfair.card.blocks import Block, Card, Facts, Lines, Prose, Section
-from asrfair.card.claims import checked
-from asrfair.card.evidence import Evidence, RunEvidence
-from asrfair.card.outline import OUTLINES, Part
-from asrfair.card.prose import AuthorProse
+from asrfair.cards.blocks import Block, Card, Facts, Lines, Prose, Section
+from asrfair.cards.claims import checked
+from asrfair.cards.evidence import Evidence, RunEvidence
+from asrfair.cards.outline import OUTLINES, Part
+from asrfair.cards.prose import AuthorProse
 from asrfair.report import definitions, runtables
 from asrfair.report.figures import slug
 from asrfair.report.provenance import provenance_rows

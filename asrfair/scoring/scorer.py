@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from asrfair.errors import InputError
-from asrfair.score.align import TooLongError, count_errors
-from asrfair.score.counts import Counts
-from asrfair.score.key_terms import KeyTerms
-from asrfair.score.metric import QUANTITIES, Metric, MetricFailedError, get_metric
-from asrfair.score.normalize import NormalizerFailedError, get_normalizer
-from asrfair.score.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
-from asrfair.score.signs import find_loop, out_of_proportion
+from asrfair.scoring.align import TooLongError, count_errors
+from asrfair.scoring.counts import Counts
+from asrfair.scoring.key_terms import KeyTerms
+from asrfair.scoring.metric import QUANTITIES, Metric, MetricFailedError, get_metric
+from asrfair.scoring.normalize import NormalizerFailedError, get_normalizer
+from asrfair.scoring.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
+from asrfair.scoring.signs import find_loop, out_of_proportion
 
 _MEMORY = 100_000
 

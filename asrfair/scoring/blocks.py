@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asrfair.errors import EnvironmentFailedError, InputError, printable
-from asrfair.score.counts import Counts
-from asrfair.score.ledger import LedgerRow
-from asrfair.score.normalize import can_be_imported
-from asrfair.score.references import References, open_parquet
-from asrfair.score.scorer import (
+from asrfair.scoring.counts import Counts
+from asrfair.scoring.ledger import LedgerRow
+from asrfair.scoring.normalize import can_be_imported
+from asrfair.scoring.references import References, open_parquet
+from asrfair.scoring.scorer import (
     Reading,
     Scorer,
     Task,

@@ -6,9 +6,9 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from asrfair import __version__
-from asrfair.card.blocks import Block, Card, Facts, Lines, Prose
+from asrfair.cards.blocks import Block, Card, Facts, Lines, Prose
 from asrfair.report.tables import Column, Table
+from asrfair.version import __version__
 
 _KINDS = ((Prose, "prose"), (Lines, "lines"), (Facts, "facts"), (Table, "table"))
 
@@ -16,7 +16,7 @@ _KINDS = ((Prose, "prose"), (Lines, "lines"), (Facts, "facts"), (Table, "table")
 def card_html(card: Card) -> str:
     """Return the page."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("asrfair.card"),
+        loader=jinja2.PackageLoader("asrfair.cards"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from markdown_it import MarkdownIt
 
-from asrfair.card.evidence import Evidence
-from asrfair.card.floors import Floor
-from asrfair.card.prose import AuthorProse, Text
-from asrfair.card.suppression import SUPPRESSED
+from asrfair.cards.evidence import Evidence
+from asrfair.cards.floors import Floor
+from asrfair.cards.prose import AuthorProse, Text
+from asrfair.cards.suppression import SUPPRESSED
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
 from asrfair.say import words

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asrfair.score.metric import WORDS
+from asrfair.scoring.metric import WORDS
 from asrfair.types import ErrorCounts
 
 

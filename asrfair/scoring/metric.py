@@ -243,7 +243,8 @@ def metric(function: Count | None = None, /, *, name: str | None = None, **about
         InputError: The name is not one for files, or one of asrfair's own.
 
     Example:
-        >>> @metric(label="Numbers wrong")
+        >>> import asrfair as af
+        >>> @af.metric(label="Numbers wrong")
         ... def numbers_wrong(reference, hypothesis):
         ...     numbers = [word for word in reference if word.isdecimal()]
         ...     return sum(word not in hypothesis for word in numbers), len(numbers)

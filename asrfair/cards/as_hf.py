@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from asrfair.card.as_markdown import card_markdown
-from asrfair.card.blocks import Card
-from asrfair.card.evidence import Evidence, RunEvidence
-from asrfair.card.prose import AuthorProse
-from asrfair.card.suppression import SUPPRESSED
+from asrfair.cards.as_markdown import card_markdown
+from asrfair.cards.blocks import Card
+from asrfair.cards.evidence import Evidence, RunEvidence
+from asrfair.cards.prose import AuthorProse
+from asrfair.cards.suppression import SUPPRESSED
 from asrfair.report.figures import slug
 from asrfair.report.loading import section
 from asrfair.types import OVERALL_ATTRIBUTE

@@ -13,11 +13,11 @@ from pyarrow import dataset
 
 from asrfair.data.runfile import read_run_file
 from asrfair.errors import InputError
-from asrfair.score.align import Step, align
-from asrfair.score.blocks import HYPOTHESES_FILE
-from asrfair.score.normalize import get_normalizer
-from asrfair.score.references import open_parquet, read_columns, read_references
-from asrfair.score.score_run import READINGS_FILE, SCORES_FILE
+from asrfair.scoring.align import Step, align
+from asrfair.scoring.blocks import HYPOTHESES_FILE
+from asrfair.scoring.normalize import get_normalizer
+from asrfair.scoring.references import open_parquet, read_columns, read_references
+from asrfair.scoring.score_run import READINGS_FILE, SCORES_FILE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
