@@ -198,7 +198,7 @@ async function answered(speaker, answers) {
 
 function askMicrophone(progress) {
   document.getElementById("who").textContent = progress.speaker;
-  if (microphone) return nextSentence(progress);
+  if (microphone) return begin(progress);
   const go = button(words("microphone_button"), () => openMicrophone(progress), { class: "main" });
   show(words("microphone_title"), make("p", {}, words("microphone_text")), make("div", { class: "row" }, go));
   go.focus();
@@ -215,6 +215,10 @@ async function openMicrophone(progress) {
     go.textContent = words("try_again");
     return;
   }
+  await begin(progress);
+}
+
+async function begin(progress) {
   microphone.onend = () => { microphone = null; askMicrophone(progress); };
   await orSay(() => ask("POST", "/api/browser", { speaker: progress.speaker, ...microphone.said }));
   nextSentence(progress);
