@@ -255,6 +255,8 @@ class StatisticsSettings:
         family: ``fdr`` holds the expected share of false claims among those of a run at 1 − confidence, ``strict`` the
             chance of even one.
         primary: Questions stated before the data (``[claims] primary``): tested first, at the full level.
+        prompts: Whether sentences that several speakers read are a ``sample``, of others that might have been read, or
+            ``fixed``: all that matter, such as the digits or a system's commands.
     """
 
     interval: Literal["jackknife", "percentile"] = "jackknife"
@@ -268,4 +270,5 @@ class StatisticsSettings:
     detect: float = 0.05
     faas: bool = False
     family: Literal["fdr", "strict"] = "fdr"
+    prompts: Literal["sample", "fixed"] = "sample"
     primary: tuple[str, ...] = ()

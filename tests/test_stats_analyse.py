@@ -19,12 +19,12 @@ SETTINGS = GroupSettings(by=(("accent",), ("gender",), ("accent", "gender")), re
 FIXED = {
     "disparity": (
         "engine,condition,attribute,group,utterances,speakers,effective_speakers,ref_words,hits,substitutions,deletions,"
-        "insertions,wer,ci_low,ci_high,sim_low,sim_high,failed,flag"
+        "insertions,wer,ci_low,ci_high,sim_low,sim_high,failed,scored_share,wer_capped,capped_ci_low,capped_ci_high,flag"
     ),
     "gaps": (
         "engine,condition,attribute,groups,best_group,worst_group,best_wer,worst_wer,worst_ci_low,worst_ci_high,gap,"
         "gap_ci_low,gap_ci_high,ratio,ratio_ci_low,ratio_ci_high,macro_wer,macro_ci_low,macro_ci_high,micro_wer,"
-        "micro_ci_low,micro_ci_high,spread_sd,flag"
+        "micro_ci_low,micro_ci_high,spread_sd,gap_capped,flag"
     ),
     "coverage": "attribute,group,speakers,utterances,ref_words,hours",
     "ledger_by_group": "engine,condition,attribute,group,reason,utterances,share",

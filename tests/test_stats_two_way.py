@@ -31,6 +31,7 @@ from asrfair.types import GroupSettings
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import prompts as simulation
 
+BY_ACCENT = GroupSettings(by=(("accent",),))
 BY = GroupSettings(by=(("accent",), ("device",)))
 
 
@@ -203,6 +204,24 @@ def test_engines_on_the_same_sentences_are_paired_by_both(frame: Frame) -> None:
         apart = x - y
         added = max((apart.groupby("prompt").sum() ** 2).sum() - (apart**2).sum(), 0.0)
         assert both.se_log[0, group] ** 2 == pytest.approx(alone.se_log[0, group] ** 2 + added)
+
+
+def test_pairs_are_of_what_both_runs_scored(tmp_path: Path) -> None:
+    """An utterance that either run lacks is in neither side of a pair: not in the first's sums, not in the second's."""
+    table = people({"a": 3}, utterances=4)
+    errors = {("x", "clean"): list(range(12)), ("y", "clean"): list(range(100, 112))}
+    status = {
+        ("x", "clean"): ["error"] * 2 + ["scored"] * 10,
+        ("y", "clean"): ["scored"] * 9 + ["missing"] * 3,
+    }
+    frame = load_frame(write_scored_run(tmp_path, table, errors, [200] * 12, status=status), BY_ACCENT)
+    sums = paired_sums(frame, [(0, 1), (1, 0)])
+    assert sums[0].sum(axis=-1).tolist() == [
+        [sum(range(2, 9)), sum(range(102, 109))],
+        [sum(range(102, 109)), sum(range(2, 9))],
+    ]
+    assert (sums[1].sum(axis=-1) == 7 * 200).all()
+    assert (sums[2].sum(axis=-1) == 7).all()
 
 
 def crossed(

@@ -27,6 +27,7 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option("--key-terms", "key_terms_file", type=click.Path(path_type=Path), help="Vocabulary list, one term a line, whose recall is reported."),
     click.option("--interval", type=click.Choice(["jackknife", "percentile"]), help="Interval over speakers (default jackknife)."),
     click.option("--confidence", type=click.FloatRange(0.5, 1, min_open=True, max_open=True), help="Coverage of the intervals (default 0.95)."),
+    click.option("--prompts", type=click.Choice(["sample", "fixed"]), help="Whether sentences read by several speakers stand for others, or are all there are (default sample)."),
     click.option("--draws", type=click.IntRange(100, 1_000_000), help="Speaker draws and permutations (default 2000)."),
     click.option("--seed", type=click.IntRange(0), help="Seed of the draws (default 1)."),
     click.option("--adjust", multiple=True, metavar="COVARIATE", help="Covariate of the adjusted comparison; may be given several times."),
@@ -64,7 +65,7 @@ def merge_settings(
     for stage, names in (
         ("groups", ("min_speakers", "min_words", "allow_inferred")),
         ("scoring", ("normalizer", "errors_as", "empty_references")),
-        ("statistics", ("interval", "confidence", "draws", "seed", "subgroups", "detect", "faas")),
+        ("statistics", ("interval", "confidence", "draws", "seed", "subgroups", "detect", "faas", "prompts")),
     ):
         for name in names:
             if options[name] is not None:

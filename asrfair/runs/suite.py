@@ -76,6 +76,7 @@ class _Statistics(_Table):
     detect: float = pydantic.Field(default=0.05, gt=0, lt=1)
     faas: bool = False
     family: Literal["fdr", "strict"] = "fdr"
+    prompts: Literal["sample", "fixed"] = "sample"
 
 
 class _Claims(_Table):
@@ -172,6 +173,7 @@ def read_suite(path: Path) -> Suite:
             detect=content.statistics.detect,
             faas=content.statistics.faas,
             family=content.statistics.family,
+            prompts=content.statistics.prompts,
             primary=tuple(content.claims.primary),
         ),
         title=content.report.title,

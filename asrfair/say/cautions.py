@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from asrfair.say import numbers as say
+from asrfair.say import sample
 from asrfair.say.finding import Finding, Tables, blocks, finding, records, rows_of, word
 from asrfair.types import OVERALL_ATTRIBUTE
 
@@ -211,10 +212,12 @@ def acoustics(tables: Tables, condition: str) -> Iterator[Finding]:
 
 def warnings(tables: Tables, condition: str) -> Iterator[Finding]:
     """What would break the answer, the most telling first."""
+    yield from sample.warnings(tables, condition)
     for make in (speakers, failures, normalizers, confounded, scales, acoustics):
         yield from make(tables, condition)
 
 
 def limits(tables: Tables, condition: str) -> Iterator[Finding]:
     """What these speakers cannot show."""
+    yield from sample.limits(tables, condition)
     yield from power(tables, condition)

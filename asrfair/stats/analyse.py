@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +24,7 @@ from asrfair.stats.core_tables import (
 )
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
+from asrfair.stats.measure.prompt_overlap import prompt_table
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 
@@ -63,6 +64,8 @@ def analyse_run(
 
 def write_tables(tables: Mapping[str, pd.DataFrame], run: Path) -> None:
     """Write the tables of an analysis, but for the claims, which have no sentences yet (:mod:`asrfair.say.record`)."""
+    if "prompts" not in tables:
+        (run / "prompts.csv").unlink(missing_ok=True)  # of an earlier analysis, with other settings
     for name, table in tables.items():
         if name != "claims":
             write_csv(table, run / f"{name}.csv")
@@ -91,6 +94,10 @@ def analyse_frame(
         InputError: A reference group is unknown, or a covariate or metric cannot be had.
     """
     groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
+    # the percentile bootstrap is that of published audits, which draws speakers
+    fixed = statistics.prompts == "fixed" or statistics.interval == "percentile"
+    prompts = prompt_table(frame, groupings, fixed=fixed)
+    frame = replace(frame, prompt=None) if fixed else frame
     _check_reference(groupings, groups)
     parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
     overall = parts[0]
@@ -110,6 +117,7 @@ def analyse_frame(
             generator(statistics, "maxima", part.grouping.attribute),
             draws=part.draws,
             overall_draws=overall.draws,
+            ledger=ledger,
         )
         for part in parts
     ]
@@ -119,6 +127,8 @@ def analyse_frame(
         "coverage": coverage_table(frame, groupings),
         "ledger_by_group": ledger_table(frame, groupings, ledger),
     }
+    if len(prompts):
+        tables["prompts"] = prompts
     if full:
         from asrfair.stats.claims.collect import claim_table
         from asrfair.stats.further_tables import further_tables

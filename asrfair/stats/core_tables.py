@@ -13,12 +13,13 @@ from asrfair.scoring.ledger import GAVE_NOTHING
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.extremes import jackknife_extremes, percentile_extremes
 from asrfair.stats.estimate.gaps import comparable, extremes
-from asrfair.stats.estimate.group_rates import Rates
+from asrfair.stats.estimate.group_rates import Rates, group_rates
 from asrfair.stats.estimate.rate_interval import MIN_EFFECTIVE, MIN_SPEAKERS, interval
 from asrfair.stats.estimate.simultaneous import simultaneous_interval
 from asrfair.stats.frame import Floats, Frame
 from asrfair.stats.groups import Grouping
-from asrfair.types import ERROR, MISSING, GroupSettings, StatisticsSettings
+from asrfair.stats.measure.capped import capped, loops_in_sight
+from asrfair.types import ERROR, MISSING, SCORED, GroupSettings, StatisticsSettings
 
 FEW_RESAMPLES = 7
 """Fewer speakers than this have under 1,000 distinct resamples, C(2k − 1, k): percentile intervals get a flag."""
@@ -73,9 +74,36 @@ def disparity_table(
         "sim_low": np.where(shown, sim_low, np.nan).ravel(),
         "sim_high": np.where(shown, sim_high, np.nan).ravel(),
         "failed": _failed(frame, grouping, ledger).ravel(),
+        "scored_share": _scored_share(frame, grouping, rates).ravel(),
+        **_capped(frame, grouping, ledger, shown, level),
         "flag": flags.ravel(),
     }
     return pd.DataFrame(table)
+
+
+def _scored_share(frame: Frame, grouping: Grouping, rates: Rates) -> Floats:
+    """Share of the utterances that could be scored for which an engine gave something that was; shape (R, G)."""
+    status = frame.status.reshape(len(rates.utterances), -1)
+    could = np.isin(status, [SCORED, ERROR, MISSING])
+    size = len(grouping.names)
+    total = np.array([np.bincount(grouping.utterance_group[row], minlength=size) for row in could])
+    with np.errstate(invalid="ignore"):
+        return np.where(total > 0, rates.utterances / total, np.nan)
+
+
+def _capped(
+    frame: Frame, grouping: Grouping, ledger: pd.DataFrame, shown: npt.NDArray[np.bool_], level: float
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Rates of which no loop is a large part; empty in runs that have none in sight."""
+    runs = loops_in_sight(frame, ledger)
+    found = np.full((3, *shown.shape), np.nan)
+    if runs.any():
+        rates = group_rates(capped(frame, runs), grouping)
+        low, high = interval(rates.estimate, level)
+        found = np.stack([rates.rate, np.where(shown, low, np.nan), np.where(shown, high, np.nan)])
+        found[:, ~runs] = np.nan
+    names = ("wer_capped", "capped_ci_low", "capped_ci_high")
+    return {name: values.ravel() for name, values in zip(names, found, strict=True)}
 
 
 def rate_interval(rates: Rates, level: float, draws: Draws | None) -> tuple[Floats, Floats]:
@@ -87,17 +115,20 @@ def group_flags(rates: Rates, groups: GroupSettings, *, percentile: bool) -> npt
     """What a reader of a group's figures has to know, joined by semicolons, shape (R, G).
 
     ``not_stated``; ``few_speakers``, ``few_words`` (below the minimum, no interval); ``no_errors``; ``one_speaker``
-    (below two effective speakers: one says nearly everything, no interval); ``wide`` (the interval spans more than a
+    (below two effective speakers: one says nearly everything, no interval); ``no_speakers`` (nobody said who speaks, no
+    interval); ``wide`` (the interval spans more than a
     factor of ten, so the group's rate is not known); ``few_resamples`` (percentile intervals of few speakers).
     """
     enough = (rates.speakers >= groups.min_speakers) & (rates.words >= max(groups.min_words, 1))
     low, high = interval(rates.estimate, 0.95)
     with np.errstate(invalid="ignore"):
         wide = enough & (rates.errors > 0) & (high > 10.0 * low)
+    unknown = (rates.speakers == 0) & (rates.utterances > 0)
     flags = np.full(rates.rate.shape, "", dtype=object)
     for name, where in (
         ("not_stated", np.broadcast_to(~rates.grouping.stated, rates.rate.shape)),
-        ("few_speakers", rates.speakers < max(groups.min_speakers, 1 if percentile else MIN_SPEAKERS)),
+        ("no_speakers", unknown),
+        ("few_speakers", ~unknown & (rates.speakers < max(groups.min_speakers, 1 if percentile else MIN_SPEAKERS))),
         ("few_words", rates.words < max(groups.min_words, 1)),
         ("no_errors", (rates.errors == 0) & (rates.words > 0)),
         ("one_speaker", enough & (rates.effective < MIN_EFFECTIVE)),
@@ -118,6 +149,7 @@ def gaps_table(
     *,
     draws: Draws | None = None,
     overall_draws: Draws | None = None,
+    ledger: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Make the rows of ``gaps.csv`` for one attribute.
 
@@ -130,6 +162,7 @@ def gaps_table(
         rng: For the critical values of the largest difference.
         draws: Bootstrap draws of the groups where percentile intervals are asked for.
         overall_draws: Those of everybody.
+        ledger: Columns engine, condition, utterance_id, reason: where it shows loops, ``gap_capped`` is made.
     """
     level = statistics.confidence
     attribute = rates.grouping.attribute
@@ -169,11 +202,21 @@ def gaps_table(
             "micro_ci_low": micro_low[:, 0],
             "micro_ci_high": micro_high[:, 0],
             "spread_sd": np.where(several, found.spread, np.nan),
+            "gap_capped": np.where(several, _capped_gap(frame, rates, compared, ledger), np.nan),
             "flag": np.where(
                 several, np.where(np.isnan(bounds.gap[0]), "no_interval", ""), np.where(enough, "one_group", "no_group")
             ),
         }
     )
+
+
+def _capped_gap(frame: Frame, rates: Rates, compared: npt.NDArray[np.bool_], ledger: pd.DataFrame | None) -> Floats:
+    """The gap between the worst and the best capped rate; NaN in runs that have no loop in sight."""
+    runs = np.zeros(len(rates.rate), dtype=bool) if ledger is None else loops_in_sight(frame, ledger)
+    if not runs.any():
+        return np.full(len(runs), np.nan)
+    found = extremes(group_rates(capped(frame, runs), rates.grouping).rate, compared)
+    return np.where(runs, found.gap, np.nan)
 
 
 def in_run_order(frame: Frame, tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -203,7 +246,7 @@ def coverage_table(frame: Frame, groupings: list[Grouping]) -> pd.DataFrame:
                 {
                     "attribute": grouping.attribute,
                     "group": list(grouping.names),
-                    "speakers": np.bincount(pairs // len(frame.speakers), minlength=names),
+                    "speakers": np.bincount(pairs // len(frame.speakers), minlength=names) * frame.speakers_known,
                     "utterances": np.bincount(group, minlength=names),
                     "ref_words": np.rint(np.bincount(group, weights=words[picked], minlength=names)).astype(np.int64),
                     "hours": np.bincount(group, weights=hours[picked], minlength=names),

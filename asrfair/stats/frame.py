@@ -85,6 +85,11 @@ class Frame:
     filtered_out: int = 0
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
+    @property
+    def speakers_known(self) -> bool:
+        """Whether anybody said who speaks. If not, everything is one speaker's, and no interval can be given."""
+        return self.speakers != ("",)
+
     @cached_property
     def atom_rows(self) -> npt.NDArray[np.int64]:
         """Row of one utterance of each atom, shape (A,): where an atom's attribute values are read."""

@@ -24,18 +24,26 @@ _NOT_EXCLUDED = ("0", "false", "no", "n", "f")
 
 
 def check_ids(source: Source, excluded: npt.NDArray[np.bool_]) -> None:
-    """Note ids that are missing, repeated or unreadable; an excluded row may have no speaker."""
+    """Note ids that are missing, repeated or unreadable; an excluded row may have no speaker, and so may all together."""
     for name in ("utterance_id", "speaker_id"):
         column = source.raw[name]
         empty = np.asarray(pc.equal(column, ""))
         if name == "utterance_id":
             source.notes.add(np.flatnonzero(empty), name, "the utterance has no id", "Give every utterance its own id")
+        elif empty[~excluded].all() and not excluded.all():
+            source.notes.add(
+                np.flatnonzero(~excluded)[:1],
+                name,
+                "no utterance has a speaker: rates are shown without intervals, and nothing is claimed of groups",
+                "Name the speakers; a number for each is enough",
+                severity="warning",
+            )
         else:
             source.notes.add(
                 np.flatnonzero(empty & ~excluded),
                 name,
                 "the utterance has no speaker, so that its interval cannot be known",
-                "Name the speaker, or give a reason in the column exclude",
+                "Name the speaker, or give a reason in the column exclude; if no speaker is known, leave all cells empty",
             )
         odd = np.asarray(pc.match_substring_regex(column, r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]")) | np.asarray(
             pc.greater(pc.utf8_length(column), MAX_ID_LENGTH)

@@ -8,15 +8,19 @@ few sentences are in the factor.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from asrfair.stats.compare.groups import against_rest
 from asrfair.stats.estimate.contrasts import contrast
 from asrfair.stats.estimate.extremes import correlations
 from asrfair.stats.estimate.group_rates import Rates
-from asrfair.stats.estimate.paired import Change
+from asrfair.stats.estimate.paired import Change, change, paired_change
 from asrfair.stats.estimate.rate_interval import Estimate, t_quantile
-from asrfair.stats.frame import Floats
+from asrfair.stats.estimate.two_way import Readings
+from asrfair.stats.frame import Floats, Ints
+from asrfair.stats.groups import Grouping
 
 _AT = 0.975
 """Where quantiles of the degrees of freedom with and without sentences are compared."""
@@ -42,10 +46,7 @@ def rest_inflation(rates: Rates) -> Floats | None:
 def _factor(one: Estimate, other: Estimate, rho: Floats) -> Floats:
     both = contrast(one, other, rho)
     alone = contrast(one.over_speakers(), other.over_speakers())
-    with np.errstate(all="ignore"):
-        wider = t_quantile(_AT, np.fmin(both.df_ratio, alone.df_ratio)) / t_quantile(_AT, alone.df_ratio)
-        factor = (both.se_log / alone.se_log * wider) ** 2
-    return np.where(np.isfinite(factor), np.maximum(factor, 1.0), 1.0)
+    return _ratio(both.se_log**2, alone.se_log**2, both.df_ratio, alone.df_ratio)
 
 
 def change_inflation(found: Change) -> tuple[Floats, Floats] | None:
@@ -53,22 +54,54 @@ def change_inflation(found: Change) -> tuple[Floats, Floats] | None:
     first, second = found.sides
     if first.items is None or second.items is None:
         return None
-    group = first.grouping.cell_group
-
-    def speakers(of_first: Floats | float, of_second: Floats | float) -> Floats:
-        values: Floats = np.add.reduceat(
-            (of_first * first.influence - of_second * second.influence) ** 2, first.grouping.starts, axis=-1
-        )
-        return values
-
-    def factor(whole: Floats, part: Floats) -> Floats:
-        with np.errstate(all="ignore"):
-            own_df = np.fmin(first.speaker_df, second.speaker_df)
-            wider = t_quantile(_AT, np.fmin(found.df, own_df)) / t_quantile(_AT, own_df)
-            ratio = whole / part * wider**2
-        return np.where(np.isfinite(ratio), np.maximum(ratio, 1.0), 1.0)
-
+    df, own_df = found.df, np.fmin(first.speaker_df, second.speaker_df)
     return (
-        factor(found.se_log**2, speakers(1.0, 1.0)),
-        factor(found.se_difference**2, speakers(first.rate[:, group], second.rate[:, group])),
+        _ratio(found.se_log**2, _own(found, 1.0, 1.0), df, own_df),
+        _ratio(found.se_difference**2, _own(found, first.rate, second.rate), df, own_df),
     )
+
+
+def place_inflation(
+    grouping: Grouping, sums: Ints, shared: tuple[Readings, Readings] | None
+) -> tuple[Floats, Floats] | None:
+    """Factors for how much more a group changes than all others, as a log ratio and in points, shape (P, G) each.
+
+    Args:
+        grouping: The groups.
+        sums: Of the pairs, from :func:`asrfair.stats.estimate.paired.paired_sums`.
+        shared: Readings of shared sentences; without any nothing is to be allowed for.
+    """
+    if shared is None:
+        return None
+    both = paired_change(grouping, sums, shared).sides
+    factors = np.ones((2, *both[0].rate.shape))
+    rest = np.ones(len(both[0].rate), dtype=np.int64)
+    for group in range(len(grouping.names)):
+        first, second = (against_rest(side, group) for side in both)
+        found = change(first, second)
+        alone = change(replace(first, items=None), replace(second, items=None))
+        df, own_df = found.df.min(axis=1), np.fmin(first.speaker_df, second.speaker_df).min(axis=1)
+        for place, (size, own) in enumerate(
+            ((found.se_log, _own(alone, 1.0, 1.0)), (found.se_difference, _own(alone, first.rate, second.rate)))
+        ):
+            whole = (size**2).sum(axis=1) - 2.0 * found.shared_with(rest)[place][:, 0]
+            part = own.sum(axis=1) - 2.0 * alone.shared_with(rest)[place][:, 0]
+            factors[place, :, group] = _ratio(whole, part, df, own_df)
+    return factors[0], factors[1]
+
+
+def _own(found: Change, of_first: Floats | float, of_second: Floats | float) -> Floats:
+    """Variance over speakers of a combination of two log rates, shape (P, G)."""
+    first, second = found.sides
+    group = first.grouping.cell_group
+    a, b = (np.broadcast_to(value, first.rate.shape)[:, group] for value in (of_first, of_second))
+    summed: Floats = np.add.reduceat((a * first.influence - b * second.influence) ** 2, first.grouping.starts, axis=-1)
+    return summed
+
+
+def _ratio(whole: Floats, part: Floats, df: Floats, own_df: Floats) -> Floats:
+    """Two-way over speakers' variance, with the wider quantile of fewer degrees of freedom; at least 1."""
+    with np.errstate(all="ignore"):
+        wider = t_quantile(_AT, np.fmin(df, own_df)) / t_quantile(_AT, own_df)
+        ratio = whole / part * wider**2
+    return np.where(np.isfinite(ratio), np.maximum(ratio, 1.0), 1.0)

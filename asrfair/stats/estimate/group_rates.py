@@ -10,7 +10,7 @@ Where speakers read the same sentences, what those add is put on top (:mod:`asrf
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,7 +40,7 @@ class Rates:
         errors: Shape (R, G).
         words: Shape (R, G).
         utterances: Scored utterances, shape (R, G).
-        speakers: Speakers with at least one scored utterance, shape (R, G).
+        speakers: Speakers with at least one scored utterance, 0 where speakers are not known, shape (R, G).
         effective: Kish's effective number of speakers, (Σn)² / Σn², shape (R, G).
         rate: errors / words, NaN without words, shape (R, G).
         influence: On log W, shape (R, N); 0 where the group has no errors or one speaker.
@@ -104,7 +104,8 @@ def group_rates(frame: Frame, grouping: Grouping, metric: Metric | None = None) 
     words = grouping.cells(frame.sums(*metric.denominator))
     utterances = grouping.cells(frame.scored.reshape(errors.shape[0], -1))
     shared = readings(frame, grouping) if metric == frame.metric else None
-    return rates_of_cells(grouping, errors, words, utterances, shared)
+    rates = rates_of_cells(grouping, errors, words, utterances, shared)
+    return rates if frame.speakers_known else replace(rates, speakers=np.zeros_like(rates.speakers))
 
 
 def rates_of_cells(

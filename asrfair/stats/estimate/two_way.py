@@ -17,6 +17,7 @@ with different lists differ by their lists as well, and I stays, however many sp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -84,7 +85,9 @@ def readings(frame: Frame, grouping: Grouping) -> Readings | None:
     )
 
 
-def paired_readings(frame: Frame, grouping: Grouping, pairs: list[tuple[int, int]]) -> tuple[Readings, Readings] | None:
+def paired_readings(
+    frame: Frame, grouping: Grouping, pairs: Sequence[tuple[int, int]]
+) -> tuple[Readings, Readings] | None:
     """Like :func:`readings` for the two sides of pairs of runs, over what was scored in both."""
     if frame.prompt is None:
         return None
