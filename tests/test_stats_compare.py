@@ -13,6 +13,7 @@ from stats_runs import people, write_scored_run
 from asrfair.cli.main import run as run_cli
 from asrfair.errors import InputError
 from asrfair.say.claims import comparison_sentences
+from asrfair.say.left_out import left_out_sentences
 from asrfair.stats.compare.runs import compare_runs
 from asrfair.types import GroupSettings, StatisticsSettings
 
@@ -134,3 +135,71 @@ def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
     one, _ = two_runs(tmp_path)
     assert 2 == run_cli(["compare", str(one), str(tmp_path)])
     assert "not a run folder" in capsys.readouterr().err
+
+
+def failing(tmp_path: Path) -> tuple[Path, Path]:
+    """Two engines, 40 speakers, 800 utterances; the second gives nothing for the 230 on which the first does worst."""
+    rng = np.random.default_rng(4)
+    table = people({"uk": 20, "us": 20}, utterances=20)
+    table["gender"] = np.where(np.arange(800) % 40 < 20, "f", "m")
+    hard = rng.gamma(2, 0.5, 800) * np.where(table["accent"] == "us", 1.5, 0.7)
+    words = np.full(800, 20)
+    first, second = (rng.poisson(20 * 0.2 * hard * better) for better in (1.0, 1.02))
+    lacking = np.argsort(-hard)[:230]
+    status = np.full(800, "scored", dtype=object)
+    status[lacking] = "error"
+    one = write_scored_run(tmp_path / "a", table, {("a", "clean"): first}, words)
+    two = write_scored_run(tmp_path / "b", table, {("b", "clean"): second}, words, status={("b", "clean"): status})
+    return one, two
+
+
+def test_what_a_failing_service_leaves_out_is_counted_and_bounded(tmp_path: Path) -> None:
+    """570 of 800: who, how hard it is, and the difference as the other did and at worst, written out."""
+    one, two = failing(tmp_path)
+    found = compare_runs(one, two, GROUPS, StatisticsSettings())
+    row = found.left_out[found.left_out["attribute"] == "overall"].iloc[0]
+    assert (row["utterances"], row["compared"], row["only_a"], row["only_b"], row["neither"]) == (800, 570, 230, 0, 0)
+    a, b = (pd.read_parquet(run / "scores.parquet").set_index("utterance_id") for run in (one, two))
+    has = (b["status"] == "scored").reindex(a.index)
+    e_a, e_b = (t[["substitutions", "deletions", "insertions"]].sum(axis=1).reindex(a.index) for t in (a, b))
+    assert row["wer_a_only_a"] == pytest.approx(e_a[~has].sum() / (20 * 230))
+    assert row["wer_a_compared"] == pytest.approx(e_a[has].sum() / (20 * 570))
+    apart = (e_a[has] - e_b[has]).sum()
+    assert row["difference"] == pytest.approx(apart / (20 * 570))
+    assert row["difference_as_other"] == pytest.approx(apart / (20 * 800))
+    assert row["difference_lowest"] == pytest.approx((apart + (e_a[~has] - 20).sum()) / (20 * 800))
+    assert row["difference_highest"] == pytest.approx((apart + e_a[~has].sum()) / (20 * 800))
+    groups = found.left_out[found.left_out["attribute"] == "accent"]
+    assert groups["compared"].sum() == 570
+    told = " ".join(left_out_sentences(found.left_out)).replace("\u00a0", " ")
+    assert "570 of 800 utterances that could be scored are compared; b (b) lacks 230 (28.7 %)" in told
+    assert "it is harder, and leaving it out flatters b (b)" in told
+    assert "accent: us (" in told
+    assert "which makes fewer errors on all of them is open" in told
+
+
+def test_what_the_first_run_lacks_bends_the_other_way(tmp_path: Path) -> None:
+    """The two runs exchanged: the same counts on the other side, bounds with the other sign."""
+    one, two = failing(tmp_path)
+    there = compare_runs(one, two, GROUPS, StatisticsSettings()).left_out
+    back = compare_runs(two, one, GROUPS, StatisticsSettings()).left_out
+    assert there["only_a"].tolist() == back["only_b"].tolist()
+    assert np.allclose(there["difference_lowest"], -back["difference_highest"])
+    assert np.allclose(there["wer_a_only_a"], back["wer_b_only_b"])
+
+
+def test_where_limits_every_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --where gender=f utterances, speakers and what is left out are those of women, and the output says so."""
+    one, two = failing(tmp_path)
+    found = compare_runs(one, two, GroupSettings(by=(("accent",),), where={"gender": "f"}), StatisticsSettings())
+    assert found.shared == 400
+    assert found.left_out.iloc[0]["utterances"] == 400
+    assert run_cli(["compare", str(one), str(two), "--by", "accent", "--where", "gender=f"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Only utterances with gender = f." in out
+    assert "of 400 utterances that could be scored" in out
+    assert "400 utterances in both" in out
+    assert run_cli(["compare", str(one), str(two), "--by", "accent", "--where", "gender=f", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["where"] == {"gender": "f"}
+    assert told["left_out"][0]["utterances"] == 400

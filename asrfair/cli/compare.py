@@ -68,6 +68,7 @@ def _override(
 
 def _to_json(found: Comparison) -> dict[str, Any]:
     from asrfair.say.claims import comparison_sentences
+    from asrfair.say.left_out import left_out_sentences
 
     return {
         "pairs": [list(pair) for pair in found.pairs],
@@ -75,6 +76,9 @@ def _to_json(found: Comparison) -> dict[str, Any]:
         "only_first": found.only_first,
         "only_second": found.only_second,
         "changed": found.changed,
+        "where": dict(found.where),
+        "left_out": json.loads(found.left_out.to_json(orient="records", double_precision=15)),
+        "left_out_sentences": list(left_out_sentences(found.left_out)),
         "findings": list(comparison_sentences(found.claims)),
         "comparisons": json.loads(found.table.to_json(orient="records", double_precision=15)),
     }
@@ -88,8 +92,16 @@ def _print(found: Comparison, out: Path | None) -> None:
     from asrfair.report.tables import say, terminal
     from asrfair.say import numbers as sentences
     from asrfair.say.claims import comparison_sentences
+    from asrfair.say.left_out import left_out_sentences
+    from asrfair.say.sample import selection
 
     console = terminal()
+    chosen = selection(found.where)
+    if chosen:
+        say(console, chosen)
+    for line in left_out_sentences(found.left_out):
+        say(console, line)
+    console.print()
     for line in comparison_sentences(found.claims):
         say(console, line, style="bold")
     for (a, b, condition), block in found.table.groupby(["engine_a", "engine_b", "condition"], sort=False):
@@ -116,6 +128,6 @@ def _print(found: Comparison, out: Path | None) -> None:
     left_out = (
         f"{found.only_first:,} only in A, {found.only_second:,} only in B, {found.changed:,} changed between them"
     )
-    say(console, f"{found.shared:,} utterances in both; left out: {left_out}.")
+    say(console, f"{found.shared:,} utterances in both; besides {left_out}.")
     if out is not None:
         say(console, f"Table: {out}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from asrfair.say import numbers as say
 from asrfair.say.finding import Finding, Tables, finding, records, rows_of, word
@@ -108,17 +108,17 @@ def prompts(tables: Tables, condition: str) -> Iterator[Finding]:
         yield finding({"condition": condition, "attribute": attribute}, "lists", "warning", text, "prompts")
 
 
-def selection(where: dict[str, str], filtered: dict[str, int]) -> str:
+def selection(where: Mapping[str, str], kept: tuple[int, int] | None = None) -> str:
     """Say which utterances a run looks at; empty where it looks at all.
 
     Args:
         where: The attribute values that were asked for.
-        filtered: ``kept`` and ``all``, counts of utterances; empty where they are not known.
+        kept: How many utterances that leaves, and of how many.
     """
     if not where:
         return ""
     chosen = say.listed([f"{word(name)} = {value}" for name, value in where.items()])
-    count = f": {filtered['kept']:,} of {say.counted(filtered['all'], 'utterance')}" if filtered else ""
+    count = f": {kept[0]:,} of {say.counted(kept[1], 'utterance')}" if kept else ""
     return f"Only utterances with {chosen}{count}."
 
 

@@ -1,12 +1,13 @@
 """Two runs on the same speakers: which makes fewer errors, for whom, and is it more than chance.
 
 Only utterances that both runs have with the same speaker and the same reference, and that were scored in both, are
-compared; what is left out is counted. Text must have been normalized by the same rules, or the rules would be compared.
+compared; what is left out is counted, told by group, and bounded (:mod:`.left_out`). Text must have been normalized by
+the same rules, or the rules would be compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from asrfair.data.runfile import read_run_file
@@ -21,11 +23,16 @@ from asrfair.errors import InputError
 from asrfair.stats.claims.collect import comparison_questions, decided
 from asrfair.stats.claims.question import Question
 from asrfair.stats.compare.engines import comparison_table
+from asrfair.stats.compare.left_out import left_out_table
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.group_rates import group_rates
 from asrfair.stats.frame import Frame, frame_of
 from asrfair.stats.groups import Grouping, make_grouping
-from asrfair.types import GroupSettings, StatisticsSettings
+from asrfair.stats.measure.capped import for_claims
+from asrfair.types import NOT_STATED, GroupSettings, StatisticsSettings
+
+NO_LEDGER = pd.DataFrame(columns=["engine", "condition", "utterance_id", "reason"], dtype=str)
+"""Loops are told from the scores here: the ledgers of the two runs are not at hand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +43,14 @@ class Comparison:
         table: The columns of ``comparisons.csv`` and wer_a, wer_b; ``difference`` is first run minus second, p-values
             are corrected over the whole table.
         pairs: Engines compared, first run's label and second's.
-        shared: Utterances compared.
+        shared: Utterances of both, whether scored or not.
         only_first: Utterances that only the first run has.
         only_second: Utterances that only the second run has.
         changed: Utterances of both whose speaker or reference differs; not compared.
         claims: What the two runs show (:mod:`asrfair.stats.claims.table`), all pairs and conditions as one family.
+        left_out: Who of them is compared and who is not, for each pair, condition and group
+            (:func:`asrfair.stats.compare.left_out.left_out_table`).
+        where: The attribute values to which all of this, every count included, is limited.
     """
 
     table: pd.DataFrame
@@ -50,6 +60,8 @@ class Comparison:
     only_second: int
     changed: int
     claims: pd.DataFrame
+    left_out: pd.DataFrame
+    where: Mapping[str, str]
 
 
 def compare_runs(
@@ -77,7 +89,8 @@ def compare_runs(
     about = [read_run_file(run) for run in (first, second)]
     _same_rules(about, second)
     _groupable(about[0], first, groups)
-    utterances, kept = _shared_utterances(first, second)
+    utterances, kept = _shared_utterances(first, second, groups.where)
+    shared = _attributes_of(utterances, groups)
     scores = [_read(run / "scores.parquet").to_pandas() for run in (first, second)]
     chosen = _pairs(scores, pairs)
     conditions = [c for c in dict.fromkeys(scores[0]["condition"]) if c in set(scores[1]["condition"])]
@@ -85,6 +98,7 @@ def compare_runs(
         raise InputError("the two runs share no condition", file=second, remedy="Compare runs of the same suite")
     names = _names(first, second)
     tables: list[pd.DataFrame] = []
+    lost: list[pd.DataFrame] = []
     questions: list[Question] = []
     for number, (a, b) in enumerate(chosen):
         labels = (f"{a} ({names[0]})", f"{b} ({names[1]})")
@@ -92,8 +106,9 @@ def compare_runs(
         frame = frame_of(utterances, merged, groups)
         rng = np.random.default_rng([statistics.seed, number])
         groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
+        lost.append(left_out_table(scores, shared, groups.by, (a, b), labels, conditions))
         tables.append(_compare(frame, groupings, groups, statistics, rng))
-        questions += comparison_questions(frame, groupings[1:], groups, statistics)
+        questions += comparison_questions(for_claims(frame, NO_LEDGER), groupings[1:], groups, statistics)
     table = pd.concat(tables, ignore_index=True)
     table["p_holm"] = holm(table["p_permutation"].to_numpy(dtype=np.float64))
     return Comparison(
@@ -104,6 +119,8 @@ def compare_runs(
         only_second=kept.only_second,
         changed=kept.changed,
         claims=decided(questions, statistics),
+        left_out=pd.concat(lost, ignore_index=True),
+        where=dict(groups.where),
     )
 
 
@@ -159,9 +176,17 @@ class _Shared:
     changed: int
 
 
-def _shared_utterances(first: Path, second: Path) -> tuple[pa.Table, _Shared]:
-    """Return the first run's rows of the utterances that both runs have alike."""
-    tables = [_read(run / "utterances.parquet") for run in (first, second)]
+def _attributes_of(utterances: pa.Table, groups: GroupSettings) -> pd.DataFrame:
+    """Ids, speakers and the attributes grouped by, as text; ``not_stated`` where missing."""
+    names = list(dict.fromkeys(["utterance_id", "speaker_id", *(name for by in groups.by for name in by)]))
+    known = [name for name in names if name in utterances.column_names]
+    found: pd.DataFrame = utterances.select(known).to_pandas().fillna(NOT_STATED).astype(str)
+    return found
+
+
+def _shared_utterances(first: Path, second: Path, where: Mapping[str, str]) -> tuple[pa.Table, _Shared]:
+    """Return the first run's rows of the utterances that both runs have alike, of those that are looked at."""
+    tables = [_only(_read(run / "utterances.parquet"), where) for run in (first, second)]
     ids = [pd.Index(table.column("utterance_id").to_pandas()) for table in tables]
     place = ids[1].get_indexer(ids[0])
     in_both = place >= 0
@@ -179,6 +204,13 @@ def _shared_utterances(first: Path, second: Path) -> tuple[pa.Table, _Shared]:
         only_second=len(ids[1]) - shared,
         changed=shared - int(same.sum()),
     )
+
+
+def _only(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
+    for name, value in where.items():
+        if name in table.column_names:
+            table = table.filter(pc.equal(pc.fill_null(table.column(name), NOT_STATED), value))
+    return table
 
 
 def _read(path: Path) -> pa.Table:
