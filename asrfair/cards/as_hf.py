@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import pandas as pd
+
 from asrfair.cards.as_markdown import card_markdown
 from asrfair.cards.blocks import Card
 from asrfair.cards.evidence import Evidence, RunEvidence
@@ -18,7 +20,7 @@ from asrfair.cards.prose import AuthorProse
 from asrfair.cards.suppression import SUPPRESSED
 from asrfair.report.figures import slug
 from asrfair.report.loading import section
-from asrfair.types import OVERALL_ATTRIBUTE
+from asrfair.types import INTERSECTION, NOT_STATED, OVERALL_ATTRIBUTE
 
 _MEASURES: Final = {
     "wer": ("wer", "WER", ("ci_low", "ci_high")),
@@ -26,13 +28,20 @@ _MEASURES: Final = {
 }
 
 
-def card_hf(card: Card, evidence: Evidence, prose: AuthorProse) -> str:
+def card_hf(card: Card, evidence: Evidence, prose: AuthorProse, *, every_group: bool = False) -> str:
     """Return the text of a ``README.md`` for a model's repository on the Hub."""
-    return "---\n" + "\n".join(_yaml(metadata(evidence, prose))) + "\n---\n\n" + card_markdown(card)
+    front = metadata(evidence, prose, every_group=every_group)
+    return "---\n" + "\n".join(_yaml(front)) + "\n---\n\n" + card_markdown(card)
 
 
-def metadata(evidence: Evidence, prose: AuthorProse) -> dict[str, Any]:
-    """Return the front matter: language, licence, tags and ``model-index``, an entry an engine."""
+def metadata(evidence: Evidence, prose: AuthorProse, *, every_group: bool = False) -> dict[str, Any]:
+    """Return the front matter: language, licence, tags and ``model-index``, an entry an engine.
+
+    Args:
+        evidence: The runs.
+        prose: What the author wrote.
+        every_group: Whether every group has a result; else everybody and the worst group of each attribute have one.
+    """
     found: dict[str, Any] = {"language": list(prose.languages)} if prose.languages else {}
     if prose.licence:
         found["license"] = prose.licence.lower()
@@ -43,15 +52,19 @@ def metadata(evidence: Evidence, prose: AuthorProse) -> dict[str, Any]:
     }
     single = len(evidence.engines) == 1
     found["model-index"] = [
-        {"name": prose.service if single else engine, "results": list(_results(evidence, engine))}
+        {
+            "name": prose.service if single else engine,
+            "results": list(_results(evidence, engine, every_group=every_group)),
+        }
         for engine in evidence.engines
     ]
     return found
 
 
-def _results(evidence: Evidence, engine: str) -> Iterator[dict[str, Any]]:
+def _results(evidence: Evidence, engine: str, *, every_group: bool) -> Iterator[dict[str, Any]]:
     for run in evidence.runs:
         rows = run.groups[(run.groups["engine"] == engine) & (run.groups["flag"] != SUPPRESSED)]
+        rows = rows if every_group else _everybody_and_worst(rows)
         for row in rows.to_dict("records"):
             metrics = list(_metrics(row))
             if metrics:
@@ -60,6 +73,15 @@ def _results(evidence: Evidence, engine: str) -> Iterator[dict[str, Any]]:
                     "dataset": _dataset(run, row),
                     "metrics": metrics,
                 }
+
+
+def _everybody_and_worst(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return everybody's row and that of the worst group by a single attribute, in each condition."""
+    single = rows[~rows["attribute"].str.contains(INTERSECTION, regex=False)]
+    groups = single[(single["attribute"] != OVERALL_ATTRIBUTE) & (single["group"] != NOT_STATED)]
+    keys = ["condition", "attribute"]
+    worst = groups[groups["ci_low"].notna()].sort_values("wer", ascending=False, kind="stable").drop_duplicates(keys)
+    return single.loc[sorted([*single.index[single["attribute"] == OVERALL_ATTRIBUTE], *worst.index])]
 
 
 def _dataset(run: RunEvidence, row: Mapping[Any, Any]) -> dict[str, Any]:

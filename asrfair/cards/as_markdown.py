@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from asrfair.cards.blocks import Block, Card, Facts, Lines, Prose
+from asrfair.cards.blocks import Block, Card, Facts, Lines, Picture, Prose
 from asrfair.report.tables import markdown_text, to_markdown
 
 
@@ -27,6 +27,8 @@ def block_markdown(block: Block) -> str:
         return "\n".join(f"- {markdown_text(line)}" for line in block.lines)
     if isinstance(block, Facts):
         return _facts(block.rows)
+    if isinstance(block, Picture):
+        return ""  # Markdown has no place for a picture in the file; the tables below it hold its numbers
     caption = " ".join(filter(None, (block.caption, *block.notes)))
     return "\n\n".join((f"**{markdown_text(block.title)}**", to_markdown(block).rstrip(), markdown_text(caption)))
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from asrfair.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +33,15 @@ class Facts:
     rows: tuple[tuple[str, str], ...]
 
 
-Block = Prose | Lines | Facts | Table
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A chart, drawn when it is needed, and what it shows in words."""
+
+    draw: Callable[[], Figure]
+    alt: str
+
+
+Block = Prose | Lines | Facts | Picture | Table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-import pandas as pd
-
-from asrfair.cards.blocks import Block, Card, Facts, Lines, Prose, Section
+from asrfair.cards import tables
+from asrfair.cards.blocks import Block, Card, Facts, Lines, Picture, Prose, Section
 from asrfair.cards.claims import checked
-from asrfair.cards.evidence import Evidence, RunEvidence
+from asrfair.cards.evidence import Evidence
 from asrfair.cards.outline import OUTLINES, Part
 from asrfair.cards.prose import AuthorProse
-from asrfair.report import definitions, runtables
-from asrfair.report.figures import slug
+from asrfair.report.loading import section
+from asrfair.report.plots import forest_plot, ranked_engines
+from asrfair.report.plots.forest import MAX_PANELS
 from asrfair.report.provenance import provenance_rows
-from asrfair.report.tables import Column, Table
 from asrfair.say import words
+from asrfair.say.answer import make_answer
 from asrfair.types import CLEAN, INTERSECTION, OVERALL_ATTRIBUTE
+from asrfair.version import __version__
 
-_F1: Final = Column(
-    name="f1",
-    heading="F1 %",
-    kind="percent",
-    low="f1_ci_low",
-    high="f1_ci_high",
-    says="Word recognition F1, from precision and recall of words.",
-)
+MAX_FLOOR_SENTENCES: Final = 4
+MAX_CHART_ROWS: Final = 20
 _PRECISION: Final = "hits/(hits + substitutions + insertions)"
 _RECALL: Final = "hits/(hits + substitutions + deletions)"
 _PRIVATE_ROWS: Final = ("Started", "Finished", "Packages")
@@ -61,85 +56,83 @@ def _section(part: Part, texts: Mapping[str, str], evidence: Evidence) -> Sectio
 
 
 def _overall(evidence: Evidence) -> list[Block]:
-    return [
-        _table(
-            run,
-            run.groups[run.groups["attribute"] == OVERALL_ATTRIBUTE],
-            "everybody",
-            "Everybody together",
-            ("engine", "condition"),
-        )
-        for run in evidence.runs
-    ]
-
-
-def _table(run: RunEvidence, frame: pd.DataFrame, name: str, title: str, first: tuple[str, ...]) -> Table:
-    known = runtables.table(run.shown, "groups")
-    assert known is not None
-    columns = {column.name: column for column in known.columns}
-    wanted = (*first, "speakers", "utterances", "ref_words", "wer", "f1", "flag")
-    return replace(
-        known,
-        name=slug(f"{run.name}-{name}"),
-        title=f"{title} ({run.name})",
-        columns=tuple(_F1 if name == "f1" else columns[name] for name in wanted),
-        frame=frame.reset_index(drop=True),
-        caption=f"In brackets the {run.shown.confidence * 100:g} % interval over speakers of each group taken alone.",
-        source="disparity.csv",
-    )
+    return [block for run in evidence.runs for block in tables.everybody(run)]
 
 
 def _groups(evidence: Evidence, *, crossed: bool | None = None) -> list[Block]:
-    """Return a table for each run, attribute and engine; conditions stand below each other."""
-    found: list[Block] = []
-    for run in evidence.runs:
-        for attribute in run.raw.attributes:
-            if crossed is not None and (INTERSECTION in attribute) != crossed:
-                continue
-            for engine in run.raw.engines:
-                frame = run.groups[(run.groups["attribute"] == attribute) & (run.groups["engine"] == engine)]
-                title = f"{engine} by {words.attribute_words(attribute)}"
-                names = ("group",) if len(run.raw.conditions) == 1 else ("condition", "group")
-                found.append(_table(run, _sorted(frame), f"{attribute}-{engine}", title, names))
-    return found
-
-
-def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
-    return definitions.worst_first("wer")(frame)
+    """Return the tables of each run and attribute."""
+    return [
+        block
+        for run in evidence.runs
+        for attribute in run.raw.attributes
+        if crossed is None or (INTERSECTION in attribute) == crossed
+        for block in tables.by_attribute(run, attribute)
+    ]
 
 
 def _gaps(evidence: Evidence) -> list[Block]:
-    found: list[Block] = []
-    for run in evidence.runs:
-        table = runtables.table(run.shown, "gaps")
-        if table is not None:
-            found.append(replace(table, name=slug(f"{run.name}-gaps"), title=f"{table.title} ({run.name})"))
-        absent = [a for a in run.raw.attributes if any(a == cell[0] for cell in run.hidden)]
-        if absent:
-            names = words.listed([words.attribute_words(a) for a in absent])
-            found.append(Lines(lines=(f"{run.name}: no gap is given by {names}, where groups are suppressed.",)))
-    return found
+    return [block for run in evidence.runs for block in tables.gaps(run)]
 
 
 def _conditions(evidence: Evidence) -> list[Block]:
-    found: list[Block] = []
-    for run in evidence.runs:
-        others = [name for name in run.raw.conditions if name != CLEAN]
-        if others:
-            part = run.groups[run.groups["attribute"] == OVERALL_ATTRIBUTE]
-            found.append(_table(run, part, "conditions", "Under each condition", ("condition", "engine")))
+    found: list[Block] = [
+        tables.under_conditions(run) for run in evidence.runs if any(name != CLEAN for name in run.raw.conditions)
+    ]
     return found or [Lines(lines=("The runs have clean audio only: how noise changes the results was not measured.",))]
 
 
 def _floors(evidence: Evidence) -> list[Block]:
-    return [Lines(lines=tuple(floor.sentence for floor in evidence.floors))]
+    """Return the statements about all groups: sentences for one engine and condition, one table for more."""
+    if not evidence.floors:
+        return []
+    if len(evidence.floors) <= MAX_FLOOR_SENTENCES:
+        return [Lines(lines=tuple(floor.sentence for floor in evidence.floors))]
+    return [tables.floors_table(evidence.floors)]
+
+
+def _answer(evidence: Evidence) -> list[Block]:
+    """Return what the runs say about differences, as far as nothing that is suppressed speaks in it."""
+    lines = []
+    for run in evidence.runs:
+        touched = {attribute for attribute, _ in run.hidden}
+        claims = run.raw.tables.get("claims")
+        if claims is None:
+            continue
+        attributes = dict(zip(claims["id"].astype(str), claims["attribute"].astype(str), strict=True))
+        answer = make_answer(run.raw.tables, run.raw.about)
+        told = ((answer.lead, answer.lead_ids), *((item.text, item.claim_ids) for item in answer.sentences))
+        lines += [
+            f"{run.name}: {text}"
+            for text, names in told
+            if not touched or (names and not any(attributes.get(name, "") in touched for name in names))
+        ]
+    return [Lines(lines=tuple(lines))] if lines else []
+
+
+def _picture(evidence: Evidence) -> list[Block]:
+    """Return one chart: the groups of the first run's first attribute, or its engines where there are many."""
+    run = evidence.runs[0]
+    frame = run.shown.disparity
+    known = [name for name in run.raw.attributes if frame[frame["attribute"] == name]["wer"].notna().any()]
+    if not known:
+        return []
+    how: dict[str, Any] = {"attribute": known[0], "condition": run.raw.main_condition, "confidence": run.raw.confidence}
+    name, where = words.attribute_words(known[0]), words.condition_words(run.raw.main_condition)
+    if len(run.raw.engines) > MAX_PANELS:
+        least = max(evidence.smallest, run.raw.min_speakers)
+        draw = partial(ranked_engines, frame, min_speakers=least, **how)
+        alt = f"Chart: word error rate of each engine over everybody and of its worst {name}, {where}. Its numbers are below."
+    else:
+        draw = partial(forest_plot, frame, max_rows=MAX_CHART_ROWS, **how)
+        alt = f"Chart: word error rate by {name} with intervals over speakers, {where}. Its numbers are in the tables below."
+    return [Picture(draw=draw, alt=alt)]
 
 
 def _suppression(evidence: Evidence) -> list[Block]:
     hidden, few = sum(len(run.hidden) for run in evidence.runs), words.counted(evidence.smallest, "speaker")
     if not hidden:
         return [Lines(lines=(f"No group has fewer than {few}: none is suppressed.",))]
-    marked = f"{words.counted(hidden, 'group')} {'is' if hidden == 1 else 'are'} marked “suppressed”"
+    marked = f"{words.counted(hidden, 'group')} {'is' if hidden == 1 else 'are'} suppressed"
     why = f"their numbers, or those of another group, could tell of fewer than {few}"
     return [Lines(lines=(f"{marked}: {why}.",))]
 
@@ -181,11 +174,44 @@ def _factors(evidence: Evidence) -> list[Block]:
     return [Lines(lines=tuple(lines))]
 
 
-def _provenance(evidence: Evidence) -> list[Block]:
-    return [
-        Facts(rows=(("Run", run.name), *((k, v) for k, v in provenance_rows(run.raw) if k not in _PRIVATE_ROWS)))
-        for run in evidence.runs
+def _stated(evidence: Evidence) -> list[Block]:
+    """Return who says what: the author's prose, the runs' numbers, and what the speakers said of themselves."""
+    rows = [
+        ("Text", "by the author of this card; numbers in it were checked against the runs when it was built."),
+        ("Numbers", f"counted by asrfair {__version__} from {words.listed([run.name for run in evidence.runs])}."),
     ]
+    for run in evidence.runs:
+        kinds: dict[str, list[str]] = {}
+        for name, about in section(section(run.raw.about, "manifest"), "attributes").items():
+            if any(name in attribute.split(INTERSECTION) for attribute in run.raw.attributes):
+                kinds.setdefault(str(section({"a": about}, "a").get("provenance") or "not said"), []).append(name)
+        for kind, names in kinds.items():
+            named = words.listed([words.attribute_words(name) for name in names])
+            rows.append((f"Groups of {run.name}", f"{named}: {kind}."))
+    rows.append(("Guessed", "nothing: no attribute was inferred from a voice by asrfair."))
+    return [Facts(rows=tuple(rows))]
+
+
+def _provenance(evidence: Evidence) -> list[Block]:
+    """Return what a run was made of, but for what stands with its corpus already; long lists are one line."""
+    found: list[Block] = []
+    for run in evidence.runs:
+        rows: list[tuple[str, str]] = [("Run", run.name)]
+        engines: dict[str, list[str]] = {}
+        for key, value in provenance_rows(run.raw):
+            kind, _, name = key.partition(" ")
+            if kind == "Engine" and name in run.raw.engines:
+                engines.setdefault(value, []).append(name)
+            elif (
+                kind != "Condition"
+                and key not in _PRIVATE_ROWS
+                and not key.startswith(("Attribute", "Licence of the corpus"))
+            ):
+                rows.append((key, value))
+        named = [f"{', '.join(names)} ({value})" for value, names in engines.items()]
+        rows[2:2] = [("Engines", "; ".join(named))] if named else []
+        found.append(Facts(rows=tuple(rows)))
+    return found
 
 
 def _glossary(_: Evidence) -> list[Block]:
@@ -204,6 +230,7 @@ def _glossary(_: Evidence) -> list[Block]:
 
 
 _ADDS: Final[Mapping[str, Callable[[Evidence], list[Block]]]] = {
+    "answer": _answer,
     "overall": _overall,
     "groups": _groups,
     "unitary": lambda evidence: _groups(evidence, crossed=False),
@@ -213,7 +240,9 @@ _ADDS: Final[Mapping[str, Callable[[Evidence], list[Block]]]] = {
     "floors": _floors,
     "suppression": _suppression,
     "method": _method,
+    "picture": _picture,
     "runs": _runs,
+    "stated": _stated,
     "factors": _factors,
     "provenance": _provenance,
     "glossary": _glossary,

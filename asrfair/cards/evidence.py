@@ -144,7 +144,7 @@ def _with_f1(run: RunData) -> pd.DataFrame:
         table = run.disparity.copy()
         counted = {"hits", "substitutions", "deletions", "insertions"} <= set(table.columns)
         return table.assign(f1=f1_of_counts(table)) if counted else table
-    f1 = mine.rename(columns=F1_COLUMNS)[[*keys, *F1_COLUMNS.values()]]
+    f1 = mine.rename(columns=F1_COLUMNS).reindex(columns=[*keys, *F1_COLUMNS.values()])
     return run.disparity.merge(f1, on=keys, how="left", validate="one_to_one")
 
 

@@ -51,7 +51,7 @@ AWS: Final[Outline] = (
         title="Fairness and bias",
         hint="For which groups it was assessed, and which are missing.",
         depth=3,
-        adds=("floors", "groups", "gaps", "suppression"),
+        adds=("answer", "floors", "picture", "groups", "gaps", "suppression"),
     ),
     Part(
         key="explainability", title="Explainability", hint="What a customer sees of how sure the service is.", depth=3
@@ -65,6 +65,13 @@ AWS: Final[Outline] = (
     ),
     Part(
         key="privacy_and_security", title="Privacy and security", hint="What happens to recordings and texts.", depth=3
+    ),
+    Part(
+        key="transparency",
+        title="Transparency",
+        hint="What customers and the people recorded are told, and where.",
+        depth=3,
+        adds=("stated",),
     ),
     Part(key="governance", title="Governance", hint="Who decides, reviews and answers.", depth=3),
     Part(
@@ -97,7 +104,7 @@ MODEL_CARD: Final[Outline] = (
         key="quantitative_analyses",
         title="Quantitative analyses",
         hint="What to read from the tables.",
-        adds=("floors",),
+        adds=("answer", "floors", "picture"),
     ),
     Part(
         key="unitary_results",
@@ -118,7 +125,7 @@ MODEL_CARD: Final[Outline] = (
         key="caveats",
         title="Caveats and recommendations",
         hint="What was not tested, and what to do before use.",
-        adds=("provenance",),
+        adds=("stated", "provenance"),
     ),
 )
 

@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pydantic
 
 from asrfair.cards.outline import ALL_KEYS, Outline
 from asrfair.data.tomlfile import MAX_BYTES, TomlFile, did_you_mean
 from asrfair.errors import InputError
+
+PLACEHOLDER: Final = "NAME OF THE SERVICE"
+"""What `--init` writes for the author to replace; no card is built under it."""
 
 
 class _Service(pydantic.BaseModel):
@@ -91,6 +95,14 @@ def read_prose(path: Path, outline: Outline) -> AuthorProse:
     """
     found = _from_markdown(path) if path.suffix.lower() in {".md", ".markdown"} else _from_toml(path)
     known = {section.key for section in outline}
+    if " ".join(found.service.split()).casefold() in {"", PLACEHOLDER.casefold()}:
+        raise InputError(
+            "the card has no name yet",
+            file=path,
+            column="service",
+            value=found.service,
+            remedy="Write what the card is about, such as: Example Transcribe, version 3",
+        )
     for key, text in found.texts.items():
         if key not in known:
             where = "this template" if key in ALL_KEYS else "any template"
@@ -176,7 +188,7 @@ def blank_prose(outline: Outline, engines: Iterable[str]) -> str:
         "# Delete the sections that you do not need; what the runs know is added to each by itself.",
         "",
         "[card]",
-        'service = "NAME OF THE SERVICE"',
+        f'service = "{PLACEHOLDER}"',
         'version = ""',
         'date = ""',
         'provider = ""',

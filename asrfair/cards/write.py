@@ -24,7 +24,14 @@ FORMATS: Final = {
 
 
 def write_card(
-    runs: Sequence[Path], prose: Path, out: Path, *, template: str = "aws", form: str = "", smallest: int = SMALLEST
+    runs: Sequence[Path],
+    prose: Path,
+    out: Path,
+    *,
+    template: str = "aws",
+    form: str = "",
+    smallest: int = SMALLEST,
+    every_group: bool = False,
 ) -> Path:
     """Write a card and return its path.
 
@@ -35,11 +42,12 @@ def write_card(
         template: ``aws``, ``model-card``, ``hf`` or ``json``.
         form: ``html``, ``md``, ``pdf`` or ``json``; what ``out`` ends with if not given.
         smallest: Speakers below which a group's numbers are suppressed.
+        every_group: Whether a card for the Hub has every group in its metadata, not only everybody and the worst.
 
     Raises:
         InputError: A run or the prose cannot be read, the prose claims what the runs do not support, or the template
             has no such format.
-        MissingExtraError: PDF was asked for and fpdf2 is not installed.
+        MissingExtraError: PDF was asked for and Typst is not installed.
     """
     if template not in OUTLINES:
         raise InputError("unknown template", value=template, remedy=did_you_mean(template, OUTLINES))
@@ -52,12 +60,12 @@ def write_card(
             remedy=f"Formats: {', '.join(FORMATS[template])}",
         )
     author = read_prose(prose, OUTLINES[template])
-    content = card_bytes(gather(runs, smallest=smallest), author, template=template, form=form)
+    content = card_bytes(gather(runs, smallest=smallest), author, template=template, form=form, every_group=every_group)
     write_whole(out, content)
     return out
 
 
-def card_bytes(evidence: Evidence, prose: AuthorProse, *, template: str, form: str) -> bytes:
+def card_bytes(evidence: Evidence, prose: AuthorProse, *, template: str, form: str, every_group: bool = False) -> bytes:
     """Return a card in one of :data:`FORMATS`; text is UTF-8."""
     card = build_card(evidence, prose, template)
     if form == "pdf":
@@ -75,7 +83,7 @@ def card_bytes(evidence: Evidence, prose: AuthorProse, *, template: str, form: s
     if template == "hf":
         from asrfair.cards.as_hf import card_hf
 
-        return card_hf(card, evidence, prose).encode()
+        return card_hf(card, evidence, prose, every_group=every_group).encode()
     from asrfair.cards.as_markdown import card_markdown
 
     return card_markdown(card).encode()

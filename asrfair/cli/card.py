@@ -28,6 +28,9 @@ import click
     show_default=True,
     help="Groups with fewer speakers are suppressed, and further ones from which they could be computed.",
 )
+@click.option(
+    "--per-group", is_flag=True, help="hf: put every group into the metadata, not only everybody and the worst."
+)
 @click.option("--init", is_flag=True, help="Write a prose file to fill into --out, instead of a card.")
 def card(
     runs: tuple[Path, ...],
@@ -37,6 +40,7 @@ def card(
     out: Path,
     smallest_cell: int,
     *,
+    per_group: bool,
     init: bool,
 ) -> None:
     """Write a card about a service from RUNS: the author's prose, every number from the runs.
@@ -56,5 +60,9 @@ def card(
         return
     if prose is None:
         raise click.UsageError("a card needs the author's prose: --prose FILE (make one to fill with --init)")
-    written = write_card(runs, prose, out, template=template, form=form or "", smallest=smallest_cell)
+    if per_group and template != "hf":
+        raise click.UsageError("--per-group is of --template hf")
+    written = write_card(
+        runs, prose, out, template=template, form=form or "", smallest=smallest_cell, every_group=per_group
+    )
     click.echo(f"Wrote {click.format_filename(written)}")

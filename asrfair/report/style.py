@@ -110,8 +110,16 @@ def save_figure(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "sv
     return written
 
 
-def figure_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the bytes of a PNG or SVG file, without date or version in it."""
+def figure_bytes(figure: Figure, kind: str, *, outlines: bool = False) -> bytes:
+    """Return a figure as the bytes of a PNG or SVG file, without date or version in it.
+
+    Args:
+        figure: The figure.
+        kind: ``png`` or ``svg``.
+        outlines: Whether an SVG draws letters as outlines, for readers that do not choose fonts by letter.
+    """
+    import matplotlib as mpl
+
     stream = io.BytesIO()
     metadata = {"Date": None, "Creator": "asrfair"} if kind == "svg" else {"Software": "asrfair"}
     width, height = figure.get_size_inches()
@@ -119,6 +127,8 @@ def figure_bytes(figure: Figure, kind: str) -> bytes:
     with style(), warnings.catch_warnings():
         # A letter of a script that no shipped font has is drawn as a frame that names the script.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        if outlines:
+            mpl.rcParams["svg.fonttype"] = "path"
         figure.savefig(stream, format=kind, metadata=metadata, **({"dpi": dpi} if kind == "png" else {}))
     drawn = stream.getvalue()
     return drawn.replace(_svg_families(), f"'{BASE}', 'Noto Sans', sans-serif".encode()) if kind == "svg" else drawn

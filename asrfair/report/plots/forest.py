@@ -43,6 +43,7 @@ def forest_plot(
     condition: str,
     engines: Sequence[str] = (),
     confidence: float = 0.95,
+    max_rows: int = MAX_ROWS,
 ) -> Figure:
     """Draw WER by group with intervals; groups are sorted by their mean WER over the engines, the worst on top.
 
@@ -52,6 +53,7 @@ def forest_plot(
         condition: The condition to show.
         engines: Labels to show; all of them (:data:`MAX_PANELS` at most) when empty. The title speaks of every engine.
         confidence: Coverage of the intervals, for the caption.
+        max_rows: Groups to draw at most, those with the highest WER.
 
     Raises:
         ValueError: There is no such row.
@@ -64,7 +66,7 @@ def forest_plot(
     if rows.empty:
         raise ValueError(f"no rows for attribute {attribute!r} in condition {condition!r}")
     mean = rows.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable")
-    groups = list(mean.index[:MAX_ROWS])
+    groups = list(mean.index[:max_rows])
     everybody = disparity[(disparity["attribute"] == "overall") & (disparity["condition"] == condition)]
     limit = axis_end(rows["wer"], rows.get("ci_high", ()))
     shown = (
