@@ -1,4 +1,7 @@
-"""Audio as engines get it: one segment decoded, one channel, one sample rate. Files are read with soundfile only."""
+"""Audio as engines get it: one segment decoded, one channel, one sample rate.
+
+Files are read with soundfile; those that phones make, by :mod:`asrfair.data.container`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from asrfair.data import container
 from asrfair.errors import AsrfairError
 from asrfair.types import Clip, Utterance
 
@@ -82,7 +86,7 @@ def probe_duration_s(path: Path) -> float:
     Raises:
         AudioError: The file is missing or cannot be decoded.
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         return float(file.frames / file.samplerate)
 
 
@@ -104,13 +108,28 @@ def planned_duration_s(utterance: Utterance) -> float:
     return max((length if utterance.end_s is None else utterance.end_s) - (utterance.start_s or 0.0), 0.0)
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+def open_audio(path: Path) -> soundfile.SoundFile | container.DecodedFile:
+    """Open a recording of any format that asrfair reads, by its suffix.
+
+    Returns:
+        What has ``samplerate``, ``frames``, ``channels``, ``seek`` and ``read`` as ``soundfile.SoundFile`` has them.
+
+    Raises:
+        AudioError: It is missing, or cannot be decoded.
+    """
     if not path.is_file():
         raise AudioError(
             "the audio file does not exist" if not path.exists() else "the audio path is not a file",
             file=path,
             remedy="Check the manifest's column 'audio'; paths are relative to the table",
         )
+    if path.suffix.lower() in container.SUFFIXES:
+        try:
+            return container.DecodedFile(path, longest_s=LONGEST_S)
+        except container.ContainerError as error:
+            raise AudioError(
+                f"the audio file cannot be decoded: {error}", file=path, remedy="Convert it to WAV or FLAC"
+            ) from error
     try:
         return soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -121,7 +140,7 @@ def _open(path: Path) -> soundfile.SoundFile:
 
 def _read(path: Path, *, start_s: float | None, end_s: float | None) -> tuple[npt.NDArray[np.float32], int]:
     """Return the segment's samples, shape (frames, channels), and the file's rate in Hz."""
-    with _open(path) as file:
+    with open_audio(path) as file:
         rate = int(file.samplerate)
         slack = round(END_TOLERANCE_S * rate)
         start = 0 if start_s is None else max(round(start_s * rate), 0)

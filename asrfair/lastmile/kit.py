@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from asrfair.data import container
 from asrfair.data.tablefile import read_table, write_csv
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
@@ -32,7 +33,7 @@ from asrfair.types import NOT_STATED
 
 SPEAKERS_FILE = "speakers.csv"
 MOST_NAME_BYTES = 200
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", *sorted(container.SUFFIXES))
 
 _TEMPLATE = """\
 # The settings of this test. Lines that start with # explain the line below them.

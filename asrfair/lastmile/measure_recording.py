@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from asrfair.acoustics.level import active_level, decibels, rms_dbfs
-from asrfair.data.audio import load_clip
+from asrfair.data.audio import load_clip, open_audio
 from asrfair.types import Utterance
 
 RATE_HZ = 16_000
@@ -90,7 +89,8 @@ def background(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 def _clipped(path: Path) -> float:
     """Share of samples in runs of equal values at the file's peak; before resampling, which rounds flat tops off."""
-    samples, _ = soundfile.read(str(path), dtype="float32", always_2d=True)
+    with open_audio(path) as file:
+        samples = file.read(file.frames, dtype="float32", always_2d=True)
     worst = 0.0
     for channel in samples.T:
         size = np.abs(channel)

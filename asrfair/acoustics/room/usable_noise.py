@@ -19,6 +19,7 @@ from scipy.ndimage import binary_dilation, find_objects, label
 
 from asrfair.acoustics.room.noise_analysis import Ear, Measured
 from asrfair.acoustics.room.speech_detection import HOP_S, speech_mask
+from asrfair.data.audio import AudioError, open_audio
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def read(
     start, end = round(start_s * rate), round(end_s * rate)
     size, back, least = round(WINDOW_S * rate), round(overlap_s * rate), round(LEAST_STRETCH_S * rate)
     try:
-        with soundfile.SoundFile(recording.path) as audio:
+        with open_audio(recording.path) as audio:
             while start < end:
                 stop = min(start + size, end)
                 if not back and end - stop < least:
@@ -175,6 +176,8 @@ def read(
                 if stop >= end:
                     return
                 start = stop - back
+    except AudioError as error:
+        raise InputError(error.message, file=recording.path, remedy=error.remedy) from error
     except (OSError, soundfile.SoundFileError) as error:
         raise InputError(f"the recording cannot be read: {error}", file=recording.path) from error
 
@@ -183,23 +186,22 @@ def _open(path: Path) -> Recording:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        info = soundfile.info(str(path))
-    except (OSError, soundfile.SoundFileError, ValueError) as error:
+        with open_audio(path) as info:
+            frames, rate, channels = info.frames, info.samplerate, info.channels
+    except (AudioError, OSError, soundfile.SoundFileError, ValueError) as error:
         raise InputError(
-            f"the recording cannot be read: {getattr(error, 'strerror', None) or error}",
+            f"the recording cannot be read: {getattr(error, 'message', None) or getattr(error, 'strerror', None) or error}",
             file=path,
             remedy="Is it audio? WAV and FLAC always work",
         ) from error
-    if info.frames <= 0 or info.samplerate < 4000:
-        raise InputError(
-            "the recording is empty, or sampled at less than 4 kHz", file=path, value=f"{info.samplerate} Hz"
-        )
+    if frames <= 0 or rate < 4000:
+        raise InputError("the recording is empty, or sampled at less than 4 kHz", file=path, value=f"{rate} Hz")
     return Recording(
         path=path,
         sha256=digest,
-        sample_rate_hz=info.samplerate,
-        channels=info.channels,
-        duration_s=info.frames / info.samplerate,
+        sample_rate_hz=rate,
+        channels=channels,
+        duration_s=frames / rate,
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asrfair.data.audio import AudioError, open_audio
+
 if TYPE_CHECKING:
     from asrfair.data.manifest.model import Manifest
     from asrfair.data.manifest.notes import Notes, Severity
@@ -41,12 +43,16 @@ def probe(path: str) -> AudioFacts:
     if not Path(path).is_file():
         return _unusable("the audio is not a file")
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_audio(Path(path)) as file:
             frames, rate, channels = file.frames, file.samplerate, file.channels
             if frames > 0:
                 file.seek(max(frames - _PROBE_FRAMES, 0))
                 if not len(file.read(_PROBE_FRAMES, dtype="float32")):
                     return _unusable("the audio breaks off before its end")
+    except AudioError as error:
+        return _unusable(
+            f"the audio cannot be read: {error.message.removeprefix('the audio file cannot be decoded: ')}"
+        )
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
         reason = str(error).rsplit(": ", maxsplit=1)[-1].rstrip(".")
         return _unusable(f"the audio cannot be read: {reason}")
