@@ -144,3 +144,18 @@ def test_a_missing_decoder_names_the_command(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioError, match=r"pip install 'asrfair\[codecs\]'"):
         probe_duration_s(path)
+
+
+def test_check_shows_what_a_phone_wrote_into_a_file(tmp_path: Path) -> None:
+    """A kit takes .m4a as a recording, and says that the file tells where it was made."""
+    from record_page import make_kit
+
+    from asrfair.lastmile.check import check_kit
+
+    kit = make_kit(tmp_path / "kit", sentences=1)
+    folder = kit.recordings / "speaker-01"
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "01.m4a", speech(44_100), 44_100, "mp4", "aac", location="+48.1374+011.5755/")
+    found = check_kit(kit, words=False)
+    assert 1 == found.recordings
+    assert ["recordings/speaker-01/01.m4a"] == [one.file for one in found.findings if one.kind == "tells"]

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from asrfair.data import container
 from asrfair.data.audio import AudioError
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.wholefile import write_whole
@@ -46,7 +47,8 @@ class Finding:
         prompt: Which sentence; empty where the finding is about a file that belongs to none.
         file: Path relative to the kit's folder.
         kind: ``missing``, ``unknown_file``, ``unreadable``, ``silent``, ``faint``, ``clipped``, ``noisy``, ``short``,
-            ``long``, ``swapped``, ``wrong_sentence``, ``missing_words``, ``duplicate``, ``elsewhere``, ``unknown_answer`` or ``language``.
+            ``long``, ``swapped``, ``wrong_sentence``, ``missing_words``, ``duplicate``, ``elsewhere``, ``unknown_answer``, ``tells`` or
+            ``language``.
         severity: ``again`` (the recording is left out of a run), ``listen`` (decide for yourself) or ``note``.
         text: What is wrong and what to do, in plain words.
     """
@@ -181,6 +183,7 @@ def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt]) -> tuple[list[_T
             continue
         try:
             takes.append(_Take(speaker=speaker, prompt=known[name], file=file, measures=measure(path)))
+            findings += _told(speaker, name, file, path)
         except AudioError as error:
             text = f"The file cannot be read ({error.message}). Record it again as WAV or FLAC."
             findings.append(_finding(speaker, name, file, "unreadable", "again", text))
@@ -190,6 +193,20 @@ def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt]) -> tuple[list[_T
             file = f"{kit.recordings.name}/{speaker}/{name}.wav"
             findings.append(_finding(speaker, name, file, "missing", "again", text))
     return takes, findings
+
+
+def _told(speaker: str, prompt: str, file: str, path: Path) -> list[Finding]:
+    """What a phone wrote into the file besides the sound: it stays here, but whoever gets the file can read it."""
+    if path.suffix.lower() not in container.SUFFIXES:
+        return []
+    told = container.look(path).told
+    said = [f"{kind} ({', '.join(told[kind])})" for kind in ("where", "when", "who", "which device") if kind in told]
+    if not {"where", "who"} & set(told):
+        return []
+    text = (
+        f"Besides the sound it tells {'; '.join(said)}. No export holds that; the file itself does, if you pass it on."
+    )
+    return [_finding(speaker, prompt, file, "tells", "note", text)]
 
 
 def _relative(path: Path, kit: Kit) -> str:
