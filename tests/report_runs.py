@@ -346,7 +346,13 @@ def _small_tables(run: Path, table: pd.DataFrame, joined: pd.DataFrame) -> None:
     )
     parts = [
         keys.assign(
-            normalizer=normalizer, wer=first["wer"] + shift, rank=range(1, len(first) + 1), rank_flip=flip, gap=0.12
+            normalizer=normalizer,
+            wer=first["wer"] + shift,
+            rank=range(1, len(first) + 1),
+            rank_flip=flip,
+            gap=0.12,
+            best_group="us",
+            worst_group="indian",
         )
         for normalizer, shift, flip in (("whisper-english", 0.0, False), ("basic", 0.01, True))
     ]

@@ -135,8 +135,8 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     """PNG and SVG of every plot are the same bytes when drawn twice."""
     groups = {"accent": ("us", "indian", "scottish")}
     run = load_run(make_run(tmp_path / "run", groups=groups, engines=("small",), conditions=NOISES[:3]))
-    first = {path.name: path.read_bytes() for path in write_figures(run, tmp_path / "a")[0]}
-    second = {path.name: path.read_bytes() for path in write_figures(run, tmp_path / "b")[0]}
+    first = {path.name: path.read_bytes() for path in write_figures(run, tmp_path / "a")}
+    second = {path.name: path.read_bytes() for path in write_figures(run, tmp_path / "b")}
     assert first == second
     assert {".png", ".svg"} == {Path(name).suffix for name in first}
 

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("asrfair.cli.compare:compare", "Two runs on the same speakers: who makes fewer errors, and for whom."),
     "nightly": ("asrfair.cli.nightly:nightly", "A suite every night: gates, what changed, a history, a verdict."),
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
+    "view": ("asrfair.cli.view:view", "Read runs in a browser with every utterance, on this machine only."),
+    "open": ("asrfair.cli.view:open_report", "Open the report of a run in a browser."),
     "card": ("asrfair.cli.card:card", "A service card from runs: prose checked against them, small cells suppressed."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "bench": ("asrfair.cli.bench:bench", "How fast a recogniser is here, on generated audio."),

@@ -42,23 +42,14 @@ def report(
 
     Only the files of the run folder are read (and, with --audio, the recordings of a few utterances): no engine.
     """
-    from asrfair.errors import InputError
     from asrfair.report import all_tables, load_run, print_run, write_report, write_table
-    from asrfair.report.loading import section
 
     data = load_run(run)
     audio = None
     if manifest is not None:
-        if not section(data.about, "suite").get("audio"):
-            raise InputError(
-                "the run's suite does not allow recordings in the report: they are personal data",
-                file=run / "run.json",
-                remedy="If the speakers agreed to it, set audio = true under [report] of the suite, and run it",
-            )
-        from asrfair.data.manifest import read_manifest
-        from asrfair.report.recordings import recordings
+        from asrfair.report.recordings import recordings_of
 
-        audio = recordings(read_manifest(manifest, allow_outside=True))
+        audio = recordings_of(data, manifest)
     written = write_report(run, html=not no_html, plots=not no_plots, out=out, audio=audio)
     for table in all_tables(data).values() if formats else ():
         written += write_table(table, (out or run) / "tables", formats)

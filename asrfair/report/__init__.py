@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from asrfair.data.wholefile import subfolder
+from asrfair.report.html.utterances import AudioSource
 from asrfair.report.loading import RunData, load_run
 from asrfair.report.markdown import write_markdown
 from asrfair.report.runtables import all_tables, side_by_side, table
 from asrfair.report.tables import Column, Table, print_table, write_table
 from asrfair.report.terminal import print_run
-from asrfair.report.worst_utterances import AudioSource
 
 __all__ = [
     "AudioSource",
@@ -51,14 +51,13 @@ def write_report(
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    drawings: dict[str, bytes] = {}
     if plots:
         from asrfair.report.figures import write_figures
 
-        written, drawings = write_figures(data, subfolder(folder, "plots"))
+        written = write_figures(data, subfolder(folder, "plots"))
     written.append(write_markdown(data, folder / "report.md"))
     if html:
-        from asrfair.report.page import write_html
+        from asrfair.report.html.page import write_html
 
-        written.append(write_html(data, folder / "report.html", drawings=drawings, audio=audio))
+        written.append(write_html(data, folder / "report.html", audio=audio))
     return written

@@ -253,19 +253,9 @@ def _coverage(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
         )
 
 
-def write_figures(run: RunData, folder: Path) -> tuple[list[Path], dict[str, bytes]]:
-    """Draw every planned plot into ``folder`` as PNG and SVG.
-
-    Returns:
-        The files, and the SVGs by the stem of their names, so that the page need not draw them again.
-    """
-    written: list[Path] = []
-    drawings: dict[str, bytes] = {}
-    for planned in planned_figures(run):
-        png, svg = save_figure(planned.draw(), folder / planned.stem)
-        written += [png, svg]
-        drawings[planned.stem] = svg.read_bytes()
-    return written, drawings
+def write_figures(run: RunData, folder: Path) -> list[Path]:
+    """Draw every planned plot into ``folder`` as PNG and SVG; return the files."""
+    return [path for planned in planned_figures(run) for path in save_figure(planned.draw(), folder / planned.stem)]
 
 
 def slug(text: str) -> str:

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from asrfair.acoustics import CLEAN_CONDITION, RenderContext, Renderer
+from asrfair.acoustics import CLEAN_CONDITION, RenderContext, Renderer, parse_condition
 from asrfair.data.audio import AudioError, load_clip
+from asrfair.data.manifest import read_manifest
+from asrfair.errors import AsrfairError, InputError
+from asrfair.report.loading import RunData, section
 
 if TYPE_CHECKING:
     from asrfair.acoustics import Condition
     from asrfair.data.manifest import Manifest
-    from asrfair.report.worst_utterances import AudioSource
+    from asrfair.report.html.utterances import AudioSource
     from asrfair.types import Clip
 
 SAMPLE_RATE_HZ: Final = 16_000
+
+
+def recordings_of(run: RunData, manifest: Path) -> AudioSource:
+    """Return the recordings of a run that was made from a manifest, as recorded and in the run's conditions.
+
+    A condition whose profile is not known here, or is another one than the run's, is left out.
+
+    Raises:
+        InputError: The run's suite does not allow recordings in pages, or the manifest cannot be read.
+    """
+    if not section(run.about, "suite").get("audio"):
+        raise InputError(
+            "the run's suite does not allow recordings in the report: they are personal data",
+            file=run.path / "run.json",
+            remedy="If the speakers agreed to it, set audio = true under [report] of the suite, and run it",
+        )
+    conditions = []
+    for about in run.about.get("conditions") or []:
+        with suppress(AsrfairError):
+            condition = parse_condition(str(about["name"]))
+            if condition.fingerprint == about["fingerprint"]:
+                conditions.append(condition)
+    seed = run.about.get("seed")
+    return recordings(
+        read_manifest(manifest, allow_outside=True), conditions, seed=seed if isinstance(seed, int) else 0
+    )
 
 
 def recordings(manifest: Manifest, conditions: Sequence[Condition] = (), *, seed: int = 0) -> AudioSource:

@@ -8,10 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section: anchor, title, the table it shows (see :mod:`asrfair.report.definitions`) and what makes it.
-
-    ``table`` is empty for sections that only the page has (figures of speakers, utterances word by word).
-    """
+    """One section: anchor, title, the table it shows (see :mod:`asrfair.report.definitions`) and what makes it."""
 
     anchor: str
     title: str
@@ -49,18 +46,6 @@ SECTIONS: Final[tuple[Section, ...]] = (
         needs="further normalizers: `normalizers` under [statistics]",
     ),
     Section(anchor="influence", title="What the gap hangs on", table="influence", needs="`asrfair score` in full"),
-    Section(
-        anchor="worst",
-        title="The worst utterances, word by word",
-        table="",
-        needs="references and hypotheses in the run folder",
-    ),
-    Section(
-        anchor="speakers",
-        title="Speaker by speaker",
-        table="",
-        needs="scores and utterances in the run folder, and attributes to group by",
-    ),
     Section(
         anchor="subgroups",
         title="Combinations nobody named",

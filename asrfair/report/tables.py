@@ -45,6 +45,7 @@ class Column:
         says: What the column means, in a sentence; pages show it as a note.
         drawn: Whether a page draws value and interval as a small picture in the row.
         kind_of: Says how a row's value is shown where rows differ in that; ``kind`` decides the alignment.
+        expert: Whether pages show the column only to readers who ask for the statistics.
         words: Turns a text cell into what people read, such as ``not_stated`` into "not stated".
     """
 
@@ -55,6 +56,7 @@ class Column:
     high: str = ""
     says: str = ""
     drawn: bool = False
+    expert: bool = False
     words: Callable[[str], str] | None = None
     kind_of: Callable[[Mapping[str, Any]], Kind] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,12 +64,26 @@ def worst_utterances(
     Raises:
         InputError: The folder has not been scored, or a file is damaged.
     """
-    if normalizer is None:
-        normalizer = str(read_run_file(run).get("scoring", {}).get("normalizer", "whisper-english"))
-    rules = get_normalizer(normalizer)
-    picked = _pick(run, engine, condition, limit)
+    return align_utterances(run, _pick(run, engine, condition, limit), normalizer=normalizer)
+
+
+def align_utterances(
+    run: Path, picked: Sequence[tuple[str, str, str, int, int]], *, normalizer: str | None = None
+) -> list[AlignedUtterance]:
+    """Return these utterances aligned word by word, in their order.
+
+    Args:
+        run: A run folder that has been scored.
+        picked: (engine, condition, utterance, errors, reference words) of scored rows.
+        normalizer: The rules that the run was scored with; by default what ``run.json`` says.
+
+    Raises:
+        InputError: A file is damaged, or the run was scored with other rules.
+    """
     if not picked:
         return []
+    normalizer = normalizer or _own_normalizer(run)
+    rules = get_normalizer(normalizer)
     wanted = {item[2] for item in picked}
     texts = _texts(run, {item[:3] for item in picked})
     chosen = _chosen_readings(run, wanted)
@@ -100,6 +114,10 @@ def worst_utterances(
             )
         )
     return found
+
+
+def _own_normalizer(run: Path) -> str:
+    return str(read_run_file(run).get("scoring", {}).get("normalizer", "whisper-english"))
 
 
 def _pick(run: Path, engine: str | None, condition: str | None, limit: int) -> list[tuple[str, str, str, int, int]]:

@@ -1,41 +1,36 @@
 """Turns a :class:`Table` into what the page's template shows: cells, filters, and what is packed for later.
 
-A page with thousands of rows would be slow and large, so the first rows stand in the page and the others, together
-with the table as CSV, are packed (gzip, base64); the page's script unpacks them when a reader filters, sorts or asks.
+A page with thousands of rows would be slow and large, so the rows of what is picked first stand in the page and the
+others, together with the table as CSV, are packed; the page's script unpacks them when a reader picks, filters or sorts.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from markupsafe import Markup, escape
 
-from asrfair.report.drawing import Scale, scale_of
+from asrfair.report.html.drawing import Scale, scale_of, wer_scale
+from asrfair.report.html.engines import in_hundred, said
+from asrfair.report.html.views import Choices, link, pack
 from asrfair.report.tables import Column, Table, to_csv
 from asrfair.say import words
 
-STATIC_ROWS: Final = 120
+STATIC_ROWS: Final = 40
 """Rows that stand in the page as it is opened."""
+PICKED: Final = {"engine": "engine", "condition": "condition", "attribute": "by"}
+"""Column → the picker that it follows; such columns are shown only when a reader asks for all."""
 FILTERED: Final = frozenset(
-    {
-        "engine",
-        "engine_a",
-        "engine_b",
-        "condition",
-        "attribute",
-        "versus",
-        "normalizer",
-        "metric",
-        "reason",
-        "kind",
-        "quantity",
-    }
+    {*PICKED, "engine_a", "engine_b", "versus", "normalizer", "metric", "reason", "kind", "quantity"}
 )
-"""Columns with a menu of their values."""
+"""Columns that say to which part of the run a row belongs; those that no picker drives have a menu."""
+SPEAKERS_WIDTH: Final = 360
+"""Pixels of a picture that has a dot a speaker."""
+
+Dots = Callable[[Mapping[str, Any]], Sequence[float]]
+"""From a row to its speakers' error rates."""
 MAX_CHOICES: Final = 120
 SHORT: Final = 26
 """Characters up to which a text is kept on one line."""
@@ -49,6 +44,7 @@ class Heading:
     mark: str
     choices: tuple[str, ...] = ()
     says: str = ""
+    axis: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +52,7 @@ class HtmlTable:
     """What the template needs of one table.
 
     ``rows`` is safe HTML; ``packed_rows`` and ``packed_csv`` are base64; ``widths`` are the characters of the longest
-    value and interval beside a picture.
+    value and interval beside a picture; ``first`` counts the rows of what is picked when the page opens.
     """
 
     anchor: str
@@ -68,6 +64,8 @@ class HtmlTable:
     rows: Markup
     count: int
     shown: int
+    first: int
+    follows: str
     packed_rows: str
     packed_csv: str
     widths: tuple[int, int]
@@ -83,7 +81,15 @@ class HtmlTable:
         return replace(self, packed_rows="", packed_csv="")
 
 
-def html_table(table: Table, *, anchor: str, row_header: str = "group", file_name: str = "") -> HtmlTable:
+def html_table(
+    table: Table,
+    choices: Choices,
+    *,
+    anchor: str,
+    row_header: str = "group",
+    file_name: str = "",
+    dots: Dots | None = None,
+) -> HtmlTable:
     """Lay out one table.
 
     Text columns that have the same value in every row go into the caption. The row header (the group) comes first,
@@ -91,16 +97,26 @@ def html_table(table: Table, *, anchor: str, row_header: str = "group", file_nam
 
     Args:
         table: What to show.
+        choices: What can be picked; rows of what is picked first come first.
         anchor: The ``id`` in the page.
         row_header: The column that names a row.
         file_name: Name of the CSV that the page offers.
+        dots: Says each row's speakers; such a table is the page's main one, with a wide picture and plain numbers.
     """
     rows = list(table.rows())
     columns, constants = _constants(table, row_header)
     columns = _ordered(columns, row_header)
-    scales = {column.name: scale_of(column, rows) for column in columns if column.drawn}
-    shown = [_row(row, columns, scales, row_header) for row in rows]
-    static, later = shown[:STATIC_ROWS], shown[STATIC_ROWS:]
+    scales = {column.name: _scale(column, rows, wide=dots is not None) for column in columns if column.drawn}
+    follows = [name for name in PICKED if name in table.frame.columns]
+    indexes = {name: {value: i for i, value in enumerate(choices.names(PICKED[name]))} for name in follows}
+
+    def picked(row: Mapping[str, Any]) -> bool:
+        return all(indexes[name].get(row[name]) in {choices.first[PICKED[name]], None} for name in follows)
+
+    rows = [*filter(picked, rows), *(row for row in rows if not picked(row))]
+    first = sum(map(picked, rows))
+    shown = [_row(row, columns, scales, row_header, indexes, dots) for row in rows]
+    static = min(first or len(rows), STATIC_ROWS)
     return HtmlTable(
         anchor=anchor,
         title=table.title,
@@ -108,10 +124,12 @@ def html_table(table: Table, *, anchor: str, row_header: str = "group", file_nam
         source=table.source,
         file_name=file_name or f"{anchor}.csv",
         headings=tuple(_heading(column, table, scales.get(column.name), row_header) for column in columns),
-        rows=Markup("\n".join(static)),  # noqa: S704 -- escaped in _row
+        rows=Markup("\n".join(shown[:static])),  # noqa: S704 -- escaped in _row
         count=len(shown),
-        shown=len(static),
-        packed_rows=pack("".join(later)) if later else "",
+        shown=static,
+        first=first,
+        follows=" ".join(PICKED[name] for name in follows),
+        packed_rows=pack("".join(shown[static:])) if len(shown) > static else "",
         packed_csv=pack(to_csv(table)),
         widths=_widths(rows, columns),
         notes=table.notes,
@@ -123,16 +141,16 @@ def is_label(column: Column) -> bool:
     return column.kind == "text" and column.name in FILTERED
 
 
-def pack(text: str) -> str:
-    """Return text as base64 of gzip, the same for the same text."""
-    return base64.b64encode(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)).decode("ascii")
-
-
 def _constants(table: Table, row_header: str) -> tuple[list[Column], str]:
     kept, said = [], []
     for column in table.shown:
         values = table.frame[column.name]
-        if column.kind == "text" and column.name != row_header and len(values) and values.nunique(dropna=False) == 1:
+        if (
+            column.kind == "text"
+            and column.name not in {row_header, *PICKED}
+            and len(values)
+            and values.nunique(dropna=False) == 1
+        ):
             said.append(f"{column.heading}: {column.show({column.name: values.iloc[0]})}.")
         else:
             kept.append(column)
@@ -155,9 +173,17 @@ def _widths(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> tup
     return values + 1, max(inside + 3, 11) if inside else 0
 
 
+def _scale(column: Column, rows: Sequence[Mapping[str, Any]], *, wide: bool) -> Scale:
+    if not wide:
+        return scale_of(column, rows)
+    known = [row for row in rows if not words.missing(row[column.name])]
+    highs = [float(row[column.high]) for row in known if column.high and not words.missing(row.get(column.high))]
+    return wer_scale([float(row[column.name]) for row in known], highs, width=SPEAKERS_WIDTH)
+
+
 def _heading(column: Column, table: Table, scale: Scale | None, row_header: str) -> Heading:
     choices: tuple[str, ...] = ()
-    if is_label(column):
+    if is_label(column) and column.name not in PICKED:
         distinct = table.frame[column.name].drop_duplicates().tolist()
         if 2 <= len(distinct) <= MAX_CHOICES:
             choices = tuple(dict.fromkeys(column.show({column.name: value}) for value in distinct))
@@ -165,19 +191,30 @@ def _heading(column: Column, table: Table, scale: Scale | None, row_header: str)
     if scale is not None:
         ends = [words.number(end, column.kind) for end in (scale.low, scale.high)]
         says = " ".join(filter(None, (says, f"The picture runs from {ends[0]} to {ends[1]}.")))
-    mark = " ".join(
-        name
-        for name, on in (
-            ("n", column.numeric),
-            ("d", column.drawn),
-            ("l", is_label(column) and column.name != row_header),
-        )
-        if on
+    return Heading(
+        text=column.heading,
+        mark=" ".join(_marks(column, row_header)),
+        choices=choices,
+        says=says,
+        axis=scale.axis() if scale is not None and scale.width == SPEAKERS_WIDTH else "",
     )
-    return Heading(text=column.heading, mark=mark, choices=choices, says=says)
 
 
-def _row(row: Mapping[str, Any], columns: Sequence[Column], scales: Mapping[str, Scale], row_header: str) -> str:
+def _marks(column: Column, row_header: str) -> list[str]:
+    """Return the classes of a column: numeric, drawn, a label, for experts."""
+    label = is_label(column) and column.name != row_header
+    pairs = (("n", column.numeric), ("d", column.drawn), ("l", label), ("x", column.expert))
+    return [name for name, on in pairs if on]
+
+
+def _row(
+    row: Mapping[str, Any],
+    columns: Sequence[Column],
+    scales: Mapping[str, Scale],
+    row_header: str,
+    indexes: Mapping[str, Mapping[str, int]],
+    dots: Dots | None,
+) -> str:
     """Return a row as HTML. Every text of the data goes through ``escape`` here, once, and nowhere else."""
     told = [column.show(row) for column in columns if is_label(column) and column.name != row_header]
     labels = " · ".join(text for text in told if text)
@@ -186,16 +223,27 @@ def _row(row: Mapping[str, Any], columns: Sequence[Column], scales: Mapping[str,
         text = column.show(row)
         if column.name == row_header:
             below = f'<small class="m">{escape(labels)}</small>' if labels else ""
-            cells.append(f'<th scope="row"{_mark(column, text, label=False)}>{escape(text)}{below}</th>')
+            name = _opening(row, text) if dots is not None else escape(text)
+            cells.append(f'<th scope="row"{_mark(column, text, label=False)}>{name}{below}</th>')
         elif not column.numeric:
             cells.append(f"<td{_mark(column, text, label=is_label(column))}>{escape(text)}</td>")
         else:
-            cells.append(_number(row, column, scales.get(column.name)))
-    return f"<tr>{''.join(cells)}</tr>"
+            values = dots(row) if dots is not None and column.drawn else ()
+            cells.append(_number(row, column, scales.get(column.name), values, plain=dots is not None))
+    at = "".join(f' data-{PICKED[name]}="{indexes[name].get(row[name], "")}"' for name in indexes)
+    small = ' class="small"' if "ci_low" in row and words.missing(row["ci_low"]) else ""
+    tip = f' data-tip="{escape(said(row))}"' if dots is not None and not words.missing(row["wer"]) else ""
+    return f"<tr{small}{at}{tip}>{''.join(cells)}</tr>"
+
+
+def _opening(row: Mapping[str, Any], text: str) -> str:
+    """Return a group's name as a link that opens its utterances."""
+    state = {"engine": row["engine"], "condition": row["condition"], "by": row["attribute"], "group": row["group"]}
+    return f'<a href="{link(**state)}">{escape(text)}</a>'
 
 
 def _mark(column: Column, text: str, *, label: bool) -> str:
-    """Return the class: ``l`` a label that narrow screens show under the row's name, ``s`` short, ``f`` a flag, ``w`` prose."""
+    """Return the class: ``l`` a label of a part of the run, ``s`` short, ``f`` a flag, ``w`` prose, ``x`` for experts."""
     names = ["l"] if label else []
     if column.kind == "text" and len(text) <= SHORT:
         names.append("s")
@@ -203,16 +251,24 @@ def _mark(column: Column, text: str, *, label: bool) -> str:
         names.append("f")
     if column.kind == "note" and len(text) > SHORT:
         names.append("w")
+    if column.expert:
+        names.append("x")
     return f' class="{" ".join(names)}"' if names else ""
 
 
-def _number(row: Mapping[str, Any], column: Column, scale: Scale | None) -> str:
+def _number(row: Mapping[str, Any], column: Column, scale: Scale | None, dots: Sequence[float], *, plain: bool) -> str:
     value = row.get(column.name)
     key = "" if words.missing(value) else escape(repr(value))
     text, inside = escape(column.show(row)), escape(column.show_interval(row))
     if not inside and scale and column.low:
         inside = escape("no interval")
-    shown = f"<b>{text}</b> <i>({inside})</i>" if inside else f"<b>{text}</b>" if scale else f"{text}"
-    if scale:
-        shown = f'<span class="p">{shown}{scale.draw(value, row.get(column.low), row.get(column.high))}</span>'
-    return f'<td class="n" data-v="{key}">{shown}</td>'
+    classes = "n x" if column.expert else "n"
+    if scale is None:
+        shown = f"<b>{text}</b> <i>({inside})</i>" if inside else f"{text}"
+        return f'<td class="{classes}" data-v="{key}">{shown}</td>'
+    picture = scale.draw(value, row.get(column.low), row.get(column.high), dots)
+    if plain:
+        shown = f'<b class="pl">{in_hundred(value)}</b><b class="x">{text}</b> <i class="x">({inside})</i>'
+    else:
+        shown = f"<b>{text}</b> <i>({inside})</i>" if inside else f"<b>{text}</b>"
+    return f'<td class="{classes}" data-v="{key}"><span class="p">{shown}{picture}</span></td>'

@@ -1,9 +1,9 @@
-"""Small pictures in table cells: a value and its interval on the scale that all rows of the table share."""
+"""Small pictures in table cells: a value, its interval and its speakers on the scale that all rows of a table share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,11 +15,15 @@ from asrfair.say import words
 WIDTH: Final = 132
 HEIGHT: Final = 16
 _MARGIN: Final = 5
+CUT: Final = 1.5
+"""A WER above this does not stretch the scale: an arrow points to it, and its number stands beside it."""
+MAX_DOTS: Final = 120
+"""Dots of speakers in one row; of more, every so-many-th by rank."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Where a value stands in a picture of :data:`WIDTH` pixels.
+    """Where a value stands in a picture of ``width`` pixels.
 
     Args:
         low: Value at the left end, as shown (percent, points, ratio).
@@ -27,6 +31,7 @@ class Scale:
         zero: Where the line of no difference stands, or ``None``.
         logarithmic: Whether equal distances are equal ratios.
         bar: Whether a bar from the left end is drawn instead of a point.
+        width: Pixels.
     """
 
     low: float
@@ -34,6 +39,7 @@ class Scale:
     zero: float | None = None
     logarithmic: bool = False
     bar: bool = False
+    width: int = WIDTH
 
     def position(self, value: float) -> float:
         """Return the horizontal position in pixels, not cut to the picture."""
@@ -41,16 +47,24 @@ class Scale:
         if self.logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(max(value, 1e-9))
         span = high - low or 1.0
-        return _MARGIN + (value - low) / span * (WIDTH - 2 * _MARGIN)
+        return _MARGIN + (value - low) / span * (self.width - 2 * _MARGIN)
 
-    def draw(self, value: object, low: object, high: object) -> Markup:
-        """Return the picture of one row, empty where there is no value; screen readers get the text instead."""
+    def draw(self, value: object, low: object, high: object, dots: Sequence[float] = ()) -> Markup:
+        """Return the picture of one row, empty where there is no value; screen readers get the text instead.
+
+        Args:
+            value: What the row is about.
+            low: Lower end of its interval.
+            high: Upper end.
+            dots: The speakers' values, one dot each.
+        """
         if words.missing(value) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return Markup("")
         middle = HEIGHT // 2
-        parts = [f'<path class="a" d="M{_MARGIN} {middle}H{WIDTH - _MARGIN}"/>']
+        parts = [f'<path class="a" d="M{_MARGIN} {middle}H{self.width - _MARGIN}"/>']
         if self.zero is not None:
             parts.append(f'<path class="z" d="M{self.position(self.zero):.1f} 0V{HEIGHT}"/>')
+        parts += [self._dots(dots)] if len(dots) > 1 else []
         x = self.position(value)
         if self.bar:
             parts.append(f'<path class="b" d="M{_MARGIN} {middle}H{max(x, _MARGIN + 0.5):.1f}"/>')
@@ -58,20 +72,55 @@ class Scale:
             known = not words.missing(low) and not words.missing(high)
             if known:
                 parts.append(self._line(float(str(low)), float(str(high)), middle))
-            x = min(max(x, _MARGIN), WIDTH - _MARGIN)
+            x = min(max(x, _MARGIN), self.width - _MARGIN)
             parts.append(f'<circle{"" if known else " class=o"} cx="{x:.1f}" cy="{middle}" r="3.2"/>')
-        return Markup(f'<svg class="iv" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>')  # noqa: S704 -- numbers only
+            if self.position(value) > self.width - 1:
+                right = self.width - 1
+                parts.append(
+                    f'<path class="c" d="M{right - 4} {middle - 4}L{right} {middle}L{right - 4} {middle + 4}"/>'
+                )
+        return Markup(f'<svg class="iv" viewBox="0 0 {self.width} {HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>')  # noqa: S704 -- numbers only
+
+    def _dots(self, values: Sequence[float]) -> str:
+        """Return a dot a speaker, as lines of no length with round ends; those beyond the scale stand at its end."""
+        every = sorted(values)
+        shown = every if len(every) <= MAX_DOTS else [every[i * len(every) // MAX_DOTS] for i in range(MAX_DOTS)]
+        places = [min(max(self.position(value), _MARGIN), self.width - _MARGIN) for value in shown]
+        return f'<path class="k" d="{"".join(f"M{round(x)} {HEIGHT // 2}h0" for x in places)}"/>'
+
+    def axis(self) -> Markup:
+        """Return the numbers above a column of pictures, in percent."""
+        marks = ticks(self.high)
+        texts = "".join(
+            f'<text x="{self.position(tick):.1f}" y="9" text-anchor="{"start" if not tick else "middle"}">{100 * tick:.0f}</text>'
+            f'<path d="M{self.position(tick):.1f} 11v4"/>'
+            for tick in marks
+        )
+        return Markup(f'<svg class="ax" viewBox="0 0 {self.width} 15" aria-hidden="true">{texts}</svg>')  # noqa: S704 -- numbers only
 
     def _line(self, low: float, high: float, middle: int) -> str:
         left, right = self.position(low), self.position(high)
-        first, last = max(left, 1.0), min(right, WIDTH - 1.0)
-        first, last = min(first, WIDTH - 2.0), max(last, 2.0)
+        first, last = max(left, 1.0), min(right, self.width - 1.0)
+        first, last = min(first, self.width - 2.0), max(last, 2.0)
         arrows = ""
         if left < 1:
             arrows += f"M5 {middle - 3}L1 {middle}L5 {middle + 3}"
-        if right > WIDTH - 1:
-            arrows += f"M{WIDTH - 5} {middle - 3}L{WIDTH - 1} {middle}L{WIDTH - 5} {middle + 3}"
+        if right > self.width - 1:
+            arrows += f"M{self.width - 5} {middle - 3}L{self.width - 1} {middle}L{self.width - 5} {middle + 3}"
         return f'<path d="M{first:.1f} {middle}H{last:.1f}{arrows}"/>'
+
+
+def ticks(high: float) -> list[float]:
+    """Return three to six round values from nought to ``high``."""
+    step = next((s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5) if high / s < 6), 1.0)
+    return [step * number for number in range(int(high / step + 1e-9) + 1)]
+
+
+def wer_scale(values: Iterable[float], highs: Iterable[float], *, width: int) -> Scale:
+    """Return a scale of error rates from nought: intervals may not flatten the values, nor a WER above :data:`CUT`."""
+    top = max((v for v in values if math.isfinite(v)), default=0.0)
+    reach = max((v for v in highs if math.isfinite(v)), default=top)
+    return Scale(low=0.0, high=min(max(top, min(reach, 1.6 * top)) * 1.02, CUT) or 1.0, width=width)
 
 
 def scale_of(column: Column, rows: Iterable[Mapping[str, Any]]) -> Scale:

@@ -1,0 +1,122 @@
+"""Parts of the page that follow the pickers: every variant is made here, the one shown first stands in the page.
+
+The page's script only exchanges one variant for another, so that nothing is drawn twice and all text is escaped in one
+place. Variants beyond the first are packed (gzip, base64).
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from asrfair.report.loading import RunData
+from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
+
+PICKERS: Final = ("by", "engine", "condition")
+"""What a reader picks: the attribute, the engine, the condition."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What can be picked, in suite order, and what is picked when the page opens."""
+
+    by: tuple[str, ...]
+    engine: tuple[str, ...]
+    condition: tuple[str, ...]
+    first: Mapping[str, int]
+
+    def names(self, picker: str) -> tuple[str, ...]:
+        """Return the values of a picker."""
+        found: tuple[str, ...] = getattr(self, picker)
+        return found
+
+    def start(self, picker: str) -> str:
+        """Return what is picked when the page opens."""
+        return self.names(picker)[self.first[picker]]
+
+
+def choices_of(run: RunData) -> Choices:
+    """Return what can be picked.
+
+    First is the attribute of the claim that matters most, the condition shown first, and the engine with fewest errors.
+    """
+    rows = run.disparity
+    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == run.main_condition)]
+    known = whole[whole["wer"].notna()].sort_values("wer", kind="stable")["engine"].tolist()
+    single = [name for name in run.attributes if INTERSECTION not in name]
+    by = run.attributes or (OVERALL_ATTRIBUTE,)
+    single = [name for name in _claimed(run) if name in single] + single
+    return Choices(
+        by=by,
+        engine=run.engines,
+        condition=run.conditions,
+        first={
+            "by": by.index(single[0]) if single else 0,
+            "engine": run.engines.index(known[0]) if known else 0,
+            "condition": run.conditions.index(run.main_condition),
+        },
+    )
+
+
+def _claimed(run: RunData) -> list[str]:
+    """Return the attributes of the run's claims, the claim that matters most first."""
+    claims = run.tables.get("claims")
+    return [] if claims is None else [str(name) for name in claims.sort_values("rank", kind="stable")["attribute"]]
+
+
+def pack(text: str) -> str:
+    """Return text as base64 of gzip, the same for the same text."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)).decode("ascii")
+
+
+def packed(kind: str, text: str) -> Markup:
+    """Return packed text as an element that browsers do not run."""
+    return Markup('<script type="application/gzip;base64" class="{}">{}</script>').format(kind, pack(text))
+
+
+def view(
+    name: str, choices: Choices, follows: Sequence[str], draw: Callable[..., Markup], *, inline: bool = False
+) -> Markup:
+    """Return a part of the page with all its variants.
+
+    Args:
+        name: Its ``id``.
+        choices: What can be picked.
+        follows: The pickers that it follows; ``draw`` gets their values by name.
+        draw: Makes one variant.
+        inline: Whether it is text and not a block.
+    """
+    first = draw(**{picker: choices.start(picker) for picker in follows})
+    others = {}
+    for indexes in product(*(range(len(choices.names(picker))) for picker in follows)):
+        if any(index != choices.first[picker] for index, picker in zip(indexes, follows, strict=True)):
+            values = {p: choices.names(p)[i] for i, p in zip(indexes, follows, strict=True)}
+            others["|".join(map(str, indexes))] = str(draw(**values))
+    around = (
+        Markup('<span class="view" id="{}" data-follows="{}">{}</span>')
+        if inline
+        else Markup('<div class="view" id="{}" data-follows="{}">{}</div>')
+    )
+    body = around.format(name, " ".join(follows), first)
+    if not others:
+        return body
+    return body + packed("variants", json.dumps({"of": name, "html": others}, ensure_ascii=False))
+
+
+def breakable(name: object) -> Markup:
+    """Return a name as HTML that may break before a severity, after each setting, and at underscores."""
+    text = escape(name).replace("@", Markup("<wbr>@"))
+    return text.replace(",", Markup(",<wbr>")).replace("_", Markup("_<wbr>"))
+
+
+def link(**state: str) -> Markup:
+    """Return the fragment of a link to a state, such as ``#engine=…&group=…``, escaped for an attribute."""
+    return escape("#" + "&".join(f"{key}={quote(value, safe='')}" for key, value in state.items()))
