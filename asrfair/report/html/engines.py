@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -145,7 +146,7 @@ def in_hundred(wer: object) -> str:
     return f"{value:.1f}" if 0 < value < 1 else f"{value:,.0f}".replace(",", "\u202f")
 
 
-def said(row: dict[str, Any]) -> str:
+def said(row: Mapping[str, Any]) -> str:
     """Return a row's exact numbers for those who point at it."""
     inside = words.interval(row.get("ci_low"), row.get("ci_high"), "percent")
     return (
