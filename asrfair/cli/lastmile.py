@@ -68,6 +68,34 @@ def record(folder: Path, lan: bool, port: int | None, no_browser: bool, device: 
 
 @lastmile.command()
 @click.argument("folder", type=_FOLDER)
+@click.argument("speaker")
+@click.argument("recording", type=_FILE)
+@click.option("--write", is_flag=True, help="Write the cuts as recordings; without it they are only shown.")
+@click.option("--no-words", is_flag=True, help="Do not listen to the cuts (quicker).")
+def cut(folder: Path, speaker: str, recording: Path, write: bool, no_words: bool) -> None:
+    """Cut one long RECORDING of SPEAKER into the sentences of FOLDER that are not recorded yet: shown first, then --write."""
+    from asrfair.lastmile.cut import plan_cuts, write_cuts
+    from asrfair.lastmile.settings import read_kit
+
+    kit = read_kit(folder)
+    found = plan_cuts(kit, speaker, recording, listen=not no_words)
+    for one in found.cuts:
+        _say(f"{one.prompt.prompt_id}  {_clock(one.start_s)}–{_clock(one.end_s)}  {one.prompt.text}")
+        if one.doubt:
+            _say(f"    listen to it: {one.doubt}")
+    for prompt in found.not_found:
+        _say(f"{prompt.prompt_id}  not found: {prompt.text}")
+    for start, end in found.left_over:
+        _say(f"    belongs to no sentence: {_clock(start)}–{_clock(end)}")
+    if not write:
+        _say("Nothing was written. If the times are right, the same command again with --write.")
+        return
+    written = write_cuts(kit, speaker, recording, found)
+    _say(f"{len(written)} recordings in {kit.recordings / speaker}. Next: asrfair lastmile check {folder}")
+
+
+@lastmile.command()
+@click.argument("folder", type=_FOLDER)
 @click.option("--no-words", is_flag=True, help="Do not listen for the sentences' words (quicker).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list instead of sentences.")
 def check(folder: Path, no_words: bool, as_json: bool) -> None:
@@ -228,6 +256,10 @@ def bundle(folder: Path, extras: tuple[str, ...]) -> None:
         f"{made.wheels} wheels, {made.size_mb:.0f} MB in {folder}. Copy it to the other machine and run: sh install.sh"
     )
     _say(f"{folder / 'README.txt'} says how, on Windows too.")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 def _say(text: str) -> None:
