@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from stats_runs import people, write_scored_run
 from asrfair.cli.main import run as command
 from asrfair.data.manifest import inspect_manifest, read_manifest
 from asrfair.errors import InputError
-from asrfair.say.claims import read_claims
+from asrfair.report import load_run
+from asrfair.say import cautions
+from asrfair.say.answer import make_answer
+from asrfair.say.claims import read_claims, worded
 from asrfair.stats import analyse_run
 from asrfair.stats.estimate.group_rates import group_rates
 from asrfair.stats.estimate.rate_interval import interval
@@ -150,3 +154,97 @@ def test_groups_with_too_few_words_get_no_interval_and_take_no_part(tmp_path: Pa
     assert tables["differences"].set_index(["versus", "group"]).loc[("rest", "few"), ["ci_low", "p_holm"]].isna().all()
     looser = GroupSettings(by=(("accent",),), min_words=30)
     assert analyse_run(run, looser, StatisticsSettings()).tables["gaps"].iloc[0]["groups"] == 3
+
+
+def test_where_is_named_and_obeyed_by_every_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --where gender=f the terminal, JSON, report.md, findings, ledger totals and what plots are drawn from are of women."""
+    rows = [
+        f"u{n:03d},s{n % 20},one two three,{'us' if n % 2 else 'indian'},{'f' if n % 20 < 14 else 'm'}"
+        for n in range(200)
+    ]
+    path = tmp_path / "manifest.csv"
+    path.write_text("utterance_id,speaker_id,reference,accent,gender\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    hypotheses = tmp_path / "h.csv"
+    told = [f"u{n:03d},one two {'three' if n % 3 else 'four'}" for n in range(200) if n % 5]
+    hypotheses.write_text("utterance_id,text\n" + "\n".join(told) + "\n", encoding="utf-8")
+    run = tmp_path / "run"
+    arguments = ["score", "--manifest", str(path), "--hypotheses", f"e={hypotheses}", "--by", "accent"]
+    arguments += ["--where", "gender=f", "--out", str(run)]
+    assert command(arguments) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    women = [n for n in range(200) if n % 20 < 14]
+    missing = sum(n % 5 == 0 for n in women)
+    assert f"Only utterances with gender = f: {len(women)} utterances, and every count here is of these." in out
+    assert f"{len(women) - missing} of {len(women)} rows" in out
+    assert f"{missing} missing hypothesis" in out
+    assert "Only utterances with gender = f" in (run / "report.md").read_text(encoding="utf-8")
+    assert "Only utterances with gender = f" in (run / "report.html").read_text(encoding="utf-8")
+    assert "Only utterances with gender = f" in (run / "findings.json").read_text(encoding="utf-8")
+    data = load_run(run)
+    drawn = [data.scores(), data.utterances()]
+    assert [len(table) for table in drawn if table is not None] == [len(women), len(women)]
+    ledger = data.ledger()
+    assert ledger is not None
+    assert len(ledger) == missing
+    assert pd.read_csv(run / "ledger_by_group.csv").query("attribute == 'overall'")["utterances"].sum() == missing
+    assert pd.read_csv(run / "coverage.csv").query("attribute == 'overall'")["utterances"].item() == len(women)
+    assert command([*arguments, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["where"], answer["rows"], answer["ledger"]) == (
+        {"gender": "f"},
+        len(women),
+        {"missing_hypothesis": missing},
+    )
+
+
+def test_an_order_of_engines_names_those_that_lack_utterances(tmp_path: Path) -> None:
+    """The best of three engines has a fifth of the utterances: the order says so, and so does the first caution."""
+    table = people({"us": 10, "indian": 10}, utterances=10)
+    rates = {"good": 0.05, "fair": 0.3, "poor": 0.5}
+    made = {(name, "clean"): errors_of(table, rate, seed) for seed, (name, rate) in enumerate(rates.items())}
+    status = {("good", "clean"): ["scored" if n % 5 == 0 else "missing" for n in range(200)]}
+    run = write_scored_run(tmp_path, table, made, [10] * 200, status=status)
+    tables = analyse_run(run, BY, StatisticsSettings(draws=500), full=True).tables
+    answer = make_answer({**tables, "claims": worded(tables["claims"])}, {})
+    everything = " ".join([answer.lead, *(item.text for item in answer.sentences)]).replace("\u00a0", " ")
+    assert "good only 20.0 %" in everything
+    assert "Not all utterances were transcribed: good has 20.0 %" in answer.cautions[0].replace("\u00a0", " ")
+
+
+def test_ids_of_utterances_for_speakers_are_told(tmp_path: Path) -> None:
+    """One utterance a speaker everywhere: a caution that intervals are over utterances; with two each there is none."""
+    table = people({"us": 40, "indian": 40}, utterances=1)
+    run = write_scored_run(tmp_path / "one", table, {("e", "clean"): errors_of(table, 0.2)}, [10] * 80)
+    tables = analyse_run(run, BY, StatisticsSettings(draws=200), full=True).tables
+    assert any("Every utterance has a speaker of its own" in item.text for item in cautions.warnings(tables, "clean"))
+    table = people({"us": 20, "indian": 20}, utterances=2)
+    run = write_scored_run(tmp_path / "two", table, {("e", "clean"): errors_of(table, 0.2)}, [10] * 80)
+    tables = analyse_run(run, BY, StatisticsSettings(draws=200), full=True).tables
+    assert not any("speaker of its own" in item.text for item in cautions.warnings(tables, "clean"))
+
+
+def test_the_tables_say_which_sentences_each_group_read(tmp_path: Path) -> None:
+    """Two accents share half a list, a third has its own: shares of words, nearest and farthest, and the caution."""
+    table = people({"a": 6, "b": 6, "c": 6}, utterances=10)
+    lists = {"a": range(10), "b": range(5, 15), "c": range(50, 60)}
+    table["reference"] = [f"sentence {lists[accent][n % 10]}" for n, accent in enumerate(table["accent"])]
+    run = write_scored_run(tmp_path, table, {("e", "clean"): errors_of(table, 0.2)}, [10] * 180)
+    tables = analyse_run(run, BY, StatisticsSettings(draws=200), full=True).tables
+    found = tables["prompts"].set_index("group")
+    assert found["sentences"].to_dict() == {"all": 25, "a": 10, "b": 10, "c": 10}
+    assert found.loc["a", "speakers_a_sentence"] == 6
+    assert found.loc["all", "speakers_a_sentence"] == pytest.approx((5 * 12 + 20 * 6) / 25)
+    assert found.loc["a", ["shared_share", "closest_group", "closest_share"]].tolist() == [0.5, "b", 0.5]
+    assert found.loc["a", ["farthest_group", "farthest_share"]].tolist() == ["c", 0.0]
+    assert (run / "prompts.csv").is_file()
+    warned = " ".join(item.text for item in cautions.warnings(tables, "clean"))
+    assert "groups read different sentences" in warned
+    fixed = analyse_run(run, BY, StatisticsSettings(draws=200, prompts="fixed"), full=True).tables
+    assert fixed["prompts"]["flag"].eq("fixed_sentences").all()
+    width = [t["disparity"].set_index("group").eval("ci_high - ci_low")["a"] for t in (tables, fixed)]
+    assert width[0] >= width[1]
+    write_scored_run(
+        tmp_path, table.assign(reference=np.arange(180).astype(str)), {("e", "clean"): [1] * 180}, [10] * 180
+    )
+    assert "prompts" not in analyse_run(run, BY, StatisticsSettings(draws=200)).tables
+    assert not (run / "prompts.csv").exists()

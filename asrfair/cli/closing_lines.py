@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from asrfair.data.runfile import read_run_file, settings_from_json
+from asrfair.types import SCORED
 
 if TYPE_CHECKING:
     from asrfair.runs.pipeline import RunResult
@@ -36,12 +41,24 @@ def print_outcome(result: RunResult, *, as_json: bool) -> None:
 
 def ledger_line(result: RunResult) -> str:
     """Return one line that accounts for every utterance, by reason."""
-    score = result.score
-    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in score.reasons.items() if count)
+    scored, rows, counts = _counts(result)
+    reasons = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items() if count)
     return (
-        f"{score.statuses['scored']:,} of {score.rows:,} rows (utterance × engine × condition) were scored."
+        f"{scored:,} of {rows:,} rows (utterance × engine × condition) were scored."
         f" Ledger: {reasons or 'empty'} ({Path(result.run / 'ledger.csv')})."
     )
+
+
+def _counts(result: RunResult) -> tuple[int, int, Mapping[str, int]]:
+    """Rows scored, all rows and ledger rows by reason, of the utterances that the analysis looks at."""
+    frame = result.analysis.frame
+    if not frame.filtered_out:
+        return result.score.statuses["scored"], result.score.rows, result.score.reasons
+    from asrfair.stats.core_tables import read_ledger
+
+    ledger = read_ledger(result.run)
+    mine = ledger[ledger["utterance_id"].isin(frame.utterances["utterance_id"])]
+    return int((frame.status == SCORED).sum()), int(frame.status.size), dict(Counter(mine["reason"].tolist()))
 
 
 def _to_json(result: RunResult) -> dict[str, Any]:
@@ -49,11 +66,14 @@ def _to_json(result: RunResult) -> dict[str, Any]:
         name: json.loads(result.analysis.tables[name].to_json(orient="records", double_precision=15))
         for name in ("disparity", "gaps")
     }
+    scored, rows, reasons = _counts(result)
+    groups = settings_from_json(read_run_file(result.run))[0]
     return {
         "run": str(result.run),
-        "rows": result.score.rows,
-        "scored": result.score.statuses["scored"],
-        "ledger": dict(result.score.reasons),
+        "where": dict(groups.where),
+        "rows": rows,
+        "scored": scored,
+        "ledger": dict(reasons),
         "files": [str(path) for path in result.written],
         **tables,
     }

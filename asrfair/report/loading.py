@@ -17,6 +17,7 @@ from asrfair.data.runfile import read_run_file
 from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
 from asrfair.say.claims import TEXT_COLUMNS as CLAIM_TEXT
+from asrfair.types import NOT_STATED
 
 TEXT_COLUMNS: Final = frozenset(
     (
@@ -32,6 +33,8 @@ TEXT_COLUMNS: Final = frozenset(
             "rank_flip",
             "scales_disagree",
             "caution",
+            "closest_group",
+            "farthest_group",
         ),
         *CLAIM_TEXT,
     )
@@ -52,6 +55,7 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "metrics": ("engine", "condition", "attribute", "group", "metric", "value"),
     "faas": ("engine", "condition", "attribute", "faas"),
     "coverage": ("attribute", "group", "speakers", "utterances"),
+    "prompts": ("attribute", "group", "utterances", "sentences"),
     "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances", "share"),
     "invariance": ("engine", "condition", "attribute", "group", "utterances", "flips"),
     "achieved_by_group": ("condition", "attribute", "group", "quantity", "mean"),
@@ -134,18 +138,36 @@ class RunData:
         """The condition that is shown first: ``clean`` where the run has it, else the suite's first."""
         return "clean" if "clean" in self.conditions else self.conditions[0]
 
+    @property
+    def where(self) -> Mapping[str, str]:
+        """The attribute values that the run is limited to; everything read here obeys it."""
+        return {name: str(value) for name, value in section(section(self.about, "groups"), "where").items()}
+
     def scores(self, condition: str | None = None) -> pd.DataFrame | None:
         """Read ``scores.parquet``, an engine × condition × utterance a row; ``None`` where the run has none."""
-        return _read_parquet(self.path / "scores.parquet", condition)
+        return self._selected(_read_parquet(self.path / "scores.parquet", condition))
 
     def ledger(self) -> pd.DataFrame | None:
         """Read ``ledger.csv``, text only; ``None`` where the run has none."""
         path = self.path / "ledger.csv"
-        return read_result(path, text=TEXT_COLUMNS) if path.is_file() else None
+        return self._selected(read_result(path, text=TEXT_COLUMNS)) if path.is_file() else None
 
     def utterances(self) -> pd.DataFrame | None:
         """Read ``utterances.parquet``; ``None`` where the run has none."""
-        return _read_parquet(self.path / "utterances.parquet")
+        table = _read_parquet(self.path / "utterances.parquet")
+        if table is None:
+            return None
+        for name, value in self.where.items():
+            if name in table:
+                table = table[table[name].astype(object).fillna(NOT_STATED) == value]
+        return table
+
+    def _selected(self, table: pd.DataFrame | None) -> pd.DataFrame | None:
+        """Keep the rows of the utterances that the run looks at."""
+        kept = self.utterances() if self.where and table is not None else None
+        if table is None or kept is None:
+            return table
+        return table[table["utterance_id"].isin(set(kept["utterance_id"]))].reset_index(drop=True)
 
     def utterance_columns(self) -> set[str]:
         """Return the names of the columns of ``utterances.parquet``; empty where the run has none."""

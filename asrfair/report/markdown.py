@@ -12,6 +12,7 @@ from asrfair.report.sections import SECTIONS, missing_words
 from asrfair.report.summary import summarise
 from asrfair.report.tables import Table, markdown_text, to_markdown
 from asrfair.say import words
+from asrfair.say.sample import counted_in, selection
 
 MAX_ROWS = 60
 """Longest table of the page; the rest stays in the file that the page names."""
@@ -27,7 +28,8 @@ def markdown_page(run: RunData) -> str:
     """Return the page: the answer, what cannot be concluded, the tables, what is absent, provenance."""
     summary = summarise(run)
     tables = all_tables(run)
-    parts = [f"# {markdown_text(run.name)}", markdown_text(summary.lead)]
+    chosen = selection(run.where, counted_in(run.tables))
+    parts = [f"# {markdown_text(run.name)}", *([markdown_text(chosen)] if chosen else []), markdown_text(summary.lead)]
     findings = (*summary.findings, *summary.more_findings)
     if findings:
         parts += ["## What was found", _bullets(findings)]

@@ -34,6 +34,7 @@ def provenance_rows(run: RunData) -> list[tuple[str, str]]:
         if isinstance(condition, dict)
     ]
     rows += [
+        ("Only utterances with", ", ".join(f"{name} = {value}" for name, value in run.where.items())),
         ("Seed", _text(about.get("seed"))),
         ("Normalizer", _text(scoring.get("normalizer"))),
         ("Engine errors count as", _text(scoring.get("errors_as"))),

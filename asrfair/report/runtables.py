@@ -23,12 +23,21 @@ def table(run: RunData, name: str) -> Table | None:
     return Table(
         name=name,
         title=definition.title,
-        columns=definition.columns,
+        columns=tuple(column for column in definition.columns if _says_something(column.name, frame)),
         frame=ordered.reset_index(drop=True),
         caption=definition.caption.format(confidence=f"{run.confidence * 100:g} %"),
         notes=definition.notes,
         source=f"{definition.source}.csv",
     )
+
+
+def _says_something(name: str, frame: pd.DataFrame) -> bool:
+    """Leave out what is empty without loops, and the share that was scored where everything was."""
+    if name in {"wer_capped", "gap_capped"}:
+        return name in frame and bool(frame[name].notna().any())
+    if name == "scored_share":
+        return name in frame and bool((frame[name] < 1).any())
+    return True
 
 
 def all_tables(run: RunData) -> dict[str, Table]:

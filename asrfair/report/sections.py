@@ -56,6 +56,12 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section(anchor="faas", title="FAAS", table="faas", needs="`faas = true` under [statistics]"),
     Section(anchor="coverage", title="Who is in the data", table="coverage", needs="`asrfair score`"),
     Section(
+        anchor="prompts",
+        title="Who read which sentences",
+        table="prompts",
+        needs="nothing: speakers of this run share hardly any sentences",
+    ),
+    Section(
         anchor="ledger",
         title="What was not scored, or looks wrong",
         table="ledger",

@@ -9,6 +9,7 @@ from asrfair.report.runtables import place_by_place, side_by_side
 from asrfair.report.summary import summarise
 from asrfair.report.tables import print_table, say, terminal
 from asrfair.say import words
+from asrfair.say.sample import counted_in, selection
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,8 @@ def print_run(run: RunData, *, console: Console | None = None) -> None:
     """Print the answer in sentences, the groups in the condition shown first, and what cannot be concluded."""
     console = console or terminal()
     summary = summarise(run)
+    if run.where:
+        say(console, selection(run.where, counted_in(run.tables)))
     say(console, summary.lead, style="bold")
     for shown, attribute in enumerate(run.attributes):
         console.print()

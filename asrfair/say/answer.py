@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from asrfair.say import cautions
+from asrfair.say import cautions, sample
 from asrfair.say import numbers as say
 from asrfair.say.claims import Claim, claims_of
 from asrfair.say.finding import Finding, Tables, records, rows_of
@@ -57,22 +57,30 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
     engines = _engines(tables)
     told = [
         *by_attribute(here, engines, condition),
-        *engine_order(here, engines),
+        *engine_order(here, engines, sample.lacking(tables, condition)),
         *places(claims, engines),
         *further(here),
     ] or [_nothing(tables, condition)]
     lead, rest = told[0], told[1:]
     warned = tuple(cautions.warnings(tables, condition))
+    chosen = selected(tables, facts)
     yes = [claim for claim in claims if claim.affirmed]
     return Answer(
         lead=lead.text,
         lead_ids=lead.claim_ids,
         sentences=tuple(_fitting(rest, used=_words(lead.text))),
         badges=_badges(claims, tables, facts, condition, warned),
-        cautions=tuple(item.text for item in warned),
+        cautions=tuple(item.text for item in (*chosen, *warned)),
         affirmed=len(yes),
         tested=len(claims),
     )
+
+
+def selected(tables: Tables, facts: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """Which utterances the run looks at, where that is not all of them (``where`` under ``[groups]``, ``--where``)."""
+    where = dict(facts.get("groups") or {}).get("where") or {}
+    text = sample.selection(where, sample.counted_in(tables)) if isinstance(where, Mapping) else ""
+    return (Finding(id="selection", level="limit", text=text, table="coverage"),) if text else ()
 
 
 def main_condition(tables: Tables) -> str:

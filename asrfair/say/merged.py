@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from asrfair.say import numbers as say
@@ -165,16 +165,26 @@ def ranks(pairs: Sequence[Claim], engines: Sequence[str]) -> dict[str, tuple[int
     return {name: (1 + better[name], len(engines) - worse[name]) for name in engines}
 
 
-def engine_order(claims: Sequence[Claim], engines: Sequence[str]) -> Iterator[Sentence]:
-    """Engines against each other on the same speakers, over everybody, then judged by the group each serves worst."""
+def engine_order(
+    claims: Sequence[Claim], engines: Sequence[str], scored_share: Mapping[str, float] | None = None
+) -> Iterator[Sentence]:
+    """Engines against each other on the same speakers, over everybody, then judged by the group each serves worst.
+
+    Args:
+        claims: Of the condition that is shown.
+        engines: In the order of the suite.
+        scored_share: Of engines that lack many utterances, the share that they have: no order stands without it.
+    """
     pairs = [claim for claim in claims if claim.kind == "engine" and not claim.group]
     if not pairs:
         return
     if len(pairs) == 1:
         claim = pairs[0]
-        yield Sentence(text=sentence(claim), claim_ids=(claim.id,), level="finding" if claim.affirmed else "limit")
+        text = sentence(claim) + _only_on(scored_share or {})
+        yield Sentence(text=text, claim_ids=(claim.id,), level="finding" if claim.affirmed else "limit")
     else:
-        yield _order(pairs, engines, "over everybody")
+        order = _order(pairs, engines, "over everybody")
+        yield replace(order, text=order.text + _only_on(scored_share or {}))
     for attribute in dict.fromkeys(claim.attribute for claim in claims if claim.kind == "worst_engine"):
         mine = [claim for claim in claims if claim.kind == "worst_engine" and claim.attribute == attribute]
         if len(mine) == 1:
@@ -182,6 +192,14 @@ def engine_order(claims: Sequence[Claim], engines: Sequence[str]) -> Iterator[Se
             yield Sentence(text=sentence(claim), claim_ids=(claim.id,), level="finding" if claim.affirmed else "limit")
         else:
             yield _order(mine, engines, f"by the {word(_name(attribute))} that each serves worst")
+
+
+def _only_on(scored_share: Mapping[str, float]) -> str:
+    """Say of which engines only a part was compared."""
+    if not scored_share:
+        return ""
+    parts = [f"{_name(name)} only {say.percent(share)}" for name, share in scored_share.items()]
+    return f" Of the utterances, {say.listed(parts, limit=3)} could be compared: what is missing may be the hardest."
 
 
 def _order(pairs: Sequence[Claim], engines: Sequence[str], how: str) -> Sentence:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from asrfair.say import cautions
-from asrfair.say.answer import main_condition, make_answer
+from asrfair.say.answer import main_condition, make_answer, selected
 from asrfair.say.claims import worded, write_claims
 from asrfair.say.finding import Finding
 
@@ -43,4 +43,9 @@ def findings(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) -> li
         Finding(id=";".join(item.claim_ids), level=item.level, text=item.text, table="claims", condition=condition)
         for item in answer.sentences
     ]
-    return [*found, *cautions.limits(tables, condition), *cautions.warnings(tables, condition)]
+    return [
+        *found,
+        *selected(tables, facts),
+        *cautions.limits(tables, condition),
+        *cautions.warnings(tables, condition),
+    ]

@@ -11,6 +11,9 @@ from asrfair.types import OVERALL_ATTRIBUTE
 MISSING_SHARE = 0.02
 """From one utterance in fifty on that an engine gave nothing for, it is said."""
 
+LACKING_SHARE = 0.1
+"""An engine that lacks so many is named with every order of the engines."""
+
 MOSTLY_SHARED = 0.9
 """Groups whose sentences are shared by so many words read the same list."""
 
@@ -108,18 +111,33 @@ def prompts(tables: Tables, condition: str) -> Iterator[Finding]:
         yield finding({"condition": condition, "attribute": attribute}, "lists", "warning", text, "prompts")
 
 
-def selection(where: Mapping[str, str], kept: tuple[int, int] | None = None) -> str:
+def selection(where: Mapping[str, str], count: int | None = None) -> str:
     """Say which utterances a run looks at; empty where it looks at all.
 
     Args:
         where: The attribute values that were asked for.
-        kept: How many utterances that leaves, and of how many.
+        count: How many utterances that leaves to be scored.
     """
     if not where:
         return ""
     chosen = say.listed([f"{word(name)} = {value}" for name, value in where.items()])
-    count = f": {kept[0]:,} of {say.counted(kept[1], 'utterance')}" if kept else ""
-    return f"Only utterances with {chosen}{count}."
+    left = "" if count is None else f": {say.counted(count, 'utterance')}, and every count here is of these"
+    return f"Only utterances with {chosen}{left}."
+
+
+def counted_in(tables: Tables) -> int | None:
+    """How many utterances are to be scored."""
+    table = rows_of(tables, "coverage", attribute=OVERALL_ATTRIBUTE)
+    return int(table["utterances"].iloc[0]) if len(table) else None
+
+
+def lacking(tables: Tables, condition: str) -> dict[str, float]:
+    """Engines that lack many utterances, with the share that they have, the least first."""
+    table = rows_of(tables, "disparity", condition=condition, attribute=OVERALL_ATTRIBUTE)
+    if "scored_share" not in table:
+        return {}
+    rows = table[table["scored_share"] < 1 - LACKING_SHARE].sort_values("scored_share", kind="stable")
+    return dict(zip(rows["engine"].astype(str), rows["scored_share"].astype(float), strict=True))
 
 
 def warnings(tables: Tables, condition: str) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from asrfair.stats.compare.multiplicity import benjamini_hochberg, holm
 from asrfair.stats.compare.permutation import step_down
 from asrfair.stats.core_tables import in_run_order
 from asrfair.stats.estimate.gaps import comparable
-from asrfair.stats.explain.achieved_acoustics import achieved_by_group
+from asrfair.stats.explain.achieved_acoustics import achieved_by_group, selected
 from asrfair.stats.explain.adjusted import adjusted_table
 from asrfair.stats.explain.faas import faas_table
 from asrfair.stats.explain.influence import influence_table
@@ -83,7 +83,9 @@ def further_tables(
         "influence": influence_table(frame, named, groups, ledger),
     }
     if frame.has_table("achieved"):
-        tables["achieved_by_group"] = achieved_by_group(frame.table("achieved"), frame.table("utterances"), groups.by)
+        tables["achieved_by_group"] = achieved_by_group(
+            frame.table("achieved"), selected(frame.table("utterances"), groups.where), groups.by
+        )
     if statistics.adjust:
         tables["adjusted"] = adjusted_table(frame, named, groups, statistics)
     if statistics.normalizers:

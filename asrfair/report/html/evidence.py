@@ -12,7 +12,7 @@ from typing import Final
 
 import pandas as pd
 
-from asrfair.report.loading import RunData, section
+from asrfair.report.loading import RunData
 from asrfair.say import words
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE, OVERALL_GROUP
 
@@ -46,9 +46,6 @@ def who_spoke(run: RunData) -> pd.DataFrame | None:
     utterances = run.utterances()
     if utterances is None:
         return None
-    for name, value in section(section(run.about, "groups"), "where").items():
-        if name in utterances.columns:
-            utterances = utterances[utterances[name] == str(value)]
     found = utterances[["utterance_id", "speaker_id"]].astype(str)
     found[attribute_column(OVERALL_ATTRIBUTE)] = OVERALL_GROUP
     for attribute in run.attributes:

@@ -12,7 +12,7 @@ is flagged when its mean differs from the mean of everybody else
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,13 @@ _DICE = ("offset_s", "sha256", "speakers", "redrawn", "seed")
 """What only identifies a draw: it differs between utterances by design and says nothing about how hard one is."""
 
 _MOST_TEXTS = 20
+
+
+def selected(utterances: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
+    """Keep the utterances that the settings let in."""
+    for name, value in where.items():
+        utterances = utterances[utterances[name].astype(object).fillna(NOT_STATED) == value]
+    return utterances
 
 
 def achieved_by_group(achieved: pd.DataFrame, utterances: pd.DataFrame, by: Sequence[tuple[str, ...]]) -> pd.DataFrame:
