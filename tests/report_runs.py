@@ -322,6 +322,11 @@ def _small_tables(run: Path, table: pd.DataFrame, joined: pd.DataFrame) -> None:
         hours=first["utterances"] * 3.5 / 3600
     )
     write_csv(coverage, run / "coverage.csv")
+    read = coverage[["attribute", "group", "utterances"]].assign(
+        sentences=20, speakers_a_sentence=2.5, shared_share=0.5, flag=""
+    )
+    near = {"closest_group": "us", "closest_share": 0.5, "farthest_group": "us", "farthest_share": 0.25}
+    write_csv(read.assign(**near), run / "prompts.csv")
     keys = first[["engine", "condition", "attribute", "group"]]
     write_csv(
         keys.assign(reason="repetition_loop", utterances=2, share=2 / first["utterances"]), run / "ledger_by_group.csv"
