@@ -110,6 +110,7 @@ def test_markdown_cards_are_the_golden_ones(demo: Path, tmp_path: Path, template
     assert golden.read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("template", ["aws", "model-card", "hf", "json"])
 def test_edacc_and_demo_make_one_card_in_every_template(demo: Path, edacc: Path, tmp_path: Path, template: str) -> None:
@@ -215,6 +216,7 @@ LONG = tuple(f"English as spoken in the {place} of the province, second language
 SCRIPTS = ("ภาษาไทยถิ่นอีสาน", "हिन्दी", "普通话", "한국어", "தமிழ்", "العربية", "עברית")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("groups", "engines", "conditions", "pages"),
     [
@@ -264,6 +266,7 @@ def test_pdf_is_tagged_short_and_breaks_no_word(
     assert words - found == set()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_html_prints_on_few_pages(tmp_path: Path) -> None:
     """A card of 25 engines and 108 accents prints on eight pages or fewer."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from report_runs import make_run
 from rich.console import Console
 
+from asrfair.cli.main import app
 from asrfair.errors import InputError
 from asrfair.report import Column, RunData, Table, all_tables, load_run, print_run, print_table, table, write_table
 from asrfair.report.definitions import DEFINITIONS
@@ -219,7 +223,63 @@ def test_the_terminal_answer_fits_narrow_and_piped(run: RunData) -> None:
     print_run(run, console=narrow)
     lines = narrow.export_text().splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(line.strip().startswith("nigerian") for line in lines)
+    assert {"small", "large"} <= {line.split(" ")[0] for line in lines}
+
+
+@pytest.mark.parametrize("engines", [1, 2, 5, 25])
+@pytest.mark.parametrize("width", [80, 64])
+def test_every_table_on_80_columns_names_or_counts_every_engine(tmp_path: Path, engines: int, width: int) -> None:
+    """Each table of a run, and the answer: no line is too long, no word is split, every engine is there or counted."""
+    labels = tuple(f"wav2vec2_large_{number:02d}" for number in range(engines))
+    groups = {"accent": ("Scottish English", "Nigerian English", "us", "indian")}
+    conditions = ("clean", "floor@snr=5")
+    data = load_run(make_run(tmp_path / "run", groups=groups, engines=labels, conditions=conditions, utterances=1))
+    for draw in (print_run, *(partial(_print, item.head(30)) for item in all_tables(data).values())):
+        console = Console(width=width, force_terminal=True, color_system=None, record=True, file=io.StringIO())
+        draw(data, console=console)
+        text = console.export_text()
+        assert max(map(len, text.splitlines())) <= width
+        for item in all_tables(data).values():
+            if draw is not print_run and draw.args[0].name == item.name:  # type: ignore[attr-defined]
+                assert {w.strip(",") for c in item.shown for w in c.heading.split()} <= set(
+                    re.split(r"[\s:,]+", text)
+                ), item.name
+        for word in set(re.findall(r"wav\S*", text)):
+            assert word.rstrip(":,.;") in labels, word
+    console = Console(width=width, force_terminal=True, color_system=None, record=True, file=io.StringIO())
+    print_run(data, console=console)
+    text = console.export_text()
+    found = {label for label in labels if re.search(rf"^ ?{label} ", text, re.MULTILINE)}
+    counted = re.search(r"\+(\d+) engines?", text)
+    if engines > 1:
+        assert engines == len(found) + (int(counted[1]) if counted else 0)
+    assert len(found) <= 15
+
+
+def _print(item: Table, _: RunData, *, console: Console) -> None:
+    print_table(item, console=console)
+
+
+def test_columns_that_do_not_fit_are_named(run: RunData) -> None:
+    """On a narrow terminal the headings of the columns that are left out stand below the table."""
+    found = table(run, "gaps")
+    assert found is not None
+    console = Console(width=60, force_terminal=True, color_system=None, record=True, file=io.StringIO())
+    print_table(found, console=console)
+    text = console.export_text()
+    assert re.search(r"^\+\d+ columns: ", text, re.MULTILINE)
+    flat = " ".join(text.split())
+    assert all(column.heading in flat or column.heading.split()[-1] in flat for column in found.shown)
+
+
+def test_plain_writes_ascii_lines_and_no_colour(run: RunData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With NO_COLOR, also by --plain, no escape code and no box-drawing character is written."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = CliRunner().invoke(app, ["--plain", "report", str(run.path), "--no-html", "--no-plots"])
+    assert 0 == result.exit_code
+    assert "\x1b" not in result.output
+    assert not re.search("[\u2500-\u257f]", result.output)
+    assert "NO_COLOR" not in os.environ
 
 
 @pytest.mark.parametrize(

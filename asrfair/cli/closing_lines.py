@@ -23,7 +23,7 @@ def print_outcome(result: RunResult, *, as_json: bool) -> None:
         click.echo(json.dumps(_to_json(result), ensure_ascii=True, indent=2))
         return
     from asrfair.report import load_run, print_run
-    from asrfair.report.tables import say, terminal
+    from asrfair.report.console import say, terminal
 
     console = terminal()
     print_run(load_run(result.run), console=console)

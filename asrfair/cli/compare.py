@@ -89,7 +89,7 @@ def _print(found: Comparison, out: Path | None) -> None:
     from rich.text import Text
 
     from asrfair.errors import printable
-    from asrfair.report.tables import say, terminal
+    from asrfair.report.console import say, terminal
     from asrfair.say import numbers as sentences
     from asrfair.say.claims import comparison_sentences
     from asrfair.say.left_out import left_out_sentences

@@ -273,7 +273,7 @@ def _say_lines(text: str) -> None:
 
 def _print(page: Page) -> None:
     """Print a page through rich, or plainly where the output is no terminal."""
-    from asrfair.report.tables import terminal
+    from asrfair.report.console import terminal
 
     console = terminal()
     if not console.is_terminal:

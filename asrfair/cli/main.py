@@ -66,11 +66,23 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="asrfair")
-def app() -> None:
+@click.option("--plain", is_flag=True, help="No colours and no lines but ASCII; NO_COLOR=1 does the same.")
+def app(*, plain: bool) -> None:
     """Measure for whom, and where, speech recognition fails.
 
     Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 an engine or the environment failed.
     """
+    if plain:
+        before = os.environ.get("NO_COLOR")
+        os.environ["NO_COLOR"] = "1"
+        click.get_current_context().call_on_close(lambda: _set_back("NO_COLOR", before))
+
+
+def _set_back(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def main(arguments: list[str] | None = None) -> None:

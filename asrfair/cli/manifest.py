@@ -155,7 +155,8 @@ def _description_json(found: Description) -> dict[str, Any]:
 
 
 def _print_description(found: Description, title: str) -> None:
-    from asrfair.report.tables import Column, Table, print_table, say, terminal
+    from asrfair.report.console import print_table, say, terminal
+    from asrfair.report.tables import Column, Table
 
     console = terminal()
     groups = found.groups.copy()

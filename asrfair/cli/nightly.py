@@ -137,7 +137,7 @@ def _rescore(suites: list[Suite], history: Path, *, as_json: bool) -> None:
 
 def _print(result: NightResult) -> None:
     from asrfair.nightly.verdict import power_lines, sentence
-    from asrfair.report.tables import say, terminal
+    from asrfair.report.console import say, terminal
 
     console = terminal()
     verdict = result.verdict

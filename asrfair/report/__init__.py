@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from asrfair.data.wholefile import subfolder
+from asrfair.report.console import print_table
 from asrfair.report.html.utterances import AudioSource
 from asrfair.report.loading import RunData, load_run
 from asrfair.report.markdown import write_markdown
 from asrfair.report.runtables import all_tables, side_by_side, table
-from asrfair.report.tables import Column, Table, print_table, write_table
+from asrfair.report.tables import Column, Table, write_table
 from asrfair.report.terminal import print_run
 
 __all__ = [

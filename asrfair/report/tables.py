@@ -13,20 +13,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from asrfair.data.tablefile import spreadsheet_safe, write_parquet
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.wholefile import write_whole
-from asrfair.errors import InputError, printable
+from asrfair.errors import InputError
 from asrfair.say import words
 from asrfair.say.words import Kind
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table as RichTable
 
 _NUMERIC: Final = frozenset({"count", "percent", "points", "ratio", "p", "decimal", "number", "hours"})
 _UNITS: Final[Mapping[str, str]] = {"percent": " %", "points": " points", "ratio": "", "hours": " h"}
@@ -220,60 +216,6 @@ def to_json(table: Table) -> str:
 def to_parquet(table: Table, path: Path) -> None:
     """Write every column of the frame as Parquet; the same frame gives the same bytes."""
     write_parquet(table.frame, path)
-
-
-def to_rich(table: Table) -> RichTable:
-    """Return the table for a terminal. Text from data is shown as it is: no mark-up in it is obeyed."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    columns = table.shown
-    longest = {c.name: max((len(c.show(row)) for row in table.rows()), default=0) for c in columns if not c.numeric}
-    shown = RichTable(
-        title=Text(table.title), box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False
-    )
-    for column in columns:
-        shown.add_column(
-            Text(column.heading),
-            justify="right" if column.numeric else "left",
-            min_width=5 if column.numeric else min(longest.get(column.name, 0), 14),
-            overflow="fold",
-            style="yellow" if column.kind == "flag" else "",
-        )
-    for row in table.rows():
-        shown.add_row(*(Text(terminal_text(column.show_both(row))) for column in columns))
-    return shown
-
-
-def print_table(table: Table, *, console: Console | None = None) -> None:
-    """Print the table: fitted to a terminal, as wide as it is when piped into a file or program."""
-    console = console or terminal()
-    console.print(to_rich(table), highlight=False)
-    say(console, " ".join(filter(None, (table.caption, *table.notes))), style="dim")
-
-
-def terminal() -> Console:
-    """Return a console for standard output that neither wraps nor cuts when the output is not a terminal."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=1000, color_system=None)
-
-
-def say(console: Console, text: str, *, style: str = "") -> None:
-    """Print a paragraph; no mark-up in it is obeyed."""
-    from rich.text import Text
-
-    if text:
-        console.print(
-            Text(terminal_text(text, limit=4000), style=style), highlight=False, soft_wrap=not console.is_terminal
-        )
-
-
-def terminal_text(text: str, *, limit: int = 200) -> str:
-    """Return text fit for a terminal: our narrow spaces become plain ones, what a terminal would obey is escaped."""
-    return printable(text.replace("\u00a0", " ").replace("\u202f", " "), limit=limit)
 
 
 TEXT_FORMATS: Final[Mapping[str, tuple[str, Callable[[Table], str]]]] = {
