@@ -249,7 +249,8 @@ class StatisticsSettings:
         adjust: Covariates of the adjusted comparison; empty means none is made.
         subgroups: Whether attribute combinations that nobody named are searched.
         normalizers: Further normalizers under which every gap is recomputed; ``all`` stands for those that asrfair has.
-        metrics: Further measures: ``latency``, or a user's ``module:callable``, a function of summed counts.
+        metric: What groups are compared by: ``wer``, or another metric that is a share (:mod:`asrfair.scoring.metric`).
+        metrics: Further metrics, tabulated: ``latency``, or one of the user's own, ``module:attribute``.
         detect: Difference in WER (a fraction) that a collection should be able to see; ``speakers_needed`` is for it.
         faas: Whether the FAAS score is tabulated, for comparability, with its known flaws beside it.
         family: ``fdr`` holds the expected share of false claims among those of a run at 1 − confidence, ``strict`` the
@@ -266,6 +267,7 @@ class StatisticsSettings:
     adjust: tuple[str, ...] = ()
     subgroups: bool = False
     normalizers: tuple[str, ...] = ()
+    metric: str = "wer"
     metrics: tuple[str, ...] = ()
     detect: float = 0.05
     faas: bool = False

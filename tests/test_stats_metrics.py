@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,9 @@ import scipy.stats
 from stats_runs import frame_of, ledger, people, write_scored_run
 
 from asrfair.errors import InputError
+from asrfair.scoring.metric import use_metric
 from asrfair.stats.groups import make_grouping
-from asrfair.stats.measure.metrics import METRICS, requested_metrics
+from asrfair.stats.measure.metrics import requested_metrics
 from asrfair.stats.measure.table import metric_table
 from asrfair.types import StatisticsSettings
 
@@ -137,42 +136,17 @@ def test_a_share_of_all_has_no_interval(tmp_path: Path) -> None:
     assert np.isnan(found.loc[("word_recall", "us"), "ci_low"])
 
 
-def test_users_own_function_of_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A function in a module of the user's: found, evaluated, with an interval on the scale it names."""
-    module = tmp_path / "my_metrics.py"
-    module.write_text(
-        "def weighted(counts):\n"
-        "    return (counts['substitutions'] + 0.5 * counts['insertions']) / counts['ref_words']\n"
-        "weighted.scale = 'log'\n"
-        "weighted.name = 'weighted error rate'\n"
-        "def broken(counts):\n"
-        "    return counts['no such count']\n"
-        "def scalar(counts):\n"
-        "    return 1.0\n",
-        encoding="utf-8",
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    run, rows = run_of(tmp_path)
-    table = metrics_of(run, "my_metrics:weighted")
-    s = rows[rows["accent"] == "uk"].sum(numeric_only=True)
-    row = table.loc[("weighted error rate", "uk")]
-    assert row["value"] == pytest.approx((s["substitutions"] + 0.5 * s["insertions"]) / s["words"])
-    assert row["ci_low"] < row["value"] < row["ci_high"]
-    for name, words in (("broken", "the metric failed: KeyError"), ("scalar", "one value a group")):
-        with pytest.raises(InputError, match=words):
-            metrics_of(run, f"my_metrics:{name}")
-    sys.modules.pop("my_metrics", None)
-
-
 def test_unknown_metrics_are_refused(tmp_path: Path) -> None:
     """A name that is neither known nor importable says what to give; latency needs timings."""
     run, _ = run_of(tmp_path)
-    with pytest.raises(InputError, match="Did you mean 'latency'"):
+    with pytest.raises(InputError, match="unknown metric"):
         requested_metrics(["latencies"])
-    with pytest.raises(InputError, match="cannot be imported"):
+    with pytest.raises(InputError, match="nothing is imported because a run folder names it"):
         requested_metrics(["no_such_module:f"])
-    with pytest.raises(InputError, match="a function with a scale"):
-        requested_metrics(["math:pi"])
+    with pytest.raises(InputError, match="cannot be imported"):
+        use_metric("no_such_module:f")
+    with pytest.raises(InputError, match="this is no metric"):
+        use_metric("math:pi")
     with pytest.raises(InputError, match="no timings"):
         metrics_of(run, "latency")
 
@@ -189,21 +163,3 @@ def test_latency_is_shown_on_request(tmp_path: Path) -> None:
     found = metrics_of(run, "latency")
     assert found.loc[("latency_s", "uk"), "value"] == pytest.approx(1.0)
     assert found.loc[("real_time_factor", "us"), "value"] == pytest.approx(0.25)
-
-
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_metric_depends_on_sums_only(metric: object) -> None:
-    """Twice the counts, the same value: a metric is a function of shares."""
-    rng = np.random.default_rng(1)
-
-    class Everything(dict[str, np.ndarray]):
-        def __missing__(self, key: str) -> np.ndarray:
-            self[key] = rng.integers(50, 100, (2, 3)).astype(float)
-            return self[key]
-
-    counts: Mapping[str, np.ndarray] = Everything()
-    value = metric.function(counts)  # type: ignore[attr-defined]
-    np.testing.assert_allclose(
-        value,
-        metric.function({name: 2 * array for name, array in counts.items()}),  # type: ignore[attr-defined]
-    )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from asrfair.api.frames import pandas_of, two_tables
 from asrfair.api.result import Result, result_of
 from asrfair.runs.in_memory import run_tables
-from asrfair.scoring.metric import Metric, get_metric
+from asrfair.scoring.metric import Metric, use_metric
 from asrfair.scoring.normalize import use_normalizer
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -100,7 +100,7 @@ def disparity(
         exclude=exclude,
         attributes=(*(part for item in grouped for part in item), *keep),
     )
-    chosen, further = get_metric(metric), [get_metric(item) for item in metrics]
+    chosen, further = use_metric(metric), [use_metric(item) for item in metrics]
     groups = GroupSettings(
         by=grouped, min_speakers=min_speakers, min_words=min_words, reference=dict(reference_groups or {})
     )
@@ -114,6 +114,7 @@ def disparity(
         confidence=confidence,
         draws=draws,
         seed=seed,
+        metric=chosen.name,
         metrics=tuple(item.name for item in further),
     )
     own = {"utterance_id", "speaker_id", "reference", "exclude", "duration_s", "language"}

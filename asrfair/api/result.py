@@ -19,8 +19,11 @@ from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
 from asrfair.report import RunData, write_report
 from asrfair.report import load_run as read_run
+from asrfair.report.loading import metric_of
 from asrfair.say.answer import Answer, make_answer
 from asrfair.say.claims import worded
+from asrfair.scoring.metric import column_of
+from asrfair.stats.analyse import named
 from asrfair.types import OVERALL_ATTRIBUTE, ErrorCounts
 
 if TYPE_CHECKING:
@@ -68,13 +71,18 @@ class Result:
 
     Attributes:
         about: What ``run.json`` says: settings, manifest, versions.
-        tables: Every table of the analysis as a DataFrame, by the name of its file without ``.csv``.
     """
 
     about: Mapping[str, Any]
-    tables: Mapping[str, pd.DataFrame]
+    _tables: Mapping[str, pd.DataFrame]
     _memory: RunInMemory | None = None
     _path: Path | None = None
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table of the analysis as a DataFrame, by the name of its file without ``.csv``."""
+        metric = metric_of(self.about)
+        return {name: named(table, metric) for name, table in self._tables.items()}
 
     # --- tables ------------------------------------------------------------------------------------------------
 
@@ -111,7 +119,7 @@ class Result:
     @property
     def answer(self) -> Answer:
         """What is found in at most 120 words, how sure it is and what to do next."""
-        return make_answer(self.tables, self.about)
+        return make_answer(self._tables, self.about)
 
     @property
     def counts(self) -> dict[tuple[str, str], ErrorCounts]:
@@ -272,7 +280,8 @@ class Result:
 
         answer = self.answer
         said = "".join(f"<li>{escape(sentence.text)}</li>" for sentence in answer.sentences)
-        shown = ["engine", "condition", "attribute", "group", "speakers", "wer", "ci_low", "ci_high", "flag"]
+        rate = column_of("wer", metric_of(self.about))
+        shown = ["engine", "condition", "attribute", "group", "speakers", rate, "ci_low", "ci_high", "flag"]
         table = self.groups[shown].to_html(index=False, escape=True, float_format="{:.3f}".format)
         return f"<p><strong>{escape(answer.lead)}</strong></p><ul>{said}</ul>{table}"
 
@@ -306,7 +315,7 @@ def load_run(path: str | Path) -> Result:
     """
     folder = Path(path)
     data = read_run(folder)
-    result = Result(about=data.about, tables=data.tables, _path=folder)
+    result = Result(about=data.about, _tables=data.tables, _path=folder)
     result.__dict__["run"] = data  # read once
     return result
 
@@ -314,4 +323,4 @@ def load_run(path: str | Path) -> Result:
 def result_of(memory: RunInMemory) -> Result:
     """Make the result of a run in memory."""
     tables = {**memory.tables, "claims": worded(memory.tables["claims"])}
-    return Result(about=memory.content, tables={k: v for k, v in tables.items() if len(v)}, _memory=memory)
+    return Result(about=memory.content, _tables={k: v for k, v in tables.items() if len(v)}, _memory=memory)

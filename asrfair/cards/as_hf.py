@@ -20,6 +20,7 @@ from asrfair.cards.prose import AuthorProse
 from asrfair.cards.suppression import SUPPRESSED
 from asrfair.report.figures import slug
 from asrfair.report.loading import section
+from asrfair.scoring.metric import Metric
 from asrfair.types import INTERSECTION, NOT_STATED, OVERALL_ATTRIBUTE
 
 _MEASURES: Final = {
@@ -48,7 +49,7 @@ def metadata(evidence: Evidence, prose: AuthorProse, *, every_group: bool = Fals
     found |= {
         "pipeline_tag": "automatic-speech-recognition",
         "tags": ["automatic-speech-recognition"],
-        "metrics": ["wer"],
+        "metrics": list(dict.fromkeys(run.raw.metric.name for run in evidence.runs)),
     }
     single = len(evidence.engines) == 1
     found["model-index"] = [
@@ -66,7 +67,7 @@ def _results(evidence: Evidence, engine: str, *, every_group: bool) -> Iterator[
         rows = run.groups[(run.groups["engine"] == engine) & (run.groups["flag"] != SUPPRESSED)]
         rows = rows if every_group else _everybody_and_worst(rows)
         for row in rows.to_dict("records"):
-            metrics = list(_metrics(row))
+            metrics = list(_metrics(row, run.raw.metric))
             if metrics:
                 yield {
                     "task": {"type": "automatic-speech-recognition", "name": "Automatic Speech Recognition"},
@@ -97,8 +98,10 @@ def _dataset(run: RunEvidence, row: Mapping[Any, Any]) -> dict[str, Any]:
     return {**found, "args": {**args, "speakers": round(row["speakers"]), "ref_words": round(row["ref_words"])}}
 
 
-def _metrics(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
+def _metrics(row: Mapping[Any, Any], metric: Metric) -> Iterator[dict[str, Any]]:
     for kind, (column, name, ends) in _MEASURES.items():
+        if column == "wer":
+            kind, name = metric.name, metric.label  # noqa: PLW2901 -- the columns of any metric are called so inside
         value = row.get(column)
         if value is None or not math.isfinite(value):
             continue

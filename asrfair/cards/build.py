@@ -18,6 +18,7 @@ from asrfair.report.plots.forest import MAX_PANELS
 from asrfair.report.provenance import provenance_rows
 from asrfair.say import words
 from asrfair.say.answer import make_answer
+from asrfair.scoring.metric import WER
 from asrfair.types import CLEAN, INTERSECTION, OVERALL_ATTRIBUTE
 from asrfair.version import __version__
 
@@ -137,8 +138,10 @@ def _suppression(evidence: Evidence) -> list[Block]:
     return [Lines(lines=(f"{marked}: {why}.",))]
 
 
-def _method(_: Evidence) -> list[Block]:
+def _method(evidence: Evidence) -> list[Block]:
+    own = [run.raw.metric.label for run in evidence.runs if run.raw.metric != WER]
     lines = [
+        *(f"{label}: a ratio of counts, pooled over a group." for label in dict.fromkeys(own)),
         "Word error rate (WER): substituted, deleted and inserted words over the words spoken, pooled over a group.",
         f"Word recognition F1: the harmonic mean of precision = {_PRECISION} and recall = {_RECALL}.",
         "Intervals are over speakers, not utterances: they say what other speakers of the group could have shown.",

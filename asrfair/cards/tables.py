@@ -145,7 +145,7 @@ def under_conditions(run: RunEvidence) -> Table:
         columns.append(
             Column(
                 name=f"wer_{number}",
-                heading=f"{heading} WER %",
+                heading=run.raw.said(f"{heading} WER %"),
                 kind="percent",
                 low=f"ci_low_{number}",
                 high=f"ci_high_{number}",
@@ -235,15 +235,16 @@ def _range_over_engines(run: RunEvidence, attribute: str) -> Table:
     condition = words.condition_words(run.raw.main_condition)
     return Table(
         name="groups-range",
-        title=f"Word error rate by {words.attribute_words(attribute)} over {len(run.raw.engines)} engines, {condition}",
+        title=run.raw.said("WER")
+        + f" by {words.attribute_words(attribute)} over {len(run.raw.engines)} engines, {condition}",
         columns=(
             definitions.GROUP,
             definitions.SPEAKERS,
             Column(name="ref_words", heading="Words", kind="count"),
-            Column(name="low", heading="Lowest WER %", kind="percent"),
+            Column(name="low", heading=run.raw.said("Lowest WER %"), kind="percent"),
             Column(name="low_engine", heading="with"),
-            Column(name="middle", heading="Median WER %", kind="percent"),
-            Column(name="high", heading="Highest WER %", kind="percent"),
+            Column(name="middle", heading=run.raw.said("Median WER %"), kind="percent"),
+            Column(name="high", heading=run.raw.said("Highest WER %"), kind="percent"),
             Column(name="high_engine", heading="with"),
             definitions.FLAG,
         ),

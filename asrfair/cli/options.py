@@ -32,7 +32,8 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option("--seed", type=click.IntRange(0), help="Seed of the draws (default 1)."),
     click.option("--adjust", multiple=True, metavar="COVARIATE", help="Covariate of the adjusted comparison; may be given several times."),
     click.option("--compare-normalizer", "normalizers", multiple=True, metavar="NAME", help="Recompute every gap under this normalizer too; all takes every one there is."),
-    click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A further measure: latency, or your own module:callable of counts."),
+    click.option("--metric", "metrics", multiple=True, metavar="NAME", help="A further metric, tabulated: latency, cer …, or your own module:attribute."),
+    click.option("--main-metric", "metric", metavar="NAME", help="What groups are compared by instead of wer: a metric that is a share."),
     click.option("--detect", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Difference in WER that speakers_needed is for (default 0.05)."),
     click.option("--faas", is_flag=True, default=None, help="Tabulate the FAAS score, for comparability, with its flaws."),
     click.option("--subgroups", is_flag=True, default=None, help="Search combinations of attributes that nobody named."),
@@ -54,6 +55,7 @@ def merge_settings(
 ) -> tuple[GroupSettings, ScoringSettings, StatisticsSettings]:
     """Return the settings with what the command line gives laid over them; ``options`` are the command's keywords."""
     from asrfair.runs.suite import read_key_terms
+    from asrfair.scoring.metric import allow_metric
 
     changes: dict[str, dict[str, Any]] = {"groups": {}, "scoring": {}, "statistics": {}}
     if options["by"]:
@@ -65,7 +67,7 @@ def merge_settings(
     for stage, names in (
         ("groups", ("min_speakers", "min_words", "allow_inferred")),
         ("scoring", ("normalizer", "errors_as", "empty_references")),
-        ("statistics", ("interval", "confidence", "draws", "seed", "subgroups", "detect", "faas", "prompts")),
+        ("statistics", ("interval", "confidence", "draws", "seed", "subgroups", "detect", "faas", "prompts", "metric")),
     ):
         for name in names:
             if options[name] is not None:
@@ -75,6 +77,8 @@ def merge_settings(
     for name in ("adjust", "normalizers", "metrics"):
         if options[name]:
             changes["statistics"][name] = tuple(options[name])
+    for name in ([options["metric"]] if options["metric"] else []) + list(options["metrics"]):
+        allow_metric(name)
     return (
         dataclasses.replace(groups, **changes["groups"]),
         dataclasses.replace(scoring, **changes["scoring"]),

@@ -67,7 +67,7 @@ def settings_to_json(
     """Return the three settings as JSON objects."""
     return {
         "groups": {**asdict(groups), "by": [list(item) for item in groups.by]},
-        "scoring": {**asdict(scoring), "key_terms": list(scoring.key_terms)},
+        "scoring": {**asdict(scoring), "key_terms": list(scoring.key_terms), "metrics": list(scoring.metrics)},
         "statistics": asdict(statistics),
     }
 
@@ -82,7 +82,8 @@ def settings_from_json(content: Mapping[str, Any]) -> tuple[GroupSettings, Scori
         groups = dict(content["groups"])
         groups["by"] = tuple(tuple(item) for item in groups["by"])
         scoring = dict(content["scoring"])
-        scoring["key_terms"] = tuple(scoring["key_terms"])
+        for key in ("key_terms", "metrics"):
+            scoring[key] = tuple(scoring.get(key, ()))
         scoring.pop("normalizer_version", None)  # what was found when scoring, not a setting
         statistics = dict(content["statistics"])
         for key in ("adjust", "normalizers", "metrics", "primary"):

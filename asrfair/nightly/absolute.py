@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from asrfair.nightly.gate_outcome import Gate, GateStatus
 from asrfair.runs.gate_settings import GateSettings
+from asrfair.scoring.metric import WER, Metric
 from asrfair.types import GroupSettings
 
 _SMALL = ("few_speakers", "few_words", "not_stated")
 
 
 def absolute_gates(
-    disparity: pd.DataFrame, gaps: pd.DataFrame, scores: pd.DataFrame, groups: GroupSettings, settings: GateSettings
+    disparity: pd.DataFrame,
+    gaps: pd.DataFrame,
+    scores: pd.DataFrame,
+    groups: GroupSettings,
+    settings: GateSettings,
+    *,
+    metric: Metric = WER,
 ) -> list[Gate]:
     """Judge one night by itself.
 
@@ -25,12 +33,14 @@ def absolute_gates(
         scores: ``engine``, ``condition``, ``status`` of every row.
         groups: How small is too small.
         settings: The limits.
+        metric: What the columns of the tables hold, which are called as those of WER are.
     """
+    rule = "max_wer" if metric == WER else "max_rate"
     found: list[Gate] = []
     for row in disparity.to_dict("records"):
         limits = settings.of(str(row["condition"]))
         if limits.max_wer is not None:
-            found.append(_of_group(row, "max_wer", limits.max_wer, groups, settings))
+            found.append(_of_group(row, rule, limits.max_wer, groups, settings))
         if limits.min_accuracy is not None:
             found.append(_of_group(row, "min_accuracy", limits.min_accuracy, groups, settings))
     for row in gaps.to_dict("records"):
@@ -57,7 +67,7 @@ def absolute_gates(
                     note=f"{int(failed[rows.index].sum()):,} of {len(rows):,} utterances",
                 )
             )
-    return found
+    return [replace(gate, measure=metric.label) for gate in found]
 
 
 def _of_group(row: dict[Any, Any], rule: str, limit: float, groups: GroupSettings, settings: GateSettings) -> Gate:

@@ -64,6 +64,7 @@ def rules_of(content: Mapping[str, Any]) -> dict[str, str]:
         "errors_as": scoring["errors_as"],
         "empty_references": scoring.get("empty_references", ""),
         "key_terms": "; ".join(scoring["key_terms"]),
+        **({"metric": content["metric"]["name"]} if content.get("metric") else {}),
     }
 
 

@@ -17,7 +17,7 @@ class Gate:
     """One gate: one rule for one engine, condition, attribute and group.
 
     Args:
-        rule: ``max_wer``, ``max_gap``, ``min_accuracy``, ``max_failed`` or ``max_increase``.
+        rule: ``max_wer`` (``max_rate`` of another metric), ``max_gap``, ``min_accuracy``, ``max_failed`` or ``max_increase``.
         engine: The engine's label.
         condition: The condition's name.
         attribute: The attribute.
@@ -37,6 +37,7 @@ class Gate:
         power_nights: In how many nights an increase of the suite's ``detect`` is found with probability 0.8; 0 where
             it is not found within the window.
         note: A few words for the reader.
+        measure: What the rate is called.
     """
 
     rule: str
@@ -58,6 +59,7 @@ class Gate:
     band: float = math.nan
     power_nights: int | None = None
     note: str = ""
+    measure: str = "WER"
 
     @property
     def name(self) -> str:

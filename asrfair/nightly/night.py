@@ -35,6 +35,7 @@ from asrfair.recognise.engines import EngineContext
 from asrfair.runs.invariance_table import INVARIANCE_FILE
 from asrfair.runs.pipeline import RunResult, run_suite
 from asrfair.runs.suite import Suite
+from asrfair.scoring.metric import get_metric
 from asrfair.stats import Analysis
 from asrfair.version import __version__
 
@@ -201,6 +202,7 @@ def _commit(
             "baseline": numbered.baseline,
             "counts": counts,
             "inputs": inputs,
+            "measure": get_metric(suite.statistics.metric).as_errors().label,
         }
 
     night = history.commit(work.token, fill)
@@ -233,7 +235,12 @@ def judge(
     ``still`` are engines that say that they always give the same answer.
     """
     gates = absolute_gates(
-        analysis.tables["disparity"], analysis.tables["gaps"], tonight.scores, suite.groups, suite.gates
+        analysis.tables["disparity"],
+        analysis.tables["gaps"],
+        tonight.scores,
+        suite.groups,
+        suite.gates,
+        metric=analysis.frame.metric,
     )
     before = history.nights(suite.name)
     warnings: list[str] = []
@@ -265,6 +272,7 @@ def judge(
                 suite.gates,
                 movements=measured_movements(before, checked, still),
                 same_inputs=same_inputs(baseline.inputs, inputs),
+                metric=analysis.frame.metric,
             )
             gates += relative
             if not relative:

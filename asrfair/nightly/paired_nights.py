@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.scoring.metric import QUANTITIES
+from asrfair.scoring.metric import WER, Metric
 from asrfair.stats.frame import Frame, frame_of
 from asrfair.types import GroupSettings
 
@@ -62,13 +62,16 @@ def widths(nights: int, window: int) -> list[int]:
     return found
 
 
-def make_look(newest: Sequence[Scored], baseline: Sequence[Scored], groups: GroupSettings) -> Look | None:
+def make_look(
+    newest: Sequence[Scored], baseline: Sequence[Scored], groups: GroupSettings, metric: Metric = WER
+) -> Look | None:
     """Pool two sets of nights and put them into one frame; ``None`` where they share nothing.
 
     Args:
         newest: The nights to be judged; attributes are those of the first.
         baseline: The nights they are held against.
         groups: For whom.
+        metric: What is compared.
     """
     first = newest[0].utterances
     ids = _alike([night.utterances for night in (*newest, *baseline)])
@@ -87,7 +90,7 @@ def make_look(newest: Sequence[Scored], baseline: Sequence[Scored], groups: Grou
     )
     merged = merged.loc[order.sort_values(["e", "c", "u"], kind="stable").index]
     kept = first[_within(first, ids)]
-    frame = frame_of(kept, merged, groups)
+    frame = frame_of(kept, merged, groups, metric=metric)
     place = {run: index for index, run in enumerate(frame.runs())}
     wanted = [(e + _MARKS[0], e + _MARKS[1], e, c) for e, c in named]
     wanted = [item for item in wanted if (item[0], item[3]) in place and (item[1], item[3]) in place]
@@ -120,17 +123,18 @@ def _alike(tables: Sequence[pd.DataFrame]) -> pd.Index[Any]:
 
 def _pooled(tables: Sequence[pd.DataFrame], ids: pd.Index[Any]) -> pd.DataFrame:
     first = tables[0]
+    counted = [name for name in first.columns if name not in {*_KEY, "status"}]
     kept = (first["status"] == "scored").to_numpy() & _within(first, ids)
     if all(len(t) == len(first) and _equal(t, first, [*_KEY, "status"]) for t in tables[1:]):
-        rows = first.loc[kept, [*_KEY, "status", *QUANTITIES]].reset_index(drop=True)
-        for name in QUANTITIES if len(tables) > 1 else ():
+        rows = first.loc[kept, [*_KEY, "status", *counted]].reset_index(drop=True)
+        for name in counted if len(tables) > 1 else ():
             rows[name] = sum(t[name].to_numpy()[kept] for t in tables)
         return rows
     rows = pd.concat([t[(t["status"] == "scored").to_numpy() & _within(t, ids)] for t in tables], ignore_index=True)
     grouped = rows.groupby(_KEY, sort=False)
-    sums = grouped[list(QUANTITIES)].sum()
-    complete = sums[grouped.size() == len(tables)].astype("int32").reset_index()
-    return complete.assign(status="scored")[[*_KEY, "status", *QUANTITIES]]
+    sums = grouped[counted].sum()
+    complete = sums[grouped.size() == len(tables)].reset_index()
+    return complete.assign(status="scored")[[*_KEY, "status", *counted]]
 
 
 def _runs(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from asrfair.nightly.night_to_night import Key, Movement, Movements
 from asrfair.nightly.paired_nights import Look, Scored, make_look, widths
 from asrfair.nightly.shrunken_variance import moderate
 from asrfair.runs.gate_settings import GateSettings
+from asrfair.scoring.metric import WER, Metric
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.group_rates import rates_of_cells
 from asrfair.stats.estimate.paired import Change, change, paired_change, paired_sums
@@ -58,6 +59,7 @@ def relative_gates(
     *,
     movements: Movements | None = None,
     same_inputs: bool = True,
+    metric: Metric = WER,
 ) -> list[Gate]:
     """Hold the newest nights against the baseline.
 
@@ -70,13 +72,15 @@ def relative_gates(
         same_inputs: Whether nothing is known to have changed since the baseline. Otherwise what differs between
             speakers is not only chance between nights, and more nights do not make it smaller.
 
+        metric: What is compared.
+
     Returns:
         One gate for each engine, condition and group whose condition has a ``max_increase``.
     """
     looks = [
         look
         for width in widths(len(newest), settings.window_nights)
-        if (look := make_look(newest[:width], baseline, groups)) is not None
+        if (look := make_look(newest[:width], baseline, groups, metric)) is not None
     ]
     if not looks:
         return []
@@ -97,7 +101,8 @@ def relative_gates(
                     found.setdefault(key, []).append(gate)
                     if look is looks[0]:
                         first[key] = (cells, p, g)
-    return _decide(found, first, len(looks), len(baseline), settings, movements, same_inputs)
+    gates = _decide(found, first, len(looks), len(baseline), settings, movements, same_inputs)
+    return [replace(gate, measure=metric.label) for gate in gates]
 
 
 def _cells(look: Look, by: tuple[str, ...]) -> _Cells:

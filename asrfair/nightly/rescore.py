@@ -19,6 +19,7 @@ from asrfair.nightly.baseline import score_again
 from asrfair.nightly.changes import rules_of
 from asrfair.nightly.history import History, Night, explained, room_needed, write_json
 from asrfair.runs.suite import Suite
+from asrfair.scoring.metric import WER, get_metric
 from asrfair.stats import analyse_run
 
 RULES_FILE = "rules.json"
@@ -38,10 +39,13 @@ def rescore(history: History, suite: Suite) -> tuple[list[int], Mapping[str, Any
             again.mkdir()
             made.mkdir()
             summary = score_again(night.path, again, suite.scoring)
-            content = settings_to_json(suite.groups, suite.scoring, suite.statistics)
+            content: dict[str, Any] = settings_to_json(suite.groups, suite.scoring, suite.statistics)
+            metric = get_metric(suite.statistics.metric).as_errors()
+            if metric != WER:
+                content["metric"] = metric.to_json()
             content["scoring"]["normalizer_version"] = summary.normalizer
             rules = rules_of(content)
-            analysis = analyse_run(again, suite.groups, suite.statistics, full=False)
+            analysis = analyse_run(again, suite.groups, suite.statistics, full=False, metric=metric)
             for table, source in (("groups", "disparity"), ("gaps", "gaps")):
                 frame = analysis.tables[source]
                 frame.insert(0, "night", night.number)

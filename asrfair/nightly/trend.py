@@ -71,6 +71,7 @@ class Trend:
         sections: One for each engine and condition.
         marks: The changes, in the order of the nights.
         changes: Every sentence about a change, by night.
+        measure: What the rates are called.
     """
 
     suite: str
@@ -79,6 +80,7 @@ class Trend:
     sections: tuple[Section, ...]
     marks: tuple[Mark, ...]
     changes: dict[int, tuple[str, ...]]
+    measure: str = "WER"
 
 
 def write_trend(history: History, suite: str, rules: Mapping[str, Any] | None = None) -> list[Path]:
@@ -169,6 +171,7 @@ def read_trend(
             for place, night in enumerate(sorted(marked))
         ),
         changes={night: tuple(texts) for night, texts in told.items()},
+        measure=str(nights[-1].content.get("measure", "WER")) if nights else "WER",
     )
 
 

@@ -63,7 +63,7 @@ def trend_page(trend: Trend) -> str:
         parts.append(f"<h2>{_text(section.engine)}, {_text(section.condition)}</h2>")
         parts.append(_grid(section.overall, numbers, trend.marks))
         for attribute, panels in section.groups.items():
-            parts.append(f"<h3>WER by {_text(attribute)}, %</h3>")
+            parts.append(f"<h3>{_text(trend.measure)} by {_text(attribute)}, %</h3>")
             parts.append(_grid([panel for panel in panels if not panel.few], numbers, trend.marks))
             few = [panel for panel in panels if panel.few]
             if few:

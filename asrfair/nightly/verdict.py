@@ -15,7 +15,8 @@ from asrfair.nightly.gate_outcome import Gate
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RULES = {
-    "max_wer": "WER at most",
+    "max_wer": "at most",
+    "max_rate": "at most",
     "max_gap": "gap at most",
     "min_accuracy": "accuracy at least",
     "max_failed": "failed at most",
@@ -74,19 +75,24 @@ class Verdict:
         }
 
 
+def rule_words(gate: Gate) -> str:
+    """Return a gate's rule in words: ``WER at most``."""
+    return f"{gate.measure} {RULES[gate.rule]}" if gate.rule in {"max_wer", "max_rate"} else RULES[gate.rule]
+
+
 def sentence(gate: Gate) -> str:
     """Return one gate in words."""
     who = f"{gate.engine}, {gate.condition}, {gate.attribute} = {gate.group}"
     if gate.status == "not_tested":
         return f"{who}: not tested ({gate.note})"
     if gate.rule == "max_increase":
-        text = f"{who}: WER {_increase(gate, ' points')} against the baseline's {_percent(gate.baseline)}"
+        text = f"{who}: {gate.measure} {_increase(gate, ' points')} against the baseline's {_percent(gate.baseline)}"
         text += f" (limit {_points(gate.limit)}"
         if math.isfinite(gate.p_holm):
             text += f", p = {gate.p_holm:.2g} after Holm, tonight's level {gate.level:.2g}"
         return text + ")" + (f"; {gate.note}" if gate.note else "")
-    what = {"max_wer": "WER", "max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed"}[gate.rule]
-    text = f"{who}: {what} {_percent(gate.value)} ({RULES[gate.rule]} {_percent(gate.limit)})"
+    what = {"max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed"}.get(gate.rule, gate.measure)
+    text = f"{who}: {what} {_percent(gate.value)} ({rule_words(gate)} {_percent(gate.limit)})"
     return text + (f"; {gate.note}" if gate.note else "")
 
 
@@ -196,7 +202,7 @@ def to_markdown(verdict: Verdict) -> str:
             shown = _increase(gate) if relative else _percent(gate.value)
             limit = _points(gate.limit) if relative else _percent(gate.limit)
             p = f"{gate.p_holm:.2g}" if math.isfinite(gate.p_holm) else ""
-            cells = (gate.engine, gate.condition, f"{gate.attribute} = {gate.group}", RULES[gate.rule], shown, limit, p)
+            cells = (gate.engine, gate.condition, f"{gate.attribute} = {gate.group}", rule_words(gate), shown, limit, p)
             lines.append("| " + " | ".join(_md(cell) for cell in cells) + " |")
         lines.append("")
     lines += _listed("What changed since the baseline", [change.text for change in verdict.changes])

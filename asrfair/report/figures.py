@@ -25,6 +25,7 @@ from asrfair.report.plots import (
 )
 from asrfair.report.style import save_figure
 from asrfair.say import words
+from asrfair.scoring.metric import WER
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
             run.disparity,
             section="groups",
             stem=("groups-engines", attribute),
-            title=f"WER by {name} and engine, {words.condition_words(condition)}",
+            title=run.said("WER") + f" by {name} and engine, {words.condition_words(condition)}",
             attribute=attribute,
             condition=condition,
             claims=run.tables.get("claims"),
@@ -103,7 +104,8 @@ def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
                 run.disparity,
                 section="comparisons",
                 stem=("ranked", attribute),
-                title=f"Engines by WER, everybody and the worst {name}, {words.condition_words(condition)}",
+                title=run.said("Engines by WER")
+                + f", everybody and the worst {name}, {words.condition_words(condition)}",
                 attribute=attribute,
                 condition=condition,
                 min_speakers=run.min_speakers,
@@ -115,7 +117,7 @@ def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
             run.disparity,
             section="groups",
             stem=("forest", attribute),
-            title=f"WER by {name} with intervals, {words.condition_words(condition)}",
+            title=run.said("WER") + f" by {name} with intervals, {words.condition_words(condition)}",
             attribute=attribute,
             condition=condition,
             confidence=run.confidence,
@@ -133,7 +135,7 @@ def _heat_maps(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
                 run.disparity,
                 section="",
                 stem=("heat", attribute, engine),
-                title=f"WER by {words.attribute_words(attribute)} and condition, {engine}",
+                title=run.said("WER") + f" by {words.attribute_words(attribute)} and condition, {engine}",
                 attribute=attribute,
                 engine=engine,
             )
@@ -152,7 +154,8 @@ def _snr_curves(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
                     run.disparity,
                     section="conditions",
                     stem=("snr", attribute, profile, engine),
-                    title=f"WER against noise level by {words.attribute_words(attribute)}, {profile}, {engine}",
+                    title=run.said("WER")
+                    + f" against noise level by {words.attribute_words(attribute)}, {profile}, {engine}",
                     snr=snr,
                     attribute=attribute,
                     engine=engine,
@@ -220,7 +223,7 @@ def _speakers(run: RunData, attributes: list[str]) -> Iterator[PlannedFigure]:
                     rates,
                     section="speakers",
                     stem=("speakers", attribute, engine),
-                    title=f"WER of each speaker by {words.attribute_words(attribute)}, {engine}",
+                    title=run.said("WER") + f" of each speaker by {words.attribute_words(attribute)}, {engine}",
                     attribute=attribute,
                     engine=engine,
                     condition=run.main_condition,
@@ -232,7 +235,7 @@ def _rates(run: RunData, attribute: str) -> pd.DataFrame:
     scores, utterances = run.scores(run.main_condition), run.utterances()
     assert scores is not None
     assert utterances is not None
-    return speaker_rates(scores, utterances, attribute=attribute)
+    return speaker_rates(scores, utterances, attribute=attribute, metric=run.metric)
 
 
 def _draw_speakers(rates: Callable[[], pd.DataFrame], **how: Any) -> Figure:
@@ -255,7 +258,21 @@ def _coverage(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
 
 def write_figures(run: RunData, folder: Path) -> list[Path]:
     """Draw every planned plot into ``folder`` as PNG and SVG; return the files."""
-    return [path for planned in planned_figures(run) for path in save_figure(planned.draw(), folder / planned.stem)]
+    return [
+        path
+        for planned in planned_figures(run)
+        for path in save_figure(labelled(planned.draw(), run), folder / planned.stem)
+    ]
+
+
+def labelled(figure: Figure, run: RunData) -> Figure:
+    """Call WER by the name of the run's metric, wherever it stands in a plot."""
+    if run.metric != WER:
+        from matplotlib.text import Text
+
+        for text in figure.findobj(Text):
+            text.set_text(run.said(text.get_text()))
+    return figure
 
 
 def slug(text: str) -> str:

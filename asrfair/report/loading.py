@@ -17,6 +17,8 @@ from asrfair.data.runfile import read_run_file
 from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
 from asrfair.say.claims import TEXT_COLUMNS as CLAIM_TEXT
+from asrfair.say.measure import called
+from asrfair.scoring.metric import WER, Metric, column_inside
 from asrfair.types import NOT_STATED
 
 TEXT_COLUMNS: Final = frozenset(
@@ -107,6 +109,20 @@ class RunData:
         return self.path.resolve().name
 
     @property
+    def metric(self) -> Metric:
+        """What the groups are compared by; its columns are called as those of WER are."""
+        return metric_of(self.about)
+
+    def said(self, text: str, label: str = "") -> str:
+        """Call the word error rate in a heading, title or page by the name of the run's metric, where it is another.
+
+        Args:
+            text: What would be said of WER.
+            label: The name, if it has to be escaped first.
+        """
+        return called(text, self.about, label)
+
+    @property
     def confidence(self) -> float:
         """Coverage of the intervals, as the run asked for it."""
         value = section(self.about, "statistics").get("confidence", 0.95)
@@ -191,16 +207,17 @@ def load_run(path: Path) -> RunData:
             file=path,
             remedy="Make it with: asrfair score RUN",
         )
+    about = read_run_file(path)
+    metric = metric_of(about)
     tables = {}
     for name in REQUIRED:
-        frame = _read_table(path / f"{name}.csv", REQUIRED[name])
+        frame = _read_table(path / f"{name}.csv", REQUIRED[name], metric)
         if frame is not None and (len(frame) or name == "disparity"):
             tables[name] = frame
     if tables["disparity"].empty:
         raise InputError(
             "disparity.csv has no rows: nothing was scored", file=path, remedy="See ledger.csv for the reasons"
         )
-    about = read_run_file(path)
     found = _read_json(path / "findings.json", [])
     return RunData(path=path, about=about, tables=tables, findings=_findings(found, path / "findings.json"))
 
@@ -211,10 +228,16 @@ def section(about: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _read_table(path: Path, required: tuple[str, ...]) -> pd.DataFrame | None:
+def metric_of(about: Mapping[str, Any]) -> Metric:
+    """What the run's groups are compared by, as ``run.json`` says; nothing is imported for it."""
+    found = section(about, "metric")
+    return Metric.from_json(found) if found else WER
+
+
+def _read_table(path: Path, required: tuple[str, ...], metric: Metric) -> pd.DataFrame | None:
     if not path.is_file():
         return None
-    frame = read_result(path, text=TEXT_COLUMNS)
+    frame = read_result(path, text=TEXT_COLUMNS).rename(columns=lambda column: column_inside(str(column), metric))
     for name in required:
         if name not in frame.columns:
             raise InputError(

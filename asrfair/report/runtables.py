@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from asrfair.report.definitions import DEFINITIONS, FLAG, GROUP, SPEAKERS
 from asrfair.report.loading import RunData
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
+from asrfair.scoring.metric import WER
 from asrfair.types import OVERALL_ATTRIBUTE
 
 
@@ -22,10 +24,10 @@ def table(run: RunData, name: str) -> Table | None:
     ordered = definition.order(frame) if definition.order else frame
     return Table(
         name=name,
-        title=definition.title,
-        columns=tuple(column for column in definition.columns if _says_something(column.name, frame)),
+        title=run.said(definition.title),
+        columns=_columns(run, tuple(column for column in definition.columns if _says_something(column.name, frame))),
         frame=ordered.reset_index(drop=True),
-        caption=definition.caption.format(confidence=f"{run.confidence * 100:g} %"),
+        caption=run.said(definition.caption.format(confidence=f"{run.confidence * 100:g} %")),
         notes=definition.notes,
         source=f"{definition.source}.csv",
     )
@@ -38,6 +40,13 @@ def _says_something(name: str, frame: pd.DataFrame) -> bool:
     if name == "scored_share":
         return name in frame and bool((frame[name] < 1).any())
     return True
+
+
+def _columns(run: RunData, columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """The columns with the name of the metric where they speak of WER."""
+    if run.metric == WER:
+        return columns
+    return tuple(replace(item, heading=run.said(item.heading), says=run.said(item.says)) for item in columns)
 
 
 def all_tables(run: RunData) -> dict[str, Table]:
@@ -72,7 +81,7 @@ def side_by_side(run: RunData, *, attribute: str, condition: str) -> Table:
         run,
         rows,
         "engine",
-        lambda engine: f"{engine} WER %",
+        lambda engine: run.said(f"{engine} WER %"),
         f"Word error rate by {words.attribute_words(attribute)}, {words.condition_words(condition)}",
     )
 
@@ -84,7 +93,7 @@ def place_by_place(run: RunData, *, attribute: str, engine: str) -> Table:
         run,
         rows,
         "condition",
-        lambda condition: f"{words.condition_words(condition)} WER %",
+        lambda condition: run.said(f"{words.condition_words(condition)} WER %"),
         f"Word error rate of {engine} by {words.attribute_words(attribute)}",
     )
 

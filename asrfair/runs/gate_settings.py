@@ -16,7 +16,7 @@ class Limits:
     """What a gate allows, as fractions; ``None`` means that there is no such gate.
 
     Args:
-        max_wer: Word error rate of every group that is large enough.
+        max_wer: Word error rate of every group that is large enough; of a suite with another metric, that (``max_rate``).
         max_gap: Gap between the worst and the best group of an attribute.
         min_accuracy: The floor: 1 − WER of every group that is large enough.
         max_failed: Share of utterances that an engine error or a missing hypothesis kept from being scored.
@@ -68,6 +68,7 @@ class _LimitsTable(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     max_wer: float | None = Share
+    max_rate: float | None = Share
     max_gap: float | None = Share
     min_accuracy: float | None = Share
     max_failed: float | None = Share
@@ -76,7 +77,7 @@ class _LimitsTable(pydantic.BaseModel):
     def limits(self) -> Limits:
         """Return the limits that the table states."""
         return Limits(
-            max_wer=self.max_wer,
+            max_wer=self.max_rate if self.max_wer is None else self.max_wer,
             max_gap=self.max_gap,
             min_accuracy=self.min_accuracy,
             max_failed=self.max_failed,

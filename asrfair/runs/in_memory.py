@@ -15,7 +15,7 @@ from asrfair.data.tablefile import write_csv, write_parquet
 from asrfair.runs.pipeline import run_content
 from asrfair.say.record import say_run
 from asrfair.scoring import ScoredTables, score_tables
-from asrfair.scoring.metric import Metric
+from asrfair.scoring.metric import WER, Metric
 from asrfair.stats import Frame, analyse_frame, frame_of, write_tables
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -50,7 +50,7 @@ class RunInMemory:
         ):
             write_parquet(table.to_pandas(), run / f"{name}.parquet")
         write_csv(self.scored.ledger, run / "ledger.csv")
-        write_tables(self.tables, run)
+        write_tables(self.tables, run, self.frame.metric)
         say_run(run, self.tables, self.content)
         write_run_file(run, self.content)
 
@@ -83,6 +83,8 @@ def run_tables(
     tables = {"hypotheses": hypotheses}
     frame = frame_of(utterances, scored.scores, groups, metric=metric, tables=tables)
     content = run_content(manifest, groups, scoring, statistics)
+    if frame.metric != WER:
+        content["metric"] = frame.metric.to_json()
     content["suite"] = {"name": manifest["name"], "description": "transcripts in memory", "title": "", "audio": False}
     content["seed"] = statistics.seed
     content["engines"] = [

@@ -23,6 +23,7 @@ from asrfair.runs.suite import Suite
 from asrfair.runs.transcripts import HypothesisFile, write_hypotheses
 from asrfair.say.record import say_run
 from asrfair.scoring import ScoreSummary, score_run
+from asrfair.scoring.metric import WER, counted_by, get_metric
 from asrfair.stats import Analysis, analyse_run
 from asrfair.stats.explain.covariates import check_covariates
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
@@ -304,11 +305,17 @@ def _finish(
     summary: TranscribeSummary | None = None,
     audio: AudioSource | None = None,
 ) -> RunResult:
+    metric = get_metric(statistics.metric).as_errors()
+    scoring = replace(scoring, metrics=counted_by((statistics.metric, *statistics.metrics)))
+    content.update(settings_to_json(groups, scoring, statistics))
+    content.pop("metric", None)
+    if metric != WER:
+        content["metric"] = metric.to_json()
     write_run_file(run, content)
     score = score_run(run, scoring, workers=workers)
     content["scoring"]["normalizer_version"] = score.normalizer
     write_run_file(run, content)
-    analysis = analyse_run(run, groups, statistics, full=True)
+    analysis = analyse_run(run, groups, statistics, full=True, metric=metric)
     analysis = replace(analysis, tables=say_run(run, analysis.tables, content))
     content["volatile"]["finished"] = _now()
     write_run_file(run, content)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import pydantic
 from asrfair.data.tomlfile import TomlFile
 from asrfair.errors import InputError
 from asrfair.runs.gate_settings import GateSettings, GatesTable
+from asrfair.scoring.metric import allow_metric, counted_by
 from asrfair.types import CLEAN, EngineSpec, GroupSettings, ScoringSettings, StatisticsSettings
 
 MAX_CONDITIONS = 1000
@@ -72,6 +73,7 @@ class _Statistics(_Table):
     adjust: list[str] = []
     subgroups: bool = False
     normalizers: list[str] = []
+    metric: str = "wer"
     metrics: list[str] = []
     detect: float = pydantic.Field(default=0.05, gt=0, lt=1)
     faas: bool = False
@@ -160,7 +162,7 @@ def read_suite(path: Path) -> Suite:
         if content.suite.profiles is None
         else _resolve(content.suite.profiles, folder, toml, "suite", "profiles"),
         groups=_groups(content.groups),
-        scoring=_scoring(content.scoring, folder, toml),
+        scoring=replace(_scoring(content.scoring, folder, toml), metrics=_counted(content.statistics)),
         statistics=StatisticsSettings(
             interval=content.statistics.interval,
             confidence=content.statistics.confidence,
@@ -169,6 +171,7 @@ def read_suite(path: Path) -> Suite:
             adjust=tuple(content.statistics.adjust),
             subgroups=content.statistics.subgroups,
             normalizers=tuple(content.statistics.normalizers),
+            metric=content.statistics.metric,
             metrics=tuple(content.statistics.metrics),
             detect=content.statistics.detect,
             faas=content.statistics.faas,
@@ -180,6 +183,14 @@ def read_suite(path: Path) -> Suite:
         audio=content.report.audio,
         gates=_gates(content.gates, conditions, toml),
     )
+
+
+def _counted(statistics: _Statistics) -> tuple[str, ...]:
+    """The metrics of the user's own; whoever runs a suite has named what it names, so that it is imported."""
+    names = (statistics.metric, *statistics.metrics)
+    for name in names:
+        allow_metric(name)
+    return counted_by(names)
 
 
 def _gates(table: GatesTable, conditions: tuple[str, ...], toml: TomlFile) -> GateSettings:

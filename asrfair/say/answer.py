@@ -6,7 +6,7 @@ Page, terminal, ``report.md``, card and kit print what this returns. Nothing is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -15,6 +15,7 @@ from asrfair.say import cautions, sample
 from asrfair.say import numbers as say
 from asrfair.say.claims import Claim, claims_of
 from asrfair.say.finding import Finding, Tables, records, rows_of
+from asrfair.say.measure import called
 from asrfair.say.merged import Sentence, by_attribute, engine_order, further, places
 from asrfair.types import CLEAN, OVERALL_ATTRIBUTE
 
@@ -66,11 +67,13 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
     chosen = selected(tables, facts)
     yes = [claim for claim in claims if claim.affirmed]
     return Answer(
-        lead=lead.text,
+        lead=called(lead.text, facts),
         lead_ids=lead.claim_ids,
-        sentences=tuple(_fitting(rest, used=_words(lead.text))),
+        sentences=tuple(
+            replace(item, text=called(item.text, facts)) for item in _fitting(rest, used=_words(lead.text))
+        ),
         badges=_badges(claims, tables, facts, condition, warned),
-        cautions=tuple(item.text for item in (*chosen, *warned)),
+        cautions=tuple(called(item.text, facts) for item in (*chosen, *warned)),
         affirmed=len(yes),
         tested=len(claims),
     )

@@ -32,6 +32,7 @@ RESOLUTION = 1_000_000
 Count = Callable[[Sequence[str], Sequence[str]], tuple[float, float]]
 """From the normalized words of reference and hypothesis to numerator and denominator."""
 
+_WER_PART = re.compile(r"(?<![a-z0-9])wer(?![a-z0-9])")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -163,6 +164,21 @@ class Metric:
             raise InputError(f"run.json has a damaged metric: {error}", remedy="Run the suite again") from error
 
 
+def column_of(column: str, metric: Metric) -> str:
+    """What a column is called in files and for people: ``worst_wer`` is ``worst_numbers_wrong`` of that metric.
+
+    Inside, the columns of every metric are called as those of WER are, so that a table is handled in one way.
+    """
+    return _WER_PART.sub(metric.name, column) if metric.name != "wer" else column
+
+
+def column_inside(column: str, metric: Metric) -> str:
+    """Undo :func:`column_of`."""
+    if metric.name == "wer":
+        return column
+    return re.sub(rf"(?<![a-z0-9]){re.escape(metric.name)}(?![a-z0-9])", "wer", column)
+
+
 class MetricFailedError(InputError):
     """A metric raised an error for one utterance, which can therefore not be scored."""
 
@@ -208,7 +224,12 @@ METRICS: dict[str, Metric] = {
 }
 """The metrics that scoring makes of every utterance (word precision, recall and F1 as AWS AI Service Cards do)."""
 
+NOT_COUNTED = frozenset({"latency"})
+"""Names that stand for metrics of times, which scoring has nothing to do with."""
+
 _own: dict[str, Metric] = {}
+_named: set[str] = set()
+"""What the user named on the command line, in a suite or through the library: only that is imported."""
 
 
 @overload
@@ -265,15 +286,33 @@ def metric(function: Count | None = None, /, *, name: str | None = None, **about
     return make if function is None else make(function)
 
 
+def allow_metric(name: str) -> None:
+    """Note that the user named a metric: :func:`get_metric` may import it."""
+    _named.add(name)
+
+
+def use_metric(name: str | Metric) -> Metric:
+    """Look a metric up that the user named, on the command line, in a suite or through the library.
+
+    Raises:
+        InputError: There is no such metric.
+    """
+    if isinstance(name, str):
+        allow_metric(name)
+    return get_metric(name)
+
+
 def get_metric(name: str | Metric) -> Metric:
-    """Look a metric up. Only names that the user gave may come here: what ``module:attribute`` names is imported.
+    """Look a metric up; ``module:attribute`` is imported only if :func:`use_metric` was given it.
+
+    A run folder may come from somebody else: what its ``run.json`` names is never imported for that reason.
 
     Args:
         name: A name of :data:`METRICS`, of a metric made in this process, or of an entry point in the group
             ``asrfair.metrics``; or ``module:attribute``.
 
     Raises:
-        InputError: There is no such metric.
+        InputError: There is no such metric, or only the run folder names it.
 
     Example:
         >>> get_metric("cer").label
@@ -284,8 +323,21 @@ def get_metric(name: str | Metric) -> Metric:
     found = METRICS.get(name) or _own.get(name)
     if found is not None:
         return found
+    if ":" in name and name not in _named:
+        raise InputError(
+            "this run was counted by a metric that would have to be imported, and nothing is imported because a run"
+            " folder names it",
+            value=name,
+            remedy=f"If you trust it, name it yourself: --metric {name}, or --main-metric {name}",
+        )
     points = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     return _load(points[name].value if name in points else name, tuple(points))
+
+
+def counted_by(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the named metrics that scoring has to count utterance by utterance."""
+    known = [name for name in dict.fromkeys(names) if name not in NOT_COUNTED]
+    return tuple(name for name in known if get_metric(name).count is not None)
 
 
 @cache

@@ -14,7 +14,7 @@ from asrfair.errors import InputError
 from asrfair.scoring.align import TooLongError, count_errors
 from asrfair.scoring.counts import Counts
 from asrfair.scoring.key_terms import KeyTerms
-from asrfair.scoring.metric import QUANTITIES, Metric, MetricFailedError, get_metric
+from asrfair.scoring.metric import QUANTITIES, Metric, MetricFailedError, get_metric, use_metric
 from asrfair.scoring.normalize import NormalizerFailedError, get_normalizer
 from asrfair.scoring.normalize.variants import MAX_READINGS, Site, Variants, count_readings, readings, with_choice
 from asrfair.scoring.signs import find_loop, out_of_proportion
@@ -170,7 +170,8 @@ class Scorer:
 
 def own_metrics(names: Sequence[str]) -> list[Metric]:
     """The metrics among the named ones that have to be counted utterance by utterance, each once."""
-    return [found for found in map(get_metric, dict.fromkeys(names)) if found.count is not None]
+    known = (get_metric(name) for name in dict.fromkeys(names))
+    return [found for found in known if found.count is not None]
 
 
 def quantities_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -205,6 +206,8 @@ _scorer: Scorer | None = None
 def start_worker(normalizer: str, characters: bool, key_terms: tuple[str, ...], metrics: tuple[str, ...]) -> None:
     """Make this process's scorer; the initializer of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
+    for name in metrics:
+        use_metric(name)  # the parent process was given it
     global _scorer  # noqa: PLW0603 -- a worker process has exactly one
     _scorer = Scorer(normalizer, characters=characters, key_terms=key_terms, metrics=metrics)
 

@@ -12,7 +12,7 @@ from asrfair.data.runfile import RUN_FILE, read_run_file, settings_from_json
 from asrfair.data.tablefile import write_csv
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
-from asrfair.scoring.metric import WER, Metric
+from asrfair.scoring.metric import WER, Metric, column_of
 from asrfair.stats.attribute_part import generator, make_part
 from asrfair.stats.core_tables import (
     coverage_table,
@@ -58,17 +58,22 @@ def analyse_run(
     frame = load_frame(run, groups, metric=metric)
     scoring = settings_from_json(read_run_file(run))[1] if (run / RUN_FILE).is_file() else ScoringSettings()
     tables = analyse_frame(frame, read_ledger(run), groups, statistics, scoring=scoring, full=full)
-    write_tables(tables, run)
+    write_tables(tables, run, frame.metric)
     return Analysis(run=run, frame=frame, tables=tables)
 
 
-def write_tables(tables: Mapping[str, pd.DataFrame], run: Path) -> None:
+def write_tables(tables: Mapping[str, pd.DataFrame], run: Path, metric: Metric = WER) -> None:
     """Write the tables of an analysis, but for the claims, which have no sentences yet (:mod:`asrfair.say.record`)."""
     if "prompts" not in tables:
         (run / "prompts.csv").unlink(missing_ok=True)  # of an earlier analysis, with other settings
     for name, table in tables.items():
         if name != "claims":
-            write_csv(table, run / f"{name}.csv")
+            write_csv(named(table, metric), run / f"{name}.csv")
+
+
+def named(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """Call a table's columns by the metric that they hold."""
+    return table.rename(columns=lambda column: column_of(str(column), metric))
 
 
 def analyse_frame(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from asrfair.data.tablefile import read_result
 from asrfair.scoring.ledger import GAVE_NOTHING
+from asrfair.scoring.metric import WER, WORDS
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.extremes import jackknife_extremes, percentile_extremes
 from asrfair.stats.estimate.gaps import comparable, extremes
@@ -66,8 +67,9 @@ def disparity_table(
         "utterances": rates.utterances.ravel(),
         "speakers": rates.speakers.ravel(),
         "effective_speakers": rates.effective.ravel(),
-        "ref_words": rates.words.ravel(),
+        "ref_words": grouping.groups(grouping.cells(frame.sums(*WORDS[:3]))).ravel(),
         **{name: values.ravel() for name, values in quantities.items()},
+        **({} if frame.metric == WER else {"numerator": rates.errors.ravel(), "denominator": rates.words.ravel()}),
         "wer": rates.rate.ravel(),
         "ci_low": np.where(shown, low, np.nan).ravel(),
         "ci_high": np.where(shown, high, np.nan).ravel(),

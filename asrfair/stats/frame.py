@@ -222,6 +222,12 @@ def _frame(
     tables: Mapping[str, pa.Table],
 ) -> Frame:
     metric = metric.as_errors()
+    if metric.unit != "share":
+        raise InputError(
+            "groups are compared by a share",
+            value=metric.name,
+            remedy="Tabulate it beside another: --metric on the command line, metrics=… in Python",
+        )
     table = table.select([name for name in dict.fromkeys([*_FIXED, *wanted]) if name in table.column_names])
     for name in wanted:
         kind = table.schema.field(name).type

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +79,7 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
         served: Given by ``asrfair view``: the page then asks its server for utterances instead of holding them.
     """
     environment = _environment()
-    style, script = (_source(environment, name) for name in ("style.css", "script.js"))
+    style, script = (run.said(_source(environment, name)) for name in ("style.css", "script.js"))
     choices = choices_of(run)
     evidence = gather(run)
     utterances = page_utterances(run, evidence, choices, audio=audio, served=served is not None)
@@ -88,7 +89,7 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
     title, picture = card_picture(run, choices)
     present = {"groups", *(detail.anchor for detail in details)}
     absent = [(section.title, missing_words(section)) for section in SECTIONS if section.anchor not in present]
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         name=run.name,
         answer=make_answer(run.tables, run.about),
         picture_title=title,
@@ -109,6 +110,7 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
         script=Markup(script),  # noqa: S704 -- a file of this package
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+    return run.said(page, escape(run.metric.label))
 
 
 def _environment() -> jinja2.Environment:

@@ -24,6 +24,7 @@ from asrfair.report.style import (
     wrapped,
 )
 from asrfair.say import words
+from asrfair.scoring.metric import WER, Metric
 from asrfair.types import INTERSECTION
 
 if TYPE_CHECKING:
@@ -33,13 +34,16 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 40
 
 
-def speaker_rates(scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: str) -> pd.DataFrame:
+def speaker_rates(
+    scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: str, metric: Metric = WER
+) -> pd.DataFrame:
     """Return a row an engine, condition, group and speaker: ``errors``, ``ref_words`` and ``wer`` (a fraction).
 
     Args:
         scores: Rows of ``scores.parquet``; only scored ones count.
         utterances: Rows of ``utterances.parquet``.
         attribute: An attribute, or an intersection such as ``accent × gender``.
+        metric: Which rate; ``errors`` and ``ref_words`` are its numerator and denominator.
 
     Raises:
         KeyError: The utterances lack the attribute.
@@ -52,8 +56,9 @@ def speaker_rates(scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: 
         {"utterance_id": utterances["utterance_id"], "speaker_id": utterances["speaker_id"], "group": group}
     )
     scored = scores[scores["status"] == "scored"].merge(who, on="utterance_id")
-    scored["errors"] = scored["substitutions"] + scored["deletions"] + scored["insertions"]
-    scored["ref_words"] = scored["hits"] + scored["substitutions"] + scored["deletions"]
+    for side, names in (("errors", metric.numerator), ("ref_words", metric.denominator)):
+        signed = [-scored[name[1:]] if name.startswith("-") else scored[name] for name in names]
+        scored[side] = sum(signed[1:], signed[0])
     keys = ["engine", "condition", "group", "speaker_id"]
     summed = scored.groupby(keys, sort=False, observed=True)[["errors", "ref_words"]].sum().reset_index()
     summed = summed[summed["ref_words"] > 0]

@@ -72,18 +72,3 @@ def timings(frame: Frame) -> dict[str, Floats]:
         "timed_latency_s": add(np.where(long > 0, latency, 0.0)),
         "duration_s": add(long),
     }
-
-
-def derived_counts(cells: dict[str, Floats]) -> dict[str, Floats]:
-    """Add the sums that metrics are written in."""
-    for prefix, errors, reference, hypothesis in (
-        ("", "errors", "ref_words", "hyp_words"),
-        ("char_", "char_errors", "ref_chars", "hyp_chars"),
-    ):
-        hits, substitutions, deletions, insertions = (
-            cells[prefix + name] for name in ("hits", "substitutions", "deletions", "insertions")
-        )
-        cells[errors] = substitutions + deletions + insertions
-        cells[reference] = hits + substitutions + deletions
-        cells[hypothesis] = hits + substitutions + insertions
-    return cells

@@ -1,8 +1,9 @@
-"""The table of metrics: any function of a group's summed counts, with intervals over its speakers.
+"""The table of metrics: any ratio of a group's summed counts, with intervals over its speakers.
 
-A plain ratio of counts on the log scale gets the interval of a word error rate (:mod:`asrfair.stats.estimate.rate_interval`).
-Any other function is evaluated without each speaker in turn, on a scale where its values are roughly symmetric (log for
-rates, log odds for shares): the jackknife, with Student's t at the effective number of speakers less one.
+A ratio whose numerator counts events gets the interval of a word error rate
+(:mod:`asrfair.stats.estimate.rate_interval`). Any other is evaluated without each speaker in turn, on a scale where its
+values are roughly symmetric (log for rates, log odds for shares of which more is better): the jackknife, with Student's t
+at the effective number of speakers less one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from asrfair.errors import InputError
+from asrfair.scoring.metric import WORDS, Metric
 from asrfair.stats.estimate.group_rates import rates_of_cells
 from asrfair.stats.estimate.rate_interval import limits, t_quantile
 from asrfair.stats.explain.design import add_up
 from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
-from asrfair.stats.measure.counts import derived_counts, ledger_counts, timings
-from asrfair.stats.measure.metrics import METRICS, Counts, Metric, requested_metrics
+from asrfair.stats.measure.counts import ledger_counts, timings
+from asrfair.stats.measure.metrics import METRICS, requested_metrics
 from asrfair.types import GroupSettings, StatisticsSettings
 
 COLUMNS = (
@@ -62,7 +64,7 @@ def metric_table(
         names: Further metrics, see :func:`requested_metrics`.
 
     Raises:
-        InputError: A metric cannot be found, or a user's function fails or returns something else than an array.
+        InputError: A metric cannot be found.
     """
     further, timed = requested_metrics(names)
     extra = ledger_counts(frame, ledger)
@@ -106,10 +108,14 @@ def _of_grouping(
     runs, size = frame.runs(), len(grouping.names)
     tables: list[pd.DataFrame] = []
     for metric in metrics:
-        if any(not sums.cells[name].any() for name in metric.needs):
+        if not set(metric.quantities) <= set(sums.cells):
+            raise InputError(
+                "the run was not counted by this metric", value=metric.name, remedy="Score it again with this metric"
+            )
+        if not _side(metric.denominator, sums.cells).any():
             continue
         value = _evaluate(metric, sums.totals)
-        at_bound = np.isfinite(value) & ~np.isfinite(_forward(metric.scale, value)) & (not _counts_events(metric))
+        at_bound = np.isfinite(value) & ~np.isfinite(_forward(_scale(metric), value)) & (not _counts_events(metric))
         bounds = []
         for low, high in _intervals(metric, value, sums, tails):
             hide = few_speakers | few_words | at_bound | ~np.isfinite(high - low)
@@ -133,7 +139,8 @@ def _of_grouping(
 
 
 def _sum(frame: Frame, grouping: Grouping, extra: Mapping[str, Floats]) -> _Sums:
-    cells = derived_counts({name: grouping.cells(frame.sums(name)).astype(np.float64) for name in frame.quantities})
+    cells = {name: grouping.cells(frame.sums(name)).astype(np.float64) for name in frame.quantities}
+    cells["ref_words"] = _side(WORDS[:3], cells)
     for name, atoms in extra.items():
         cells[name] = np.array([add_up(grouping.atom_cell, row, len(grouping.cell_group)) for row in atoms])
     totals = {name: np.add.reduceat(values, grouping.starts, axis=1) for name, values in cells.items()}
@@ -150,41 +157,43 @@ def _sum(frame: Frame, grouping: Grouping, extra: Mapping[str, Floats]) -> _Sums
 
 def _intervals(metric: Metric, value: Floats, sums: _Sums, tails: Sequence[Floats]) -> Iterator[tuple[Floats, Floats]]:
     """Yield lower and upper bounds for each tail probability (one a run)."""
-    if metric.ratio is not None and _counts_events(metric):
-        one, other, heard = (np.rint(sums.cells[name]).astype(np.int64) for name in (*metric.ratio, "utterances"))
+    if _counts_events(metric):
+        sides = (metric.numerator, metric.denominator, ("utterances",))
+        one, other, heard = (np.rint(_side(names, sums.cells)).astype(np.int64) for names in sides)
         estimate = rates_of_cells(sums.grouping, one, other, heard).estimate
         for tail in tails:
             yield limits(estimate, np.broadcast_to(tail, value.shape))
         return
-    weight = sums.cells[metric.ratio[1] if metric.ratio else "ref_words"]
+    weight = _side(metric.denominator, sums.cells)
     error = _jackknife_error(metric, value, sums)
     with np.errstate(divide="ignore", invalid="ignore"):
         total = np.add.reduceat(weight, sums.grouping.starts, axis=1)
         effective = total**2 / np.add.reduceat(weight**2, sums.grouping.starts, axis=1)
-    centre = _forward(metric.scale, value)
+    centre = _forward(_scale(metric), value)
     for tail in tails:
         half = t_quantile(np.broadcast_to(1 - tail, value.shape), effective - 1) * error
-        yield _back(metric.scale, centre - half), _back(metric.scale, centre + half)
+        yield _back(_scale(metric), centre - half), _back(_scale(metric), centre + half)
+
+
+def _side(names: Sequence[str], counts: Mapping[str, Floats]) -> Floats:
+    """The named counts added up; one with a minus before its name is subtracted."""
+    total: Floats = np.zeros_like(next(iter(counts.values())))
+    for name in names:
+        total = total - counts[name[1:]] if name.startswith("-") else total + counts[name]
+    return total
+
+
+def _scale(metric: Metric) -> str:
+    return "logit" if metric.better == "higher" and metric.most <= 1 else "log"
 
 
 def _counts_events(metric: Metric) -> bool:
-    return metric.ratio is not None and metric.scale == "log" and metric.events
+    return _scale(metric) == "log" and metric.events
 
 
-def _evaluate(metric: Metric, counts: Counts) -> Floats:
-    try:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.asarray(metric.function(counts), dtype=np.float64)
-    except Exception as error:
-        raise InputError(
-            f"the metric failed: {type(error).__name__}: {error}", value=metric.name, remedy="See docs/statistics.md"
-        ) from error
-    if value.shape != counts["ref_words"].shape:
-        raise InputError(
-            "the metric did not return one value a group",
-            value=metric.name,
-            remedy="Compute with the arrays as they come",
-        )
+def _evaluate(metric: Metric, counts: Mapping[str, Floats]) -> Floats:
+    above, below = _side(metric.numerator, counts), _side(metric.denominator, counts)
+    value: Floats = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
     return value
 
 
@@ -208,10 +217,10 @@ def _back(scale: str, value: Floats) -> Floats:
 
 def _jackknife_error(metric: Metric, value: Floats, sums: _Sums) -> Floats:
     """Standard error on the metric's scale; NaN where a speaker decides whether there is a value at all."""
-    transformed = _forward(metric.scale, value)
+    transformed = _forward(_scale(metric), value)
     grouping = sums.grouping
     with np.errstate(invalid="ignore", divide="ignore"):
-        shift = _forward(metric.scale, _evaluate(metric, sums.without)) - transformed[:, grouping.cell_group]
+        shift = _forward(_scale(metric), _evaluate(metric, sums.without)) - transformed[:, grouping.cell_group]
         shift = np.where(sums.present, shift, 0.0)
         factor = (sums.speakers - 1) / sums.speakers
         error = np.sqrt(factor * np.add.reduceat(shift**2, grouping.starts, axis=1))
