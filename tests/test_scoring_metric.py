@@ -68,7 +68,7 @@ def test_a_metric_of_ten_lines_is_in_the_table_the_page_the_card_and_the_gate(tm
     assert "Short words lost" in page
     prose = tmp_path / "prose.toml"
     text = blank_prose(OUTLINES["aws"], gather([run], smallest=1).engines)
-    prose.write_text(text, encoding="utf-8")
+    prose.write_text(text.replace("NAME OF THE SERVICE", "Ours"), encoding="utf-8")
     card = af.card(run, prose=prose, out=tmp_path / "card.md", smallest_cell=1).read_text(encoding="utf-8")
     assert "Short words lost %" in card
     assert f"{100 * lost:.1f}" in card
