@@ -1,10 +1,12 @@
 """Do the claims of a run hold? Whole runs are simulated from known truth, and every affirmative sentence is judged.
 
     python benchmarks/claims.py                      # everything; hours on one core
-    python benchmarks/claims.py --runs 200 --only null power
+    python benchmarks/claims.py --runs 2000 --draws 500 --only test     # the test of groups alone, a minute
+    python benchmarks/claims.py --runs 200 --draws 500 --only null mixed power
 
 Printed are shares of runs with their Monte-Carlo standard errors:
 
+- *test*: the test of groups without the run around it, many sets at once;
 - *null*: no group, engine or place differs; any affirmative sentence is false;
 - *mixed*: some attributes and engines differ; the share of false ones among those affirmed, averaged over runs;
 - *power*: how often the one group that is worse is said to be, beside Welch's t on speakers' rates (Bonferroni);
@@ -35,11 +37,14 @@ from asrfair.say.check import contradictions
 from asrfair.say.claims import worded
 from asrfair.stats.attribute_part import generator, make_part
 from asrfair.stats.claims.collect import claim_table
+from asrfair.stats.claims.dealt import deal
+from asrfair.stats.claims.group_questions import group_test
 from asrfair.stats.core_tables import disparity_table, gaps_table, in_run_order
+from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.explain.adjusted import adjusted_table
 from asrfair.stats.explain.subgroups import subgroup_table
 from asrfair.stats.frame import load_frame
-from asrfair.stats.groups import make_grouping
+from asrfair.stats.groups import Grouping, make_grouping
 from asrfair.types import GroupSettings, StatisticsSettings
 
 Floats = npt.NDArray[np.float64]
@@ -50,6 +55,8 @@ WORDS_SIGMA = 0.76
 SPREAD = 0.7
 OWN_SPREAD = 0.2
 RATE = 0.15
+CHECKED = 4
+"""Every so many runs the sentences are made and held against the tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +166,10 @@ def simulate(design: Design, rng: np.random.Generator, run: Path) -> Path:
     return run
 
 
-def analyse(design: Design, run: Path, *, draws: int, seed: int, family: str = "fdr") -> dict[str, pd.DataFrame]:
-    """Make the tables that claims need, and the claims with their sentences."""
+def analyse(
+    design: Design, run: Path, *, draws: int, seed: int, family: str = "fdr", words: bool = True
+) -> dict[str, pd.DataFrame]:
+    """Make the tables that claims need, and the claims, with their sentences or, which is faster, without."""
     groups = GroupSettings(by=tuple((f"a{i}",) for i in range(design.attributes)), min_speakers=3)
     statistics = StatisticsSettings(
         draws=draws,
@@ -173,13 +182,6 @@ def analyse(design: Design, run: Path, *, draws: int, seed: int, family: str = "
     groupings = [make_grouping(frame, by) for by in ((), *groups.by)]
     parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
     tables = {
-        "disparity": in_run_order(
-            frame,
-            [
-                disparity_table(frame, part.grouping, part.rates, groups, statistics, ledger, flags=part.flags)
-                for part in parts
-            ],
-        ),
         "gaps": in_run_order(
             frame,
             [
@@ -197,7 +199,13 @@ def analyse(design: Design, run: Path, *, draws: int, seed: int, family: str = "
         tables["subgroups"] = subgroup_table(
             frame, statistics, attributes=[f"a{i}" for i in range(design.attributes)], min_speakers=3
         )
-    tables["claims"] = worded(claim_table(frame, groupings[1:], tables, groups, statistics, ledger))
+    tables["claims"] = claim_table(frame, groupings[1:], tables, groups, statistics, ledger)
+    if words:
+        disparity = [
+            disparity_table(frame, part.grouping, part.rates, groups, statistics, ledger, flags=part.flags)
+            for part in parts
+        ]
+        tables |= {"claims": worded(tables["claims"]), "disparity": in_run_order(frame, disparity)}
     return tables
 
 
@@ -250,7 +258,12 @@ class Tally:
     shares: list[float] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     told: int = 0
+    checked: int = 0
     contradictions: list[str] = field(default_factory=list)
+
+    def contradicted(self) -> str:
+        """Contradictions, and in how many runs they were looked for."""
+        return f"contradictions {len(self.contradictions)} in {self.checked} runs"
 
     def share(self) -> str:
         """Share of runs with any false claim, with its standard error."""
@@ -268,7 +281,9 @@ def many(design: Design, runs: int, *, draws: int, seed: int, family: str = "fdr
     for number in range(runs):
         rng = np.random.default_rng([seed, number])
         with tempfile.TemporaryDirectory(prefix="asrfair-claims-", dir=_fast()) as folder:
-            tables = analyse(design, simulate(design, rng, Path(folder)), draws=draws, seed=number, family=family)
+            run = simulate(design, rng, Path(folder))
+            words = number % CHECKED == 0
+            tables = analyse(design, run, draws=draws, seed=number, family=family, words=words)
         claims = tables["claims"]
         yes = claims[claims["affirmed"].astype(bool)].to_dict("records")
         wrong = [row for row in yes if is_false({str(k): v for k, v in row.items()}, design)]
@@ -277,7 +292,9 @@ def many(design: Design, runs: int, *, draws: int, seed: int, family: str = "fdr
         tally.told += len(yes)
         tally.shares.append(len(wrong) / len(yes) if yes else 0.0)
         tally.kinds.update({str(row["kind"]) for row in wrong})
-        tally.contradictions += contradictions(tables)
+        if words:
+            tally.checked += 1
+            tally.contradictions += contradictions(tables)
     return tally
 
 
@@ -319,15 +336,17 @@ WORLDS = ("gamma", "t3", "length", "bimodal", "loops")
 def null_lines(runs: int, draws: int, family: str) -> list[str]:
     """Share of null runs with any affirmative sentence, by design and world."""
     lines = [f"any affirmative sentence where nothing is there, % of {runs} runs (family = {family})"]
-    for name, design in NULL.items():
-        for world in WORLDS if not design.prompts else WORLDS[:1]:
+    for world in WORLDS:
+        for name, design in NULL.items():
+            if world != "gamma" and (design.prompts or design.subgroups):
+                continue
             if world not in WORLDS[:3] and name not in {"1 engine, 7 × 8", "4 engines"}:
                 continue
             count = runs if not design.subgroups else max(runs // 4, 1)
             tally = many(replace(design, world=world), count, draws=draws, seed=1, family=family)
             kinds = ", ".join(f"{kind} {count}" for kind, count in tally.kinds.most_common())
             lines.append(
-                f"{name:55} {world:8} {tally.runs:5d} runs {tally.share()}   {kinds or '–'}; contradictions {len(tally.contradictions)}"
+                f"{name:55} {world:8} {tally.runs:5d} runs {tally.share()}   {kinds or '–'}; {tally.contradicted()}"
             )
             print(lines[-1], flush=True)
             for text in tally.contradictions[:3]:
@@ -343,7 +362,7 @@ def mixed_lines(runs: int, draws: int, family: str) -> list[str]:
         error = np.std(tally.shares) / np.sqrt(runs)
         lines.append(
             f"{name:45} {100 * np.mean(tally.shares):.2f} ± {100 * error:.2f} ({tally.share()}); "
-            f"{tally.told / runs:.1f} affirmed a run; {dict(tally.kinds)}; contradictions {len(tally.contradictions)}"
+            f"{tally.told / runs:.1f} affirmed a run; {dict(tally.kinds)}; {tally.contradicted()}"
         )
         print(lines[-1], flush=True)
         for text in tally.contradictions[:3]:
@@ -360,7 +379,7 @@ def power_lines(runs: int, draws: int) -> list[str]:
             rng = np.random.default_rng([3, number])
             with tempfile.TemporaryDirectory(prefix="asrfair-claims-", dir=_fast()) as folder:
                 run = simulate(design, rng, Path(folder))
-                claims = analyse(design, run, draws=draws, seed=number)["claims"]
+                claims = analyse(design, run, draws=draws, seed=number, words=False)["claims"]
                 found[1] += welch(run, design)
             yes = claims[claims["affirmed"].astype(bool)]
             worst = f"g{int(np.argmax(design.rates))}"
@@ -372,6 +391,97 @@ def power_lines(runs: int, draws: int) -> list[str]:
             found[2] += (yes["kind"] == "gap").any()
         lines.append(f"{name:25} " + "   ".join(_percent(value, runs) for value in found))
         print(lines[-1], flush=True)
+    return lines
+
+
+UNLIKE = {
+    **{f"7 × {k}": ((k,) * 7, ()) for k in (5, 8, 20, 50)},
+    "3–60": ((3, 5, 8, 12, 20, 40, 60), ()),
+    "5, 40": ((5, 40), ()),
+    "40, 5, the small spread wide": ((40, 5), (0.5, 1.2)),
+    "5, 40, the large spread wide": ((40, 5), (1.2, 0.5)),
+}
+"""Groups of equal rates for the test by itself: sizes, and the spread of each group where it is not the same."""
+
+
+def draw_many(
+    rng: np.random.Generator,
+    sizes: tuple[int, ...],
+    rates: tuple[float, ...],
+    world: str,
+    cvs: tuple[float, ...],
+    sets: int,
+) -> Rates:
+    """Draw many sets of groups at once; they stand where runs stand in an analysis."""
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    shape = (sets, len(group))
+    length = rng.normal(0.0, 1.0, shape)
+    words = np.maximum(5, np.rint(UTTERANCES * WORDS * np.exp(WORDS_SIGMA * length - WORDS_SIGMA**2 / 2))).astype(
+        np.int64
+    )
+    own = spread(rng, world, shape)
+    if cvs:
+        own = np.concatenate([spread(rng, world, (sets, k), cv) for k, cv in zip(sizes, cvs, strict=True)], axis=1)
+    if world == "length":
+        own = own * np.exp(-0.3 * length - 0.045)
+    errors = rng.poisson(np.array(rates or (RATE,) * len(sizes))[group] * own * words)
+    if world == "loops":
+        looped = rng.random(shape) < 0.001 * UTTERANCES
+        errors = errors + np.where(looped, rng.integers(200, 600, shape), 0)
+    return rates_of_cells(grouping_of(sizes), errors, words, words)
+
+
+def grouping_of(sizes: tuple[int, ...]) -> Grouping:
+    """Groups of so many speakers each, one cell a speaker."""
+    count = sum(sizes)
+    return Grouping(
+        attribute="a0",
+        names=tuple(f"g{index}" for index in range(len(sizes))),
+        stated=np.ones(len(sizes), dtype=bool),
+        cell_group=np.repeat(np.arange(len(sizes)), sizes),
+        cell_speaker=np.arange(count),
+        starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+        atom_cell=np.arange(count),
+        utterance_group=np.zeros(0, dtype=np.int64),
+    )
+
+
+def group_p(rates: Rates, draws: int, rng: np.random.Generator) -> Floats:
+    """P-values of every set and group, shape (S, G)."""
+    test = group_test(deal(rates.grouping, draws, rng), rates, np.ones(rates.rate.shape, dtype=bool))
+    return np.stack([one.p(score) for one, score in zip(test.largest, test.score, strict=True)])
+
+
+def test_lines(sets: int, draws: int) -> list[str]:
+    """The test of groups by itself: many sets at once. Alarms where nothing differs, then power beside Welch's."""
+    lines = [f"the test of groups alone, {sets} sets: % with p ≤ .05 where no group differs"]
+    lines.append(f"{'':32}" + "".join(f"{world:>14}" for world in WORLDS))
+    rng = np.random.default_rng(7)
+    for name, (sizes, cvs) in UNLIKE.items():
+        shares = []
+        for world in WORLDS if not cvs else WORLDS[:1]:
+            p = np.concatenate([
+                group_p(draw_many(rng, sizes, (), world, cvs, min(250, sets)), draws, rng)
+                for _ in range(max(sets // 250, 1))
+            ])  # fmt: skip
+            shares.append(_percent(float((p.min(axis=1) <= 0.05).sum()), len(p)))
+        lines.append(f"{name:32}" + "".join(f"{share:>14}" for share in shares))
+        print("\n".join(lines[-1:] if len(lines) > 3 else lines), flush=True)
+    print("power: the group at 18 % against the others; Welch on speakers' rates, Bonferroni", flush=True)
+    for name, design in POWER.items():
+        for world in WORLDS[:3]:
+            found = np.zeros(2)
+            worst = int(np.argmax(design.rates))
+            for _ in range(max(sets // 250, 1)):
+                rates = draw_many(rng, design.sizes, design.rates, world, (), min(250, sets))
+                found[0] += (group_p(rates, draws, rng)[:, worst] <= 0.05).sum()
+                x = rates.cell_errors / rates.cell_words
+                mine = rates.grouping.cell_group == worst
+                p = stats.ttest_ind(x[:, mine], x[:, ~mine], axis=1, equal_var=False).pvalue
+                found[1] += (p * (1 if len(design.sizes) == 2 else len(design.sizes)) <= 0.05).sum()
+            count = max(sets // 250, 1) * min(250, sets)
+            lines.append(f"{name:25} {world:8} {_percent(found[0], count)}   Welch {_percent(found[1], count)}")
+            print(lines[-1], flush=True)
     return lines
 
 
@@ -395,11 +505,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--family", choices=("fdr", "strict"), default="fdr")
-    parser.add_argument("--only", nargs="+", default=["null", "mixed", "power"], choices=("null", "mixed", "power"))
+    parser.add_argument(
+        "--only", nargs="+", default=["test", "null", "mixed", "power"], choices=("null", "mixed", "power", "test")
+    )
     asked = parser.parse_args()
     started = time.perf_counter()
+    if "test" in asked.only:
+        test_lines(asked.runs, asked.draws)
     if "null" in asked.only:
-        print(null_lines(0, 100, asked.family)[0] if not asked.runs else "null", flush=True)
+        print("null", flush=True)
         null_lines(asked.runs, asked.draws, asked.family)
     if "mixed" in asked.only:
         print("mixed", flush=True)

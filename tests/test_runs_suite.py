@@ -36,6 +36,9 @@ key_terms = ["insulin"]
 key_terms_file = "terms.txt"
 [statistics]
 draws = 500
+family = "strict"
+[claims]
+primary = ["accent", "engine"]
 """
 
 MANIFEST = "utterance_id,speaker_id,reference,accent,gender\na,s1,hello there,us,f\nb,s2,good day,uk,m\n"
@@ -65,6 +68,7 @@ def test_suite_is_read(folder: Path) -> None:
     assert suite.groups.by == (("accent",), ("accent", "gender"))
     assert suite.scoring.key_terms == ("insulin", "aspirin")
     assert (suite.statistics.draws, suite.seed) == (500, 3)
+    assert (suite.statistics.family, suite.statistics.primary) == ("strict", ("accent", "engine"))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +81,8 @@ def test_suite_is_read(folder: Path) -> None:
         ('label = "other"', 'label = "fake"', 13, "two engines"),
         ("snr_db = [20, 10.5]", "", 6, "either snr_db or severity"),
         ("draws = 500", "draws = 5", 23, "greater than or equal to 100"),
+        ('primary = ["accent"', 'primary = ["acent"', 26, "Did you mean 'accent'"),
+        ('family = "strict"', 'family = "loose"', 24, "family"),
         ("[suite]", "[suite", 1, "not valid TOML"),
     ],
 )

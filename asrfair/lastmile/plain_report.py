@@ -17,6 +17,7 @@ from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import read_vocabulary
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
+from asrfair.say.claims import Claim, affirmed, claims_of, read_claims
 from asrfair.scoring.key_terms import KeyTerms
 from asrfair.scoring.normalize import get_normalizer
 from asrfair.types import CLEAN, OVERALL_ATTRIBUTE
@@ -115,9 +116,11 @@ def _people(page: Page, found: _Found, kit: Kit, run: Path) -> None:
     wrong += f"{_aside(overall)}, counting words that nobody said." if overall["wer"] > 1 else f"{_aside(overall)}."
     found.short.append(wrong)
     page.text(f"{int(overall['speakers'])} people read {int(overall['ref_words'])} words. {wrong}")
+    claims = _claims(run)
     for attribute in [name for name in table["attribute"].unique() if name != OVERALL_ATTRIBUTE]:
         rows = table[(table["attribute"] == attribute) & (table["condition"] == CLEAN)]
-        _groups(page, found, rows, str(attribute))
+        mine = [c for c in claims if c.kind == "group" and c.attribute == attribute and c.condition == CLEAN]
+        _groups(page, found, rows, mine)
     _terms(page, found, lost_terms(run, read_vocabulary(kit.folder)))
     excluded = pq.read_table(run / "utterances.parquet", columns=["exclude"]).to_pandas()["exclude"]
     left_out = Counter(reason for reason in excluded if reason)
@@ -127,10 +130,12 @@ def _people(page: Page, found: _Found, kit: Kit, run: Path) -> None:
         page.text(f"Until they are recorded again: {reasons}. CHECK.html says which, and what to do.")
 
 
-def _groups(page: Page, found: _Found, rows: pd.DataFrame, attribute: str) -> None:
+def _groups(page: Page, found: _Found, rows: pd.DataFrame, claims: list[Claim]) -> None:
+    """Show the groups of an attribute, and say what the claims of the run say of them."""
     shown = rows[rows["ref_words"] > 0].sort_values("wer", ascending=False)
     if len(shown) < 2:
         return
+    attribute = str(shown["attribute"].iloc[0])
     page.heading(f"By {attribute}")
     page.table(
         ["Group", "People", "Words", "Words wrong", "Range"],
@@ -139,28 +144,26 @@ def _groups(page: Page, found: _Found, rows: pd.DataFrame, attribute: str) -> No
             for _, row in shown.iterrows()
         ],
     )
-    worst, best = shown.iloc[0], shown.iloc[-1]
-    found.worst = max(found.worst, float(worst["wer"]))
-    if worst["wer"] == best["wer"]:
-        page.text("No group is understood worse than another.")
-        return
-    text = (
-        f"By {attribute}, “{worst['group']}” is understood worst ({_share(worst['wer'])} words wrong), "
-        f"“{best['group']}” best ({_share(best['wer'])})."
-    )
-    if _apart(worst, best):
-        text += " The difference is larger than chance explains."
+    found.worst = max(found.worst, float(shown["wer"].iloc[0]))
+    worse = [claim for claim in affirmed(claims) if claim.estimate > 0]
+    for claim in worse:
+        text = (
+            f"By {attribute}, “{claim.group}” is understood worse than the others ({_share(claim.rate)} words wrong, "
+            f"{_share(claim.versus_rate)} of the others). The difference is larger than chance explains."
+        )
         found.advice.append(
-            f"Tell the provider that “{worst['group']}” ({attribute}) is understood worse, with an export of the counts, "
+            f"Tell the provider that “{claim.group}” ({attribute}) is understood worse, with an export of the counts, "
             "and keep a way to work without speech for those people."
         )
-    else:
-        text += " With so few people this may be chance."
+        page.text(text)
+        found.short.append(text)
+    if not worse:
+        text = f"By {attribute}, no group is understood worse than the others by more than chance explains."
         found.advice.append(
             f"Record more people for “{attribute}”: what was measured does not yet tell the groups apart."
         )
-    page.text(text)
-    found.short.append(text)
+        page.text(text)
+        found.short.append(text)
 
 
 def _terms(page: Page, found: _Found, terms: list[TermResult]) -> None:
@@ -204,13 +207,14 @@ def _place(page: Page, found: _Found, kit: Kit, run: Path) -> None:
         [(_where(str(name)), _share(row["wer"]), _range(row)) for name, row in overall.iterrows()],
     )
     found.worst = max(found.worst, float(overall["wer"].max()))
+    claims = _claims(run)
     for name in [name for name in overall.index if name != CLEAN]:
         row = overall.loc[name]
-        added = row["wer"] - quiet["wer"]
-        if added > 0.02:
+        mine = affirmed((c for c in claims if c.condition == name), "condition")
+        if mine and mine[0].estimate > 0:
             text = (
-                f"In {_where(str(name))}, {added * 100:.0f} more words in 100 go wrong than in quiet, for the same speech "
-                f"({_share(row['wer'])}, not {_share(quiet['wer'])})."
+                f"In {_where(str(name))}, {mine[0].estimate * 100:.0f} more words in 100 go wrong than in quiet, for the "
+                f"same speech ({_share(row['wer'])}, not {_share(quiet['wer'])})."
             )
             found.advice.append(
                 "Try a microphone closer to the mouth, such as a headset: the room by itself costs words. If that cannot "
@@ -218,50 +222,34 @@ def _place(page: Page, found: _Found, kit: Kit, run: Path) -> None:
             )
         else:
             text = (
-                f"In {_where(str(name))} hardly more words go wrong than in quiet ({_share(row['wer'])}, in quiet "
-                f"{_share(quiet['wer'])})."
+                f"In {_where(str(name))} no more words go wrong than in quiet by more than chance explains "
+                f"({_share(row['wer'])}, in quiet {_share(quiet['wer'])})."
             )
         page.text(text)
         found.short.append(text)
     if kit.benchmark != DEMO:
-        _hit_hardest(page, found, run)
+        for claim in affirmed(claims, "interaction"):
+            if claim.estimate > 0:
+                text = (
+                    f"{_where(claim.condition).capitalize()} costs “{claim.group}” ({claim.attribute}) "
+                    f"{claim.estimate * 100:.0f} more words in 100 than it costs the others. The difference is larger than "
+                    "chance explains."
+                )
+                page.text(text)
+                found.short.append(text)
 
 
-def _hit_hardest(page: Page, found: _Found, run: Path) -> None:
-    """Say of each attribute which group loses most by going from quiet into the room, compared with the reference."""
-    path = run / "interactions.csv"
-    if not path.is_file():
-        return
-    table = read_result(path, text=("group", "reference_group"))
-    for name in ("difference_in_differences", "p_holm"):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
-    table = table[table["engine"] == table["engine"].iloc[0]] if len(table) else table
-    table = table.dropna(subset=["difference_in_differences"])
-    for (condition, attribute), rows in table.groupby(["condition", "attribute"], sort=False):
-        row = rows.sort_values("difference_in_differences", ascending=False).iloc[0]
-        points = row["difference_in_differences"] * 100
-        if points < 2:
-            continue
-        text = (
-            f"{_where(str(condition)).capitalize()} costs “{row['group']}” ({attribute}) {points:.0f} more words in 100 "
-            f"than it costs “{row['reference_group']}”."
-        )
-        if row["p_holm"] < 0.05:
-            text += " The difference is larger than chance explains."
-            found.short.append(text)
-        else:
-            text += " With so few people this may be chance."
-        page.text(text)
+def _claims(run: Path) -> list[Claim]:
+    """Read what the run says of its first engine."""
+    claims = claims_of(read_claims(run))
+    engine = read_run_file(run)["engines"][0]["label"]
+    return [claim for claim in claims if claim.engine == engine]
 
 
 def _where(condition: str) -> str:
     """Name a condition in words: ``quiet``, or the room and how loud it was set."""
     _, _, severity = condition.partition("@")
     return "quiet" if condition == CLEAN else "your room" + (f" ({severity})" if severity else "")
-
-
-def _apart(worse: pd.Series[Any], better: pd.Series[Any]) -> bool:
-    return bool(pd.notna(worse["ci_low"]) and pd.notna(better["ci_high"]) and worse["ci_low"] > better["ci_high"])
 
 
 def _disparity(run: Path) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The first screen: the answer in sentences with numbers, worst group first, and what cannot be concluded.
 
-The sentences are made of the run's tables; what the statistics themselves found (``findings.json``) follows them.
+The sentences are those of the answer (:mod:`asrfair.say.answer`); nothing here says anything about differences itself.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pandas as pd
-
 from asrfair.report.loading import RunData, section
-from asrfair.say import words
+from asrfair.say import cautions, words
+from asrfair.say.answer import make_answer
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 MAX_FINDINGS: Final = 6
 MAX_LIMITS: Final = 4
 MAX_WARNINGS: Final = 4
-LEVELS: Final = ("finding", "limit", "warning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +57,13 @@ def summarise(run: RunData) -> Summary:
     headlines = tuple(
         line for engine in run.engines for line in [_headline(run, engine, attributes[0] if attributes else "")] if line
     )
-    told, limited, warnings = ([f.text for f in run.findings if f.level == level] for level in LEVELS)
-    findings = told or [*_worst_sentences(run, attributes), *_condition_sentences(run, attributes)]
-    limits = [*_data_limits(run), *(limited or _test_limits(run))]
+    answer = make_answer(run.tables, run.about)
+    findings = [sentence.text for sentence in answer.sentences if sentence.level == "finding"]
+    power = [item.text for item in cautions.limits(run.tables, run.main_condition)]
+    limits = [*(s.text for s in answer.sentences if s.level != "finding"), *_data_limits(run), *power]
+    warnings = answer.cautions
     return Summary(
-        lead=_lead(run, headlines),
+        lead=answer.lead,
         headlines=headlines,
         findings=tuple(findings[:MAX_FINDINGS]),
         limits=tuple(limits[:MAX_LIMITS]),
@@ -109,8 +109,6 @@ def _headline(run: RunData, engine: str, attribute: str) -> Headline | None:
         if len(found):
             gap = {str(key): value for key, value in found.iloc[0].items()}
             worst = next((row for row in groups if row["group"] == gap["worst_group"]), worst)
-            if "worst_ci_low" in gap and gap["worst_group"] == worst["group"]:
-                worst = {**worst, "ci_low": gap["worst_ci_low"], "ci_high": gap["worst_ci_high"]}
             best = next((row for row in groups if row["group"] == gap["best_group"]), best)
     return Headline(
         engine=engine,
@@ -127,77 +125,6 @@ def _headline(run: RunData, engine: str, attribute: str) -> Headline | None:
 
 def _number(value: Any) -> float | None:
     return None if words.missing(value) else float(value)
-
-
-def _lead(run: RunData, headlines: tuple[Headline, ...]) -> str:
-    """The one sentence that everybody reads."""
-    if not headlines:
-        first = run.disparity.iloc[0]
-        return f"{words.percent(first['wer'])} of words were wrong. The run names no groups, so it cannot say for whom."
-    attribute, condition = words.attribute_words(headlines[0].attribute), words.condition_words(headlines[0].condition)
-    if len(headlines) == 1:
-        line = headlines[0]
-        if line.worst["group"] == line.best["group"]:
-            return (
-                f"{describe(line.worst)} of words wrong, {condition}; no other {attribute} is large enough to compare."
-            )
-        best = float(line.best["wer"])
-        times = f", {words.number(float(line.worst['wer']) / best, 'ratio')} times the rate of the best" if best else ""
-        chance = (
-            ""
-            if line.gap_low is None or line.gap_low > 0.0005
-            else " Chance among these speakers could have made the gap."
-        )
-        return (
-            f"The {attribute} worst served is {describe(line.worst)} of words wrong{times}: "
-            f"{describe(line.best)}, {condition}.{chance}"
-        )
-    ordered = sorted(headlines, key=lambda line: float(line.worst["wer"]))
-    low, high = ordered[0], ordered[-1]
-    return (
-        f"Judged by the {attribute} each serves worst, {low.engine} makes the fewest errors – {describe(low.worst)} – "
-        f"and {high.engine} the most – {describe(high.worst)}, {condition}."
-    )
-
-
-def _worst_sentences(run: RunData, attributes: list[str]) -> list[str]:
-    sentences = []
-    for attribute in attributes:
-        for engine in run.engines:
-            line = _headline(run, engine, attribute)
-            if not line or line.worst["group"] == line.best["group"]:
-                continue
-            gap = ""
-            if line.gap is not None:
-                around = words.interval(line.gap_low, line.gap_high, "percent")
-                gap = f"; a gap of {words.points(line.gap)}" + (f" ({around})" if around else "")
-            name = words.attribute_words(attribute)
-            sentences.append(
-                f"{engine}: the worst {name} is {describe(line.worst)}; the best {describe(line.best)}{gap}."
-            )
-    return sentences
-
-
-def _condition_sentences(run: RunData, attributes: list[str]) -> list[str]:
-    others = [name for name in run.conditions if name != run.main_condition]
-    if not others or not attributes or "gaps" not in run.tables:
-        return []
-    gaps = run.tables["gaps"]
-    sentences = []
-    for engine in run.engines:
-        mine = gaps[(gaps["engine"] == engine) & (gaps["attribute"] == attributes[0])]
-        start = mine[mine["condition"] == run.main_condition]
-        away = mine[mine["condition"].isin(others) & mine["worst_wer"].notna()]
-        if start.empty or away.empty:
-            continue
-        worst, first = away.sort_values("worst_wer", ascending=False, kind="stable").iloc[0], start.iloc[0]
-        name, where = words.attribute_words(attributes[0]), words.condition_words(worst["condition"])
-        sentences.append(
-            f"{engine}: under {where} the worst {name} ({words.group_words(worst['worst_group'])}) reaches "
-            f"{words.percent(worst['worst_wer'])}, from {words.percent(first['worst_wer'])} in "
-            f"{words.condition_words(run.main_condition)} ({words.group_words(first['worst_group'])})."
-        )
-    return sentences
 
 
 def _data_limits(run: RunData) -> list[str]:
@@ -222,21 +149,4 @@ def _data_limits(run: RunData) -> list[str]:
     ]
     if inferred:
         sentences.append(f"{words.listed(inferred)} was inferred, not stated by the speakers: read its rows as such.")
-    return sentences
-
-
-def _test_limits(run: RunData) -> list[str]:
-    sentences = []
-    table = run.tables.get("differences", pd.DataFrame())
-    if len(table) and "p_holm" in table.columns:
-        rows = table[(table["condition"] == run.main_condition) & (table["versus"] == "best") & table["p_holm"].notna()]
-        for (engine, attribute), part in rows.groupby(["engine", "attribute"], sort=False):
-            unclear = part[part["p_holm"] >= 0.05]
-            if len(unclear):
-                named = words.listed([words.group_words(group) for group in unclear["group"]], limit=4)
-                which = f"{len(unclear)} of {len(part)} comparisons by {words.attribute_words(attribute)}"
-                sentences.append(
-                    f"{engine}: for {which} the difference to the best group cannot be told from chance with this many "
-                    f"speakers: {named}."
-                )
     return sentences

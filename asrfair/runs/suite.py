@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import pydantic
 
-from asrfair.data.tomlfile import TomlFile
+from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.errors import InputError
 from asrfair.runs.gate_settings import GateSettings, GatesTable
 from asrfair.scoring.metric import allow_metric, counted_by
-from asrfair.types import CLEAN, EngineSpec, GroupSettings, ScoringSettings, StatisticsSettings
+from asrfair.stats.claims.table import QUESTIONS
+from asrfair.types import CLEAN, INTERSECTION, EngineSpec, GroupSettings, ScoringSettings, StatisticsSettings
 
 MAX_CONDITIONS = 1000
 
@@ -177,7 +178,7 @@ def read_suite(path: Path) -> Suite:
             faas=content.statistics.faas,
             family=content.statistics.family,
             prompts=content.statistics.prompts,
-            primary=tuple(content.claims.primary),
+            primary=_primary(content.claims.primary, _groups(content.groups), toml),
         ),
         title=content.report.title,
         audio=content.report.audio,
@@ -191,6 +192,17 @@ def _counted(statistics: _Statistics) -> tuple[str, ...]:
     for name in names:
         allow_metric(name)
     return counted_by(names)
+
+
+def _primary(names: list[str], groups: GroupSettings, toml: TomlFile) -> tuple[str, ...]:
+    """Questions that were asked before the data: an attribute, a kind of question, or one question."""
+    known = (*(INTERSECTION.join(by) for by in groups.by), *QUESTIONS)
+    for index, name in enumerate(names):
+        if name.partition(":")[0] not in known:
+            raise toml.error(
+                "the run does not ask this", "claims", "primary", index, value=name, remedy=did_you_mean(name, known)
+            )
+    return tuple(names)
 
 
 def _gates(table: GatesTable, conditions: tuple[str, ...], toml: TomlFile) -> GateSettings:

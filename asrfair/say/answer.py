@@ -119,7 +119,8 @@ def _nothing(tables: Tables, condition: str) -> Sentence:
         return Sentence(text="Nothing was scored.", claim_ids=(), level="limit")
     row = overall[0]
     who = "" if len(overall) == 1 else f" by {row['engine']}"
-    text = f"{say.percent(row['wer'])} of words were wrong{who}; no groups were compared, so for whom is not known."
+    why = "Differences were not tested" if "gaps" in tables else "Nothing was compared"
+    text = f"{say.percent(row['wer'])} of words were wrong{who}. {why}, so the run cannot say for whom."
     return Sentence(text=text, claim_ids=(), level="limit")
 
 

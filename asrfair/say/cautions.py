@@ -102,6 +102,8 @@ def _held(row: Mapping[str, Any], single: pd.DataFrame, reason: str) -> str:
 def normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
     """Answers that depend on the text rules."""
     table = rows_of(tables, "normalizers", condition=condition)
+    if "best_group" not in table:
+        return
     for (_, _), block in blocks(table, "engine", "attribute"):
         first = block.drop_duplicates("normalizer")
         # Without any rules letter case and punctuation decide: that is in the table, and no rival to compare with.

@@ -13,11 +13,17 @@ from asrfair.data.tablefile import read_result, write_csv
 from asrfair.errors import InputError
 from asrfair.say import numbers as say
 from asrfair.say.finding import word
-from asrfair.stats.claims.table import AND, RATIOS
+from asrfair.stats.claims.table import AND, NOT_ASKED, RATIOS
 from asrfair.types import CLEAN
 
 WIDEST = 1.0
 UNKNOWN = " (the interval is wider than 100 points: nothing is known)"
+
+REFUSED = {
+    NOT_ASKED: "; not concluded, since what it rests on may be chance",
+    "pooled_disagrees": "; not concluded, since the typical speaker says the opposite",
+}
+"""Flag → why a claim is not affirmed, whatever its p-value."""
 
 CLAIMS_FILE = "claims.csv"
 COLUMNS = (
@@ -124,7 +130,9 @@ def where(claim: Claim, *, first: bool = True) -> str:
 
 def chance(claim: Claim) -> str:
     """Return the end of a sentence of a claim that is not affirmed."""
-    return "" if claim.affirmed else "; this may be chance"
+    if claim.affirmed:
+        return ""
+    return REFUSED.get(claim.flag, "; this may be chance")
 
 
 def unknown(claim: Claim) -> bool:
@@ -198,9 +206,10 @@ def _engine(claim: Claim) -> str:
     if claim.group:
         place += f"{'for' if place else 'For'} {claim.group}: "
     if not claim.affirmed:
+        reason = REFUSED.get(claim.flag, "")
         return (
             f"{place}{'between' if place else 'Between'} {claim.engine} and {claim.versus} no difference can be told on "
-            f"the same speakers: {say.points(claim.estimate)}{around(claim)}."
+            f"the same speakers: {say.points(claim.estimate)}{around(claim)}{reason}."
         )
     better, worse = (claim.versus, claim.engine) if claim.estimate > 0 else (claim.engine, claim.versus)
     return (
@@ -256,7 +265,7 @@ def _adjusted(claim: Claim) -> str:
     )
     if claim.flag == "confounded":
         return text + "; a covariate goes with the groups, so this is not concluded."
-    return text + ("." if claim.affirmed else "; what remains may be chance.")
+    return text + chance(claim) + "."
 
 
 def _subgroup(claim: Claim) -> str:

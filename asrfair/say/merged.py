@@ -185,7 +185,9 @@ def engine_order(
     else:
         order = _order(pairs, engines, "over everybody")
         yield replace(order, text=order.text + _only_on(scored_share or {}))
-    for attribute in dict.fromkeys(claim.attribute for claim in claims if claim.kind == "worst_engine"):
+    differing = {claim.attribute for claim in claims if claim.kind == "omnibus" and claim.affirmed}
+    asked = dict.fromkeys(claim.attribute for claim in claims if claim.kind == "worst_engine")
+    for attribute in [name for name in asked if name in differing] or list(asked)[:1]:
         mine = [claim for claim in claims if claim.kind == "worst_engine" and claim.attribute == attribute]
         if len(mine) == 1:
             claim = mine[0]

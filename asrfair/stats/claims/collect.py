@@ -46,6 +46,9 @@ from asrfair.types import CLEAN, OVERALL_ATTRIBUTE, GroupSettings, StatisticsSet
 SIGN_PATTERNS = 10_000
 """So many at least: they are cheap, and many pairs ask for small p-values."""
 
+DEALINGS = 1000
+"""So many dealings at least."""
+
 NOT_CAPPED = (ADJUSTED, SUBGROUP)
 """Kinds whose tables are made from the counts as they are."""
 
@@ -145,7 +148,7 @@ def decided(questions: Sequence[Question], statistics: StatisticsSettings) -> pd
 def _attribute(frame: Frame, grouping: Grouping, groups: GroupSettings, statistics: StatisticsSettings) -> _Attribute:
     rates = group_rates(frame, grouping)
     compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
-    draws = int(min(statistics.draws, max(500, _MOST_DEALT // max(len(grouping.cell_group), 1))))
+    draws = int(min(max(statistics.draws, DEALINGS), max(500, _MOST_DEALT // max(len(grouping.cell_group), 1))))
     dealt = deal(grouping, draws, generator(statistics, "claims", grouping.attribute))
     return _Attribute(rates=rates, compared=compared, dealt=dealt)
 

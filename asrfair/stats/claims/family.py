@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from asrfair.stats.claims.question import Question
-from asrfair.stats.claims.table import Row
+from asrfair.stats.claims.table import NOT_ASKED, Row
 from asrfair.stats.compare.multiplicity import benjamini_hochberg, holm
 
 
@@ -66,20 +66,26 @@ def _decide(questions: Sequence[Question], alpha: float, *, strict: bool, closed
     for question, own in zip(questions, adjusted.tolist(), strict=True):
         yes = own <= alpha and not closed
         share = 1 if strict else min(answered if own <= alpha else answered + 1, count)
-        rows += _settle(question, factor=count / share, least=1.0 if closed else own, alpha=alpha, yes=yes)
+        least = 1.0 if closed else own
+        rows += _settle(question, factor=count / share, least=least, alpha=alpha, yes=yes, asked=not closed)
     return rows
 
 
-def _settle(question: Question, *, factor: float, least: float, alpha: float, yes: bool) -> Iterator[Row]:
-    """The rows of a question whose p-values count ``factor`` times, and of its children."""
+def _settle(question: Question, *, factor: float, least: float, alpha: float, yes: bool, asked: bool) -> Iterator[Row]:
+    """The rows of a question whose p-values count ``factor`` times, and of its children.
+
+    A row that would be affirmed, had its question been asked, is flagged ``not_asked``.
+    """
     found = False
-    for row in question.rows(min(alpha / factor, 0.5)):
+    error = min(alpha / factor, 0.5)
+    for row in question.rows(error):
         adjusted = float(np.clip(max(least, row.p * factor), 0.0, 1.0)) if np.isfinite(row.p) else np.nan
         sure = yes and adjusted <= alpha and not row.flag
         found |= sure
-        yield replace(row, p_adjusted=adjusted, affirmed=bool(sure))
-    asked = [child for child in question.children if np.isfinite(child.p)]
-    for child in asked:
-        each = factor * len(asked)
-        own = max(least, child.p * each)
-        yield from _settle(child, factor=each, least=min(own, 1.0), alpha=alpha, yes=found and own <= alpha)
+        kept_back = not asked and not row.flag and row.p <= error
+        yield replace(row, p_adjusted=adjusted, affirmed=bool(sure), flag=NOT_ASKED if kept_back else row.flag)
+    children = [child for child in question.children if np.isfinite(child.p)]
+    for child in children:
+        each = factor * len(children)
+        own = min(max(least, child.p * each), 1.0) if found else 1.0
+        yield from _settle(child, factor=each, least=own, alpha=alpha, yes=own <= alpha, asked=found)

@@ -13,8 +13,14 @@ ENGINE, GAP_ENGINE, WORST_ENGINE = "engine", "gap_engine", "worst_engine"
 CONDITION, INTERACTION, INTERACTION_RATIO = "condition", "interaction", "interaction_ratio"
 ADJUSTED, SUBGROUP, OMNIBUS = "adjusted", "subgroup", "omnibus"
 
+QUESTIONS = (GROUP, ENGINE, CONDITION, SUBGROUP)
+"""What the questions at the root of a run's family are about."""
+
 RATIOS = (INTERACTION_RATIO, ADJUSTED, SUBGROUP)
 """Kinds whose estimate is a ratio (1 means no difference); that of all others is a difference of rates."""
+
+NOT_ASKED = "not_asked"
+"""Flag of a claim that would be affirmed if what it rests on were."""
 
 AND = "|"
 """Joins the groups in ``among``."""
