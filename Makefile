@@ -6,7 +6,7 @@ OUT ?= demo-run
 WORKERS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-slow check lint types contracts format notebooks test-engines clean
+.PHONY: help demo test test-slow check lint types contracts format notebooks docs test-engines clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -45,8 +45,11 @@ notebooks: $(DEV_VENV)/.ready $(OUT)/report.html ## Execute the notebooks on the
 $(OUT)/report.html:
 	$(MAKE) demo
 
+docs: $(DEV_VENV)/.ready ## Build the documentation into site/, strictly: a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(DEV_VENV)/bin/python -m mkdocs build --strict --quiet
+
 clean: ## Remove the virtual environments and the demo's output
-	rm -rf $(VENV) $(DEV_VENV) $(OUT)
+	rm -rf $(VENV) $(DEV_VENV) $(OUT) site
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "asrfair needs Python 3.11 or newer: make PYTHON=python3.12 demo")'

@@ -44,7 +44,11 @@ def test_readme_names_only_commands_that_exist(repository: Path) -> None:
 def test_links_of_readme_and_docs_lead_somewhere(repository: Path) -> None:
     """Every relative link of the README and the documentation names a file."""
     broken = []
-    for page in [repository / "README.md", repository / "CONTRIBUTING.md", *sorted((repository / "docs").glob("*.md"))]:
+    for page in [
+        repository / "README.md",
+        repository / "CONTRIBUTING.md",
+        *sorted((repository / "docs").rglob("*.md")),
+    ]:
         text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
         broken += [f"{page.name}: {target}" for target in targets if not (page.parent / target).exists()]

@@ -19,7 +19,7 @@ COLUMNS = ("utterance_id", "hypothesis", "confidence", "language", "words")
 
 ID_NAMES = ("utterance_id", "utt_id", "utt", "uttid", "utterance", "segment_id", "id")
 """Names of the column with the utterance's id, the first found counts."""
-HYPOTHESIS_NAMES = ("hypothesis", "hyp", "pred_text", "prediction", "transcript", "transcription", "text")
+HYPOTHESIS_NAMES = ("hypothesis", "hyp", "hyp_raw", "pred_text", "prediction", "transcript", "transcription", "text")
 """Names of the column with the text; ``pred_text`` before ``text``, which is the reference in NeMo's manifests."""
 LANGUAGE_NAMES = ("language", "lang")
 _WORD = ("word", "text", "w")
