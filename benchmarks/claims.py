@@ -398,8 +398,8 @@ UNLIKE = {
     **{f"7 × {k}": ((k,) * 7, ()) for k in (5, 8, 20, 50)},
     "3–60": ((3, 5, 8, 12, 20, 40, 60), ()),
     "5, 40": ((5, 40), ()),
-    "40, 5, the small spread wide": ((40, 5), (0.5, 1.2)),
-    "5, 40, the large spread wide": ((40, 5), (1.2, 0.5)),
+    "40 alike, 5 scattered": ((40, 5), (0.5, 1.2)),
+    "40 scattered, 5 alike": ((40, 5), (1.2, 0.5)),
 }
 """Groups of equal rates for the test by itself: sizes, and the spread of each group where it is not the same."""
 

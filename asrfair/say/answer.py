@@ -5,6 +5,7 @@ Page, terminal, ``report.md``, card and kit print what this returns. Nothing is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -21,6 +22,8 @@ from asrfair.types import CLEAN, OVERALL_ATTRIBUTE
 
 MAX_SENTENCES: Final = 5
 MAX_WORDS: Final = 120
+_FIRST: Final = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+"""Between the sentences of a caution; a badge has room for the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +142,11 @@ def _badges(
         "the chance of even one false is at most 5 %" if strict else "at most 5 % of these are expected to be false"
     )
     sure = f"{yes} of {say.counted(len(claims), 'claim')} beyond chance, over {say.counted(count, 'speaker')}"
-    breaks = warned[0].text if warned else "Nothing that was looked at: no speaker, failure or text rule decides it."
+    breaks = (
+        _FIRST.split(warned[0].text)[0]
+        if warned
+        else "Nothing that was looked at: no speaker, failure or text rule decides it."
+    )
     return Badges(sure=sure + (f"; {budget}." if yes else "."), breaks=breaks, next=_next(claims, tables, condition))
 
 
