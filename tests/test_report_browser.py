@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from edacc_card import EDACC_CARD
 from report_runs import make_run
 from test_report_page import HOSTILE_GROUPS, HOSTILE_TEXT
 
+from asrfair.cli.main import run as command
 from asrfair.report import load_run, write_report
+from asrfair.report.html.serve import RunSite, Server, Site
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+from made_up import make_made_up_run
+from reading import read_page
 
 pytestmark = pytest.mark.browser
 
 CHROMIUM = os.environ.get("ASRFAIR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+AXE = Path(pytest.importorskip("axe_playwright_python").__file__).parent
 WIDTHS = {"phone": 390, "laptop": 1280}
 HEIGHTS = {"phone": 844, "laptop": 800}
 
@@ -117,8 +129,7 @@ class Visit:
 
 def axe(visit: Visit) -> None:
     """Hold that axe-core finds no violation in what is shown now."""
-    folder = Path(pytest.importorskip("axe_playwright_python").__file__).parent
-    visit.page.evaluate((folder / "axe.min.js").read_text(encoding="utf-8"))
+    visit.page.evaluate((AXE / "axe.min.js").read_text(encoding="utf-8"))
     result = visit.page.evaluate("rules => axe.run({runOnly: rules})", RULES)
     assert [] == [(v["id"], v["nodes"][0]["html"], v["nodes"][0]["failureSummary"]) for v in result["violations"]]
     assert len(result["passes"]) > 25
@@ -459,3 +470,109 @@ def test_hypotheses_are_shown_as_text(browser: Browser, small: Path) -> None:
     with Visit(browser, small / "report.html") as visit:
         assert "in" == visit.page.locator("#errors del").nth(1).inner_text()
         assert "and" == visit.page.locator("#errors ins").nth(1).inner_text()
+
+
+def test_the_viewer_shows_every_utterance(browser: Browser, small: Path) -> None:
+    """Served, the same page asks its server: a group's utterances come, filters work, a second run can be chosen."""
+    sites = [RunSite(load_run(small)), RunSite(load_run(small))]
+    with Server(Site(runs=sites)) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            context = browser.new_context(reduced_motion="reduce", bypass_csp=True)
+            page = context.new_page()
+            logged: list[str] = []
+            page.on("console", lambda message: logged.append(message.text))
+            page.goto(server.address)
+            page.wait_for_selector("body[data-ready]")
+            page.locator("#group-table tbody th a", has_text="indian").click()
+            page.wait_for_selector("#reader[open] li")
+            assert "20 of 36 shown" in page.locator("#reader-status").inner_text()
+            page.locator("#reader-more").click()
+            page.wait_for_function("() => document.querySelectorAll('#reader li').length === 36")
+            page.locator("#kind").select_option("i")
+            page.wait_for_function("() => document.querySelectorAll('#reader li').length === 0")
+            page.evaluate((AXE / "axe.min.js").read_text(encoding="utf-8"))
+            assert [] == page.evaluate("rules => axe.run({runOnly: rules})", RULES)["violations"]
+            page.locator("#close").click()
+            page.locator("nav a.run").nth(1).click()
+            page.wait_for_url("**/1/")
+            assert [] == logged
+            context.close()
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def edacc(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of EdAcc's four systems, scored and analysed here."""
+    folder = tmp_path_factory.mktemp("edacc")
+    card = folder / "edacc.toml"
+    card.write_text(EDACC_CARD.format(table=json.dumps(str(shared_data / "edacc" / "manifest.csv"))), encoding="utf-8")
+    arguments = ["score", "--manifest", str(card), "--where", "audited_group=1", "--by", "accent", "--draws", "200"]
+    arguments += ["--min-speakers", "3", "--out", str(folder / "run")]
+    for file in sorted((shared_data / "edacc" / "hypotheses").glob("*.csv")):
+        arguments += ["--hypotheses", f"{file.stem}={file}"]
+    assert 0 == command(arguments)
+    return folder / "run" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of 25 engines × 108 accents, made up, scored and analysed here."""
+    return make_made_up_run(tmp_path_factory.mktemp("made-up")) / "report.html"
+
+
+@pytest.fixture(scope="module")
+def demo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the demo: of ``make demo`` where that was run, else of a run of its own."""
+    ready = repository / "demo-run"
+    if (ready / "claims.csv").is_file():
+        folder = tmp_path_factory.mktemp("demo")
+        write_report(ready, plots=False, out=folder)
+        return folder / "report.html"
+    run = tmp_path_factory.mktemp("demo") / "run"
+    assert 0 == command(["demo", "--out", str(run)])
+    return run / "report.html"
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("which", ["demo", "edacc", "made_up"])
+def test_first_screens_of_real_sizes(
+    browser: Browser, which: str, width: str, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    """The demo, EdAcc and 25 × 108 answer in the first screen too."""
+    first_screen(browser, request.getfixturevalue(which), scheme, width)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("which", ["demo", "edacc", "made_up"])
+def test_pages_of_real_sizes_can_be_read(browser: Browser, which: str, request: pytest.FixtureRequest) -> None:
+    """Length, printed pages, size and the words of the answer stay within limits at each size."""
+    found = read_page(browser, request.getfixturevalue(which))
+    assert [] == found.passed()
+
+
+@pytest.mark.slow
+def test_25_engines_and_108_accents_can_be_explored(browser: Browser, made_up: Path) -> None:
+    """Every engine and group is on the page; words find one of 2,775 rows; any cell opens its utterances."""
+    with Visit(browser, made_up, viewport={"width": 1280, "height": 800}) as visit:
+        page = visit.page
+        assert 25 == page.locator("#engines tbody tr").count()
+        assert 25 == page.locator("#map thead th[data-pick]").count()
+        assert 108 == page.locator("#map tbody tr:not(.all) th[data-group]").count()
+        assert 108 == page.locator("#group-table tbody tr").count()
+        assert "6 of 25 engines shown" in page.locator("#picture-title").inner_text()
+        page.locator("#group-table input[type=search]").fill("medium yoruba")
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('#group-table tbody tr')].every(r => /yoruba/.test(r.textContent))"
+        )
+        assert all("whisper_medium" in text for text in page.locator("#group-table tbody tr").all_inner_texts())
+        page.locator("#map tbody tr", has_text="kanuri").locator("td").last.click()
+        page.wait_for_selector("#reader[open] li")
+        assert page.locator("#reader-title").inner_text().startswith("kanuri")

@@ -156,7 +156,7 @@ def test_plots_say_how_many_speakers(run: RunData) -> None:
 def test_titles_state_the_worst_group_that_has_an_interval(run: RunData) -> None:
     """A group of three speakers is drawn, but the title speaks of the worst one that is large enough."""
     svg = figure_bytes(PLOTS["forest"](run), "svg").decode()
-    assert "Worst accent, clean audio – indian: " in svg
+    assert "Worst accent, as recorded – indian: " in svg
 
 
 def test_no_text_leaves_the_figure(wide: RunData, long: RunData, one: RunData, run: RunData) -> None:

@@ -79,7 +79,9 @@ def _conditions(evidence: Evidence) -> list[Block]:
     found: list[Block] = [
         tables.under_conditions(run) for run in evidence.runs if any(name != CLEAN for name in run.raw.conditions)
     ]
-    return found or [Lines(lines=("The runs have clean audio only: how noise changes the results was not measured.",))]
+    return found or [
+        Lines(lines=("The runs have the recordings as they are only: how noise changes the results was not measured.",))
+    ]
 
 
 def _floors(evidence: Evidence) -> list[Block]:

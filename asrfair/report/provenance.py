@@ -46,8 +46,6 @@ def provenance_rows(run: RunData) -> list[tuple[str, str]]:
         ("asrfair", _text(about.get("asrfair"))),
         ("Packages", ", ".join(f"{key} {value}" for key, value in section(about, "packages").items())),
         ("Code", _text(about.get("git"))),
-        ("Started", _text(section(about, "volatile").get("started"))),
-        ("Finished", _text(section(about, "volatile").get("finished"))),
     ]
     return [(key, value) for key, value in rows if value]
 

@@ -194,7 +194,7 @@ def attribute_words(attribute: object) -> str:
 
 def condition_words(condition: object) -> str:
     """Return a condition's name for people."""
-    return "clean audio" if condition == CLEAN else str(condition)
+    return "as recorded" if condition == CLEAN else str(condition)
 
 
 def counted(count: int, noun: str) -> str:

@@ -28,9 +28,9 @@ def card_picture(run: RunData, choices: Choices) -> tuple[str, Markup]:
             title += f". {ENGINES_SHOWN} of {words.counted(total, 'engine')} shown"
         return title, engine_chart(run, by=by, condition=condition, limit=ENGINES_SHOWN)
     engine = run.engines[0]
-    lines = place_lines(run, by=by, engine=engine) if len(run.conditions) > 1 else Markup("")
+    lines, cut = place_lines(run, by=by, engine=engine) if len(run.conditions) > 1 else (Markup(""), "")
     if lines:
-        return places_title(run.disparity, engine=engine), lines
+        return places_title(run.disparity, engine=engine) + (f". {cut}" if cut else ""), lines
     title = groups_title(run.disparity, attribute=by, engine=engine, condition=condition)
     chart, shown, total = group_chart(run, by=by, engine=engine, condition=condition, limit=GROUPS_SHOWN)
     return title + (f". {shown} of {total} groups shown" if shown < total else ""), chart

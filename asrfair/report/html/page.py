@@ -224,7 +224,7 @@ def _charts(run: RunData, choices: Choices) -> Iterator[Chart]:
                 choices,
                 ("by", "engine"),
                 lambda by, engine: (
-                    (place_lines(run, by=by, engine=engine) if len(run.engines) > 1 else Markup(""))
+                    (place_lines(run, by=by, engine=engine)[0] if len(run.engines) > 1 else Markup(""))
                     + (place_map(run, choices, certain, by=by, engine=engine) if run.attributes else Markup(""))
                 ),
             ),

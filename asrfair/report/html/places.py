@@ -25,13 +25,16 @@ HEIGHT: Final = 190
 FOOT: Final = 40
 
 
-def place_lines(run: RunData, *, by: str, engine: str) -> Markup:
-    """Return the picture, with widths in percent so that it fits any screen; empty for more than a few conditions."""
+def place_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]:
+    """Return the picture and what it does not show; empty for more than a few conditions.
+
+    Widths are in percent, so that it fits any screen.
+    """
     rows = run.disparity[run.disparity["engine"] == engine]
     whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["wer"].notna()]
     places = [name for name in run.conditions if (whole["condition"] == name).any()]
     if not 2 <= len(places) <= MAX_PLACES:
-        return Markup("")
+        return Markup(""), ""
     worst = str(whole.sort_values("wer", kind="stable")["condition"].iloc[-1])
     groups = _groups(rows, by, worst)
     lines = [("everybody", whole)] + [(g, rows[(rows["attribute"] == by) & (rows["group"] == g)]) for g in groups]
@@ -45,11 +48,11 @@ def place_lines(run: RunData, *, by: str, engine: str) -> Markup:
             labels.append((last[0], f"{_short(words.group_words(name))} {last[1]}", number))
     body = "".join([_axis(top), *_place_names(places), *drawn, *_labels(labels)])
     total = len(comparable(rows[(rows["attribute"] == by) & (rows["condition"] == worst)]))
-    said_of = (
-        f"Words wrong in 100 by place, {engine}; {len(groups)} of {total} groups by {words.attribute_words(by)} drawn."
-    )
+    by_words = words.attribute_words(by)
+    shown = f"{len(groups)} of {total} groups by {by_words} drawn" if len(groups) < total else ""
+    said_of = f"Words wrong in 100 by place, {engine}: everybody and {len(groups)} groups by {by_words}"
     svg = f'<svg class="lines" height="{TOP + HEIGHT + FOOT}" role="img" aria-label="{escape(said_of)}">{body}</svg>'
-    return Markup('{}<p class="caption">{}</p>').format(Markup(svg), said_of)  # noqa: S704 -- texts are escaped
+    return Markup(svg), shown  # noqa: S704 -- texts are escaped
 
 
 def _groups(rows: pd.DataFrame, by: str, worst: str) -> list[str]:

@@ -18,8 +18,10 @@ from asrfair.report.html.views import Choices, link, pack
 from asrfair.report.tables import Column, Table, to_csv
 from asrfair.say import words
 
-STATIC_ROWS: Final = 40
-"""Rows that stand in the page as it is opened."""
+STATIC_ROWS: Final = 120
+"""Rows of the main table that stand in the page as it is opened."""
+FOLDED_ROWS: Final = 20
+"""Rows of a folded table that stand in the page."""
 PICKED: Final = {"engine": "engine", "condition": "condition", "attribute": "by"}
 """Column → the picker that it follows; such columns are shown only when a reader asks for all."""
 FILTERED: Final = frozenset(
@@ -116,7 +118,7 @@ def html_table(
     rows = [*filter(picked, rows), *(row for row in rows if not picked(row))]
     first = sum(map(picked, rows))
     shown = [_row(row, columns, scales, row_header, indexes, dots) for row in rows]
-    static = min(first or len(rows), STATIC_ROWS)
+    static = min(first or len(rows), STATIC_ROWS if dots is not None else FOLDED_ROWS)
     return HtmlTable(
         anchor=anchor,
         title=table.title,

@@ -15,6 +15,7 @@
 
   /* What is picked, as indexes into the menus' choices; a picker with one choice has no menu. */
   const picked = (name) => pickers.find((menu) => menu.dataset.picker === name)?.selectedIndex ?? 0;
+  const first = Object.fromEntries(["by", "engine", "condition"].map((name) => [name, picked(name)]));
   const known = (name, value) => [...($("pick-" + name)?.options ?? [])].some((option) => option.value === value);
 
   /* Parts with one variant for each thing that can be picked. */
@@ -44,6 +45,7 @@
       this.body = this.table.tBodies[0];
       this.rows = [...this.body.rows];
       this.count = Number(box.dataset.count);
+      this.first = Number(box.dataset.first);
       this.follows = box.dataset.follows ? box.dataset.follows.split(" ") : [];
       this.packed = box.querySelector("script.rows");
       this.status = box.querySelector(".status");
@@ -101,16 +103,19 @@
     }
 
     async show() {
-      try {
-        this.loading = this.loading || this.load();
-        await this.loading;
-      } catch (error) {
-        this.status.textContent = "This browser cannot unpack the other rows; they are in the run folder.";
-      }
       const sought = this.find.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
       const pinned = !sought.length && !this.every?.checked && this.follows.length > 0;
       const at = this.follows.map((name) => [name, String(picked(name))]);
       const wanted = this.menus.filter((menu) => menu.value !== "");
+      const enough = pinned && this.rows.length >= this.first && this.follows.every((name) => picked(name) === first[name]);
+      if (!enough) {
+        try {
+          this.loading = this.loading || this.load();
+          await this.loading;
+        } catch (error) {
+          this.status.textContent = "This browser cannot unpack the other rows; they are in the run folder.";
+        }
+      }
       const rows = this.rows.filter((row) =>
         (!pinned || at.every(([name, index]) => row.dataset[name] === index || row.dataset[name] === "")) &&
         wanted.every((menu) => row.cells[Number(menu.dataset.column)].textContent === menu.value) &&
