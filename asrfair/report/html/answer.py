@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 from markupsafe import Markup
@@ -12,10 +13,52 @@ from asrfair.report.html.places import place_lines
 from asrfair.report.html.views import Choices
 from asrfair.report.loading import RunData
 from asrfair.say import words
+from asrfair.say.answer import Answer
 from asrfair.say.titles import engines_title, groups_title, places_title
 
 ENGINES_SHOWN: Final = 6
 GROUPS_SHOWN: Final = 7
+MAX_WORDS: Final = 76
+"""Words of sentence and badges in the first screen; with their marks they stay under 80."""
+MIN_WORDS: Final = 8
+"""A badge is not cut to fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Badge:
+    """One badge of the first screen; ``cut`` says that its text goes on below."""
+
+    label: str
+    text: str
+    cut: bool = False
+
+
+def card_badges(answer: Answer) -> list[Badge]:
+    """Return the badges, cut where the first screen would have more words than it may; whole they stand below."""
+    badges = [
+        Badge(label="How sure", text=answer.badges.sure),
+        Badge(label="What breaks it", text=answer.badges.breaks),
+        Badge(label="Next", text=answer.badges.next),
+    ]
+    if _count(answer.lead, badges) > MAX_WORDS:
+        badges = [_cut(badge, badge.text.find(". ") + 1 or len(badge.text)) for badge in badges]
+    while (over := _count(answer.lead, badges) - MAX_WORDS) > 0:
+        longest = max(badges, key=lambda badge: len(badge.text.split()))
+        words_of = longest.text.split()
+        kept = len(words_of) - over
+        if kept < MIN_WORDS:
+            break
+        place = badges.index(longest)
+        badges[place] = replace(longest, text=" ".join(words_of[:kept]).rstrip(",;:") + " …", cut=True)
+    return badges
+
+
+def _count(lead: str, badges: list[Badge]) -> int:
+    return len(" ".join([lead, *(f"{badge.label} {badge.text.removesuffix(' …')}" for badge in badges)]).split())
+
+
+def _cut(badge: Badge, end: int) -> Badge:
+    return replace(badge, text=badge.text[:end], cut=badge.cut or end < len(badge.text))
 
 
 def card_picture(run: RunData, choices: Choices) -> tuple[str, Markup]:

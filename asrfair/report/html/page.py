@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from asrfair.data.wholefile import write_whole
-from asrfair.report.html.answer import card_picture
+from asrfair.report.html.answer import card_badges, card_picture
 from asrfair.report.html.engines import engine_chart
 from asrfair.report.html.evidence import Evidence, gather
 from asrfair.report.html.heat import certain_groups, engine_map, place_map
@@ -87,11 +87,15 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
     groups = _group_table(run, choices, evidence, tables)
     details = list(_details(choices, tables, MAX_TABLE_BYTES - groups.bytes))
     title, picture = card_picture(run, choices)
+    answer = make_answer(run.tables, run.about)
+    badges = card_badges(answer)
     present = {"groups", *(detail.anchor for detail in details)}
     absent = [(section.title, missing_words(section)) for section in SECTIONS if section.anchor not in present]
     page = environment.get_template("page.html.j2").render(
         name=run.name,
-        answer=make_answer(run.tables, run.about),
+        answer=answer,
+        badges=badges,
+        cautions=[text for text in answer.cautions if text not in {badge.text for badge in badges}],
         picture_title=title,
         picture=picture,
         choices=choices,
