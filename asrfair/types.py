@@ -29,6 +29,10 @@ CLEAN = "clean"
 
 Provenance = Literal["self-reported", "annotated", "recorded", "inferred"]
 
+UNREADABLE_AUDIO = "unreadable_audio:"
+"""How the error of an utterance begins whose audio, not whose engine, is at fault; it stands so in the journal, in
+``hypotheses.parquet`` and in other people's files of hypotheses."""
+
 HypothesisStatus = Literal["ok", "empty", "error", "missing"]
 """``ok`` text came back; ``empty`` the engine heard nothing; ``error`` it failed; ``missing`` no row for it."""
 

@@ -7,7 +7,7 @@ import multiprocessing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrfair.acoustics.seeding import digest, generator, integer_seed
+from asrfair.acoustics.seeding import digest, generator
 
 NAMES = st.lists(st.text(max_size=6), min_size=1, max_size=4)
 
@@ -25,7 +25,6 @@ def test_the_same_names_give_the_same_numbers_in_another_process() -> None:
 def test_the_numbers_never_change() -> None:
     """Golden values: a change here changes every rendering and must change ``RENDERING``."""
     assert "75424fc8a96ebc89" == digest(1, "street", "u1").hex()[:16]
-    assert 1 == len({integer_seed(1, "street", "u1") for _ in range(3)})
 
 
 def test_every_argument_matters() -> None:

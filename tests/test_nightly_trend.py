@@ -12,9 +12,10 @@ import pytest
 from matplotlib.image import imread
 
 from asrfair.nightly import History
-from asrfair.nightly.trend import read_trend, write_trend
+from asrfair.nightly.trend import read_trend
 from asrfair.nightly.trendpage import trend_page
 from asrfair.nightly.trendpicture import PANELS, trend_picture
+from asrfair.nightly.write_trend import write_trend
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from asrfair.stats.estimate.group_rates import Rates, jackknife_interval, rates_of_cells
+from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.rate_interval import Estimate, interval, limits, t_quantile
 from asrfair.stats.estimate.simultaneous import simultaneous_interval
 from asrfair.stats.groups import Grouping
@@ -67,7 +67,7 @@ def test_the_interval_is_the_formula_of_its_docstring() -> None:
     a = np.array(WORDS) / sum(WORDS)
     stretch = max(0, 2 / 3 * (a**3).sum() / (a**2).sum() ** 2 - 0.5) * s * max(0, 1 - 3 / df)
     w, m = sum(ERRORS) / sum(WORDS), min(s * s, s / 2)
-    low, high = jackknife_interval(rates, 0.95)
+    low, high = interval(rates.estimate, 0.95)
     assert (w * math.exp(m - t * s), w * math.exp(m + t * s * (1 + stretch * z))) == pytest.approx(
         (low[0, 0], high[0, 0])
     )
@@ -75,16 +75,16 @@ def test_the_interval_is_the_formula_of_its_docstring() -> None:
 
 def test_no_errors_give_an_upper_bound_and_no_log() -> None:
     """(1 + W n / k)^−k = 2.5 % for k equal speakers; for many it is the Poisson bound −log(0.025) / n."""
-    low, high = jackknife_interval(rates_of([0] * 5, [100] * 5), 0.95)
+    low, high = interval(rates_of([0] * 5, [100] * 5).estimate, 0.95)
     assert low[0, 0] == 0
     assert (1 + high[0, 0] * 100) ** -5 == pytest.approx(0.025)
-    _, many = jackknife_interval(rates_of([0] * 5000, [100] * 5000), 0.95)
+    _, many = interval(rates_of([0] * 5000, [100] * 5000).estimate, 0.95)
     assert many[0, 0] == pytest.approx(-math.log(0.025) / 500_000, rel=0.01)
 
 
 def test_few_errors_are_at_least_as_uncertain_as_a_poisson_count() -> None:
     """Twenty speakers with one error each in 1,000 words, less one: not narrower than Garwood's interval for 19."""
-    low, high = jackknife_interval(rates_of([1] * 19 + [0], [1000] * 20), 0.95)
+    low, high = interval(rates_of([1] * 19 + [0], [1000] * 20).estimate, 0.95)
     assert low[0, 0] <= stats.gamma.ppf(0.025, 19) / 20_000 * (1 + 1e-9)
     assert high[0, 0] >= stats.gamma.ppf(0.975, 20) / 20_000 * (1 - 1e-9)
 
@@ -95,13 +95,13 @@ def test_few_errors_are_at_least_as_uncertain_as_a_poisson_count() -> None:
 )
 def test_too_few_speakers_get_no_interval(errors: list[int], words: list[int]) -> None:
     """Under three speakers, or where one says nearly everything, or without words, there is none."""
-    low, high = jackknife_interval(rates_of(errors, words), 0.95)
+    low, high = interval(rates_of(errors, words).estimate, 0.95)
     assert np.isnan([low[0, 0], high[0, 0]]).all()
 
 
 def test_all_errors_by_one_speaker_stay_finite() -> None:
     """Without that speaker the rate would be 0; the interval is wide, not undefined."""
-    low, high = jackknife_interval(rates_of([40, 0, 0, 0, 0], [100] * 5), 0.95)
+    low, high = interval(rates_of([40, 0, 0, 0, 0], [100] * 5).estimate, 0.95)
     assert 0 < low[0, 0] < 0.04
     assert 0.4 < high[0, 0] < math.inf
 
@@ -111,11 +111,11 @@ def test_all_errors_by_one_speaker_stay_finite() -> None:
 def test_intervals_hold_the_estimate_and_grow_with_confidence(cells: list[tuple[int, int]], level: float) -> None:
     """The bounds are low ≤ W ≤ high wherever there is an interval, and a higher level contains a lower one."""
     rates = rates_of([e for e, _ in cells], [n for _, n in cells])
-    low, high = jackknife_interval(rates, level)
+    low, high = interval(rates.estimate, level)
     if np.isnan(low[0, 0]):
         assert rates.effective[0, 0] < 2
         return
-    wide_low, wide_high = jackknife_interval(rates, 0.995)
+    wide_low, wide_high = interval(rates.estimate, 0.995)
     w = rates.rate[0, 0]
     assert wide_low[0, 0] <= low[0, 0] <= w <= high[0, 0] <= wide_high[0, 0]
 

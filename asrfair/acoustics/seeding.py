@@ -37,8 +37,3 @@ def generator(run_seed: int, condition: str, utterance_id: str, *purpose: str) -
     """
     state = digest(run_seed, condition, utterance_id, *purpose)
     return np.random.Generator(np.random.PCG64(int.from_bytes(state, "big")))
-
-
-def integer_seed(run_seed: int, condition: str, utterance_id: str, *purpose: str) -> int:
-    """Return a 32-bit seed for libraries that take no generator."""
-    return int.from_bytes(digest(run_seed, condition, utterance_id, *purpose)[:4], "big")

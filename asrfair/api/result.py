@@ -187,6 +187,13 @@ class Result:
         if row.empty:
             raise InputError("there is no such utterance", value=utterance_id)
         rules = str(self.about["scoring"]["normalizer"])
+        if ":" in rules and self._memory is None:
+            raise InputError(
+                "the run was scored by a normalizer that would have to be imported, and nothing is imported because a"
+                " run folder names it",
+                value=rules,
+                remedy="If you trust it: af.score(reference, hypothesis, normalizer=…)",
+            )
         return score(str(row["reference"].iloc[0]), str(row["hypothesis"].iloc[0]), normalizer=rules)
 
     # --- looking at it -----------------------------------------------------------------------------------------

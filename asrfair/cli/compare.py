@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from asrfair.cli.options import parse_by, parse_pairs
-from asrfair.types import GroupSettings, StatisticsSettings
 
 if TYPE_CHECKING:
     from asrfair.stats.compare.runs import Comparison
@@ -39,31 +37,21 @@ def compare(run_a: Path, run_b: Path, pair: tuple[str, ...], out: Path | None, a
     asrfair compare runs/monday runs/tuesday --by accent
     asrfair compare runs/old runs/new --pair whisper-small=whisper-large
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
-    from asrfair.data.runfile import read_run_file, settings_from_json
+    from asrfair.api.stages import compare as compare_results
     from asrfair.data.tablefile import write_csv
-    from asrfair.stats.compare.runs import compare_runs
 
-    groups, _, statistics = settings_from_json(read_run_file(run_a))
-    groups, statistics = _override(options, groups, statistics)
-    pairs = list(parse_pairs(pair, "--pair").items())
-    found = compare_runs(run_a, run_b, groups, statistics, pairs=pairs)
+    given = ("min_speakers", "min_words", "allow_inferred", "confidence", "draws", "seed")
+    settings = {name: options[name] for name in given if options[name] is not None}
+    if options["where"]:
+        settings["where"] = parse_pairs(options["where"], "--where")
+    by = parse_by(options["by"]) if options["by"] else None
+    found = compare_results(run_a, run_b, by=by, pairs=parse_pairs(pair, "--pair"), **settings).found
     if out is not None:
         write_csv(found.table, out)
     if as_json:
         click.echo(json.dumps(_to_json(found), ensure_ascii=True, indent=2))
         return
     _print(found, out)
-
-
-def _override(
-    options: dict[str, Any], groups: GroupSettings, statistics: StatisticsSettings
-) -> tuple[GroupSettings, StatisticsSettings]:
-    changes = {name: options[name] for name in ("min_speakers", "min_words", "allow_inferred")}
-    changes["by"] = parse_by(options["by"]) if options["by"] else None
-    changes["where"] = parse_pairs(options["where"], "--where") if options["where"] else None
-    groups = dataclasses.replace(groups, **{name: value for name, value in changes.items() if value is not None})
-    changes = {name: options[name] for name in ("confidence", "draws", "seed") if options[name] is not None}
-    return groups, dataclasses.replace(statistics, **changes)
 
 
 def _to_json(found: Comparison) -> dict[str, Any]:

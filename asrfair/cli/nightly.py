@@ -122,7 +122,7 @@ def _accept(names: list[str], history: Path, number: int, reason: str, *, as_jso
 def _rescore(suites: list[Suite], history: Path, *, as_json: bool) -> None:
     from asrfair.nightly import History
     from asrfair.nightly.rescore import rescore
-    from asrfair.nightly.trend import write_trend
+    from asrfair.nightly.write_trend import write_trend
 
     kept = History(history)
     for suite in suites:

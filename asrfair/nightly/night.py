@@ -28,9 +28,9 @@ from asrfair.nightly.history import History, Night, room_needed, write_json
 from asrfair.nightly.keys import Keys, hash_recordings
 from asrfair.nightly.paired_nights import Scored
 from asrfair.nightly.relative import relative_gates
-from asrfair.nightly.trend import write_trend
 from asrfair.nightly.verdict import Verdict, to_junit, to_markdown
 from asrfair.nightly.workfolder import WorkFolder, remove, work_folder
+from asrfair.nightly.write_trend import write_trend
 from asrfair.recognise.engines import EngineContext
 from asrfair.runs.invariance_table import INVARIANCE_FILE
 from asrfair.runs.pipeline import RunResult, run_suite

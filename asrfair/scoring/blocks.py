@@ -35,15 +35,13 @@ from asrfair.scoring.scorer import (
     score_in_worker,
     start_worker,
 )
-from asrfair.types import ERROR, EXCLUDED, MISSING, NO_REFERENCE, SCORED, ScoringSettings
+from asrfair.types import ERROR, EXCLUDED, MISSING, NO_REFERENCE, SCORED, UNREADABLE_AUDIO, ScoringSettings
 
 HYPOTHESES_FILE = "hypotheses.parquet"
 _COLUMNS = ("engine", "condition", "utterance_id", "status", "hypothesis", "error")
 _CHUNK = 4096
 _ROWS_WORTH_A_POOL = 100_000
 _NO_ROW = -1
-_UNREADABLE = "unreadable_audio:"
-"""How the error of an utterance begins whose audio, not whose engine, is at fault."""
 
 
 @dataclass(kw_only=True)
@@ -282,9 +280,9 @@ def _parts(hypotheses: Hypotheses, references: References, settings: ScoringSett
                 if status == "missing":
                     gatherer.forget(position)
                     continue
-                unreadable = error.startswith(_UNREADABLE)
+                unreadable = error.startswith(UNREADABLE_AUDIO)
                 reason = "unreadable_audio" if unreadable else "engine_error"
-                detail = error.removeprefix(_UNREADABLE).strip()
+                detail = error.removeprefix(UNREADABLE_AUDIO).strip()
                 block.ledger.append(LedgerRow(utterance_id, speaker, reason, detail))
                 block.status[position] = ERROR
                 if settings.errors_as == "deletions":

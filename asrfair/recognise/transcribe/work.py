@@ -11,16 +11,13 @@ import numpy as np
 from asrfair.data.audio import load_clip
 from asrfair.errors import AsrfairError, EngineError
 from asrfair.recognise.journal import Achieved, Row, clean_text, row_of
-from asrfair.types import Clip, EngineSpec, Hypothesis, Utterance
+from asrfair.types import UNREADABLE_AUDIO, Clip, EngineSpec, Hypothesis, Utterance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from asrfair.acoustics import Condition, RenderContext
     from asrfair.recognise.engines import Engine, EngineContext, EngineTraits
-
-UNREADABLE = "unreadable_audio:"
-"""How the error of an utterance begins whose audio cannot be used; the ledger has a reason of its own for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +137,7 @@ class Preparer:
             try:
                 clips.append((utterance, load_clip(utterance, self._setup.traits.sample_rate_hz)))
             except Exception as error:  # noqa: BLE001 -- whatever a library makes of a broken file
-                failed.append(_error_row(utterance.utterance_id, f"{UNREADABLE} {_without_path(error)}"))
+                failed.append(_error_row(utterance.utterance_id, f"{UNREADABLE_AUDIO} {_without_path(error)}"))
         decode_s = time.perf_counter() - start
         for number in job.conditions:
             batch = Prepared(job=job.number, condition=number, failed=list(failed))

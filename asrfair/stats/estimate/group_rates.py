@@ -20,7 +20,6 @@ from asrfair.stats.estimate.rate_interval import (
     MIN_EFFECTIVE,
     MIN_SPEAKERS,
     Estimate,
-    interval,
     joint_df,
     skew_stretch,
 )
@@ -189,11 +188,6 @@ def _bell_mccaffrey(grouping: Grouping, errors: Ints, words: Ints, share: Floats
     square = c**2 * p0**2 + 2.0 * p2 * p0 + 2.0 * p1**2 - 4.0 * c * p1 * p0
     square += _total(grouping, b2**2 * d * (d + 2.0 * c[:, group] - 4.0 * q))
     return trace**2 / square
-
-
-def jackknife_interval(rates: Rates, level: float) -> tuple[Floats, Floats]:
-    """Two-sided intervals of every rate at ``level``, each bound of shape (R, G); NaN where none can be given."""
-    return interval(rates.estimate, level)
 
 
 def _total(grouping: Grouping, values: Floats) -> Floats:
