@@ -214,6 +214,7 @@ class Result:
             InputError: The page has no such table.
         """
         from asrfair.report import all_tables, side_by_side
+        from asrfair.report.definitions import DEFINITIONS
         from asrfair.report.tables import to_markdown
 
         data = self.run
@@ -222,10 +223,11 @@ class Result:
             table = side_by_side(data, attribute=attribute, condition=where.get("condition", data.main_condition))
         else:
             tables = all_tables(data)
+            if name not in tables and name in DEFINITIONS:
+                return Shown("The run has no rows for this table.")
             if name not in tables:
-                raise InputError(
-                    "the page has no such table", value=name, remedy=did_you_mean(name, ["groups", *tables])
-                )
+                known = ["groups", *DEFINITIONS]
+                raise InputError("the page has no such table", value=name, remedy=did_you_mean(name, known))
             table = tables[name].where(**where).without(*where)
         return Shown(to_markdown(table if rows is None else table.head(rows)))
 
