@@ -5,8 +5,9 @@ DEV_VENV ?= .venv-dev
 OUT ?= demo-run
 WORKERS ?=
 PYTEST_ARGS ?=
+TORTURE_ARGS ?=
 
-.PHONY: help demo test test-slow check lint types contracts format notebooks docs test-engines clean
+.PHONY: help demo test test-slow test-lowest torture lock check lint types contracts format notebooks docs test-engines clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -19,6 +20,20 @@ test: $(DEV_VENV)/.ready ## Run the tests: minutes; all that need no GPU library
 
 test-slow: $(DEV_VENV)/.ready ## Run the slow tests: simulations, months of nights, bundles, kills by the hundred
 	$(DEV_VENV)/bin/python -m pytest -m "slow" -n auto --dist load $(PYTEST_ARGS)
+
+torture: $(DEV_VENV)/.ready ## Kills, disk errors, power cuts, flipped bits, damaged files: minutes to hours (TORTURE_ARGS="--fuzz 10000")
+	PYTHONPATH=.:benchmarks:tests $(DEV_VENV)/bin/python -m torture $(TORTURE_ARGS)
+
+test-lowest: ## Run the tests with the lowest versions that pyproject.toml allows (requirements/lowest.txt)
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	.venv-lowest/bin/python -m pytest -m "not slow" -n auto --dist loadfile $(PYTEST_ARGS)
+
+lock: ## Take the newest versions into requirements/ (needs uv), with hashes; review what changed
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade pyproject.toml --output-file requirements/run.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --resolution lowest-direct --extra dev pyproject.toml --output-file requirements/lowest.txt
 
 test-engines: $(DEV_VENV)/.ready-engines ## Run the tests of the torch, transformers and CTranslate2 engines too
 	$(DEV_VENV)/bin/python -m pytest -m engines $(PYTEST_ARGS)
@@ -51,16 +66,18 @@ docs: $(DEV_VENV)/.ready ## Build the documentation into site/, strictly: a warn
 clean: ## Remove the virtual environments and the demo's output
 	rm -rf $(VENV) $(DEV_VENV) $(OUT) site
 
-$(VENV)/.ready: pyproject.toml
+$(VENV)/.ready: pyproject.toml requirements/run.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "asrfair needs Python 3.11 or newer: make PYTHON=python3.12 demo")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(DEV_VENV)/.ready: pyproject.toml
+$(DEV_VENV)/.ready: pyproject.toml requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "asrfair needs Python 3.11 or newer: make PYTHON=python3.12 test")'
 	$(PYTHON) -m venv $(DEV_VENV)
-	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(DEV_VENV)/.ready-engines: $(DEV_VENV)/.ready

@@ -108,7 +108,7 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
             load_clip(utterance(tmp_path / f"{name}.wav"), RATE)
     with pytest.raises(AudioError, match="has no audio file"):
         load_clip(utterance(None), RATE)
-    with pytest.raises(AudioError, match=r"lies outside the file|breaks off"):
+    with pytest.raises(AudioError, match="cut short"):
         load_clip(utterance(tmp_path / "cut.wav", start_s=0.0, end_s=4.0), RATE)
 
 

@@ -195,18 +195,18 @@ def test_a_night_under_a_clock_that_went_back_is_the_newest(tmp_path: Path, monk
 
 
 def test_acceptance_and_retention(tmp_path: Path) -> None:
-    """The newest nights and the accepted one stay; numbers are never used again."""
+    """The newest nights and those that were ever accepted (the first one is) stay; numbers are never used again."""
     add_nights(tmp_path, "a", 6)
     kept = History(tmp_path)
     kept.accept(2, "looks good", "2030-01-01")
     kept.accept(5, "a mistake", "2030-01-02")
     kept.accept(2, "back to the first", "2029-01-01")
     assert 2 == kept.accepted("a")
-    assert [1, 3, 4] == kept.retain(1, "a")
-    assert [2, 5, 6] == kept.numbers()
+    assert [3, 4] == kept.retain(1, "a")
+    assert [1, 2, 5, 6] == kept.numbers()
     shutil.rmtree(kept.path(6))
     add_nights(tmp_path, "b", 1)
-    assert [2, 5, 7] == kept.numbers()
+    assert [1, 2, 5, 7] == kept.numbers()
     with pytest.raises(InputError, match="no such night"):
         kept.accept(99, "", "")
 

@@ -30,12 +30,16 @@ class Finding:
 
 
 @click.command()
+@click.option("--licences", is_flag=True, help="List the packages that asrfair leads to, and their licences, instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def doctor(as_json: bool) -> int:
+def doctor(*, licences: bool, as_json: bool) -> int:
     """Check this machine: versions, GPU, codecs, and one second of audio through PocketSphinx.
 
     The exit code is 3 if something is broken that asrfair needs.
     """
+    if licences:
+        _licences(as_json=as_json)
+        return 0
     found = [*versions(), *accelerator(), *codecs(), one_second()]
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
@@ -44,6 +48,18 @@ def doctor(as_json: bool) -> int:
             mark = {True: "ok     ", False: "BROKEN ", None: "absent "}[finding.good]
             click.echo(f"{mark} {finding.what:<28} {finding.detail}")
     return 3 if any(finding.good is False for finding in found) else 0
+
+
+def _licences(*, as_json: bool) -> None:
+    from asrfair.data.licences import licences
+
+    found = licences()
+    if as_json:
+        click.echo(json.dumps([asdict(item) for item in found], indent=2))
+        return
+    for item in found:
+        note = f" ({item.note})" if item.note else ""
+        click.echo(f"{item.package:<28} {item.version:<12} {item.licence}{note}")
 
 
 def versions() -> list[Finding]:

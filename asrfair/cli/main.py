@@ -11,6 +11,7 @@ import click
 
 from asrfair.cli.streams import tolerate
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.trust import name_code
 from asrfair.errors import AsrfairError, printable
 from asrfair.version import __version__
 
@@ -24,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("asrfair.cli.report:report", "Write the report of a run: sentences, tables, plots, one HTML page."),
     "view": ("asrfair.cli.view:view", "Read runs in a browser with every utterance, on this machine only."),
     "open": ("asrfair.cli.view:open_report", "Open the report of a run in a browser."),
+    "verify": (
+        "asrfair.cli.verify:verify",
+        "Is a run, a history or a kit still what was written? Checks every checksum.",
+    ),
     "card": ("asrfair.cli.card:card", "A service card from runs: prose checked against them, small cells suppressed."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "bench": ("asrfair.cli.bench:bench", "How fast a recogniser is here, on generated audio."),
@@ -67,11 +72,18 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="asrfair")
 @click.option("--plain", is_flag=True, help="No colours and no lines but ASCII; NO_COLOR=1 does the same.")
-def app(*, plain: bool) -> None:
+@click.option(
+    "--code",
+    multiple=True,
+    metavar="MODULE:CALLABLE",
+    help="Let files name this code of yours (a normalizer, a metric); may be given several times.",
+)
+def app(*, plain: bool, code: tuple[str, ...]) -> None:
     """Measure for whom, and where, speech recognition fails.
 
     Exit codes: 0 done, 1 a gate failed, 2 bad input or usage, 3 an engine or the environment failed.
     """
+    name_code(code)
     if plain:
         before = os.environ.get("NO_COLOR")
         os.environ["NO_COLOR"] = "1"
@@ -128,6 +140,13 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("ASRFAIR_TRACEBACK"):
             raise
+        if type(error).__module__.partition(".")[0] == "pyarrow":
+            click.echo(
+                f"asrfair: a table cannot be read: {printable(str(error), limit=500)}. "
+                "`asrfair verify` says which file is damaged",
+                err=True,
+            )
+            return 2
         click.echo(
             f"asrfair: unexpected {type(error).__name__}: {printable(str(error), limit=500)}. "
             "This is a defect of asrfair: please report it, with the output of the same command under ASRFAIR_TRACEBACK=1",

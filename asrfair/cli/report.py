@@ -42,6 +42,7 @@ def report(
 
     Only the files of the run folder are read (and, with --audio, the recordings of a few utterances): no engine.
     """
+    from asrfair.data.wholefile import subfolder
     from asrfair.report import all_tables, load_run, print_run, write_report, write_table
 
     data = load_run(run)
@@ -52,7 +53,7 @@ def report(
         audio = recordings_of(data, manifest)
     written = write_report(run, html=not no_html, plots=not no_plots, out=out, audio=audio)
     for table in all_tables(data).values() if formats else ():
-        written += write_table(table, (out or run) / "tables", formats)
+        written += write_table(table, subfolder(out or run, "tables"), formats)
     if as_json:
         click.echo(json.dumps({"run": str(run), "files": [str(path) for path in written]}, ensure_ascii=True, indent=1))
         return

@@ -47,17 +47,21 @@ def score(
     asrfair score --manifest edacc.toml --hypotheses whisper-small=out.csv --by accent --out RUN
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
     from asrfair.cli.closing_lines import print_outcome
-    from asrfair.data.runfile import read_run_file, settings_from_json
+    from asrfair.data.runfile import settings_of
+    from asrfair.data.trust import name_code
     from asrfair.runs import pipeline
     from asrfair.runs.transcripts import hypothesis_files
 
+    name_code(
+        [*([options["normalizer"]] if options["normalizer"] else []), *options["normalizers"], *options["metrics"]]
+    )
     if run is not None:
         if manifest is not None or hypotheses:
             raise InputError(
                 "give either a RUN folder (and --out, to leave it as it is), or --manifest with --hypotheses and --out",
                 remedy="See asrfair score --help",
             )
-        groups, scoring, statistics = merge_settings(options, *settings_from_json(read_run_file(run)))
+        groups, scoring, statistics = merge_settings(options, *settings_of(run, unfinished=True))
         result = pipeline.rescore(
             run, out=out, groups=groups, scoring=scoring, statistics=statistics, workers=workers, html=not no_html
         )

@@ -12,6 +12,7 @@ import soundfile
 import soxr
 
 from asrfair.data import container
+from asrfair.data.cutshort import missing_share
 from asrfair.errors import AsrfairError
 from asrfair.types import Clip, Utterance
 
@@ -33,9 +34,25 @@ RATES_HZ = (1_000, 768_000)
 LONGEST_S = 4 * 3600.0
 """Longest utterance. What is longer is a recording to be cut into utterances (``start_s``, ``end_s``)."""
 
+MOST_SAMPLES = 1 << 28
+"""Most samples of one channel that are held at once (1 GiB): a small file can promise hours at any rate."""
+
+_BLOCK_SAMPLES = 1 << 22
+"""Samples, over all channels, that are decoded at once on the way to one channel."""
+
+CUT_S = 0.05
+"""Bytes for this much audio may be missing from a file's end (a header's rounding); more, and it was cut short."""
+
+SHORTER_S = (0.25, 0.05)
+"""A recording may be shorter than the manifest's ``duration_s`` by this many seconds, or by this share of it."""
+
 
 class AudioError(AsrfairError):
     """The audio of an utterance cannot be used. In a run it becomes an error row, never a crash."""
+
+
+class TruncatedAudioError(AudioError):
+    """The file was cut short: a part of what was said is not there. The ledger has a reason of its own for it."""
 
 
 def load_clip(utterance: Utterance, sample_rate_hz: int) -> Clip:
@@ -49,6 +66,7 @@ def load_clip(utterance: Utterance, sample_rate_hz: int) -> Clip:
     Raises:
         AudioError: There is no file, it cannot be decoded, it ends before the segment does (by more than
             ``END_TOLERANCE_S``), lacks the channel, or holds samples that are not numbers.
+        TruncatedAudioError: The file was cut short: its header, or the manifest's ``duration_s``, promises more.
     """
     path = utterance.audio
     if path is None:
@@ -56,8 +74,8 @@ def load_clip(utterance: Utterance, sample_rate_hz: int) -> Clip:
             f"utterance {utterance.utterance_id!r} has no audio file",
             remedy="Fill the manifest's column 'audio', or use the engine 'precomputed'",
         )
-    samples, rate = _read(path, start_s=utterance.start_s, end_s=utterance.end_s)
-    mono = _mono(samples, utterance.channel, path)
+    mono, rate = _read(path, start_s=utterance.start_s, end_s=utterance.end_s, channel=utterance.channel)
+    _check_length(utterance, len(mono) / rate, path)
     if not np.isfinite(mono).all():
         raise AudioError(
             "the file holds samples that are not numbers (NaN or infinite)", file=path, remedy="Export it again"
@@ -133,18 +151,43 @@ def open_audio(path: Path) -> soundfile.SoundFile | container.DecodedFile:
     try:
         return soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise AudioError(
+        kind = TruncatedAudioError if missing_share(path) else AudioError
+        raise kind(
             f"the audio file cannot be decoded: {_reason(error)}", file=path, remedy="Convert it to WAV or FLAC"
         ) from error
 
 
-def _read(path: Path, *, start_s: float | None, end_s: float | None) -> tuple[npt.NDArray[np.float32], int]:
-    """Return the segment's samples, shape (frames, channels), and the file's rate in Hz."""
+def _check_length(utterance: Utterance, length_s: float, path: Path) -> None:
+    """Compare what was decoded with what the manifest says of the whole file."""
+    if utterance.duration_s is None or utterance.end_s is not None:
+        return
+    stated = utterance.duration_s
+    if length_s < stated - max(SHORTER_S[0], SHORTER_S[1] * stated):
+        raise TruncatedAudioError(
+            f"the recording is {_seconds(length_s)} s long, and the manifest's duration_s is {_seconds(stated)}",
+            file=path,
+            remedy="Copy the file again, or mend duration_s",
+        )
+
+
+def _read(
+    path: Path, *, start_s: float | None, end_s: float | None, channel: int | None
+) -> tuple[npt.NDArray[np.float32], int]:
+    """Return the segment's samples in one channel, shape (frames,), and the file's rate in Hz."""
     with open_audio(path) as file:
         rate = int(file.samplerate)
         slack = round(END_TOLERANCE_S * rate)
         start = 0 if start_s is None else max(round(start_s * rate), 0)
         end = file.frames if end_s is None else round(end_s * rate)
+        if end_s is None or end > file.frames:
+            lost = missing_share(path)
+            whole_s = file.frames / rate / max(1.0 - lost, 1e-9)
+            if lost * whole_s > CUT_S or (lost and not file.frames):
+                raise TruncatedAudioError(
+                    f"the file was cut short: about {100 * lost:.0f} % of what its header promises is missing",
+                    file=path,
+                    remedy="Copy it again",
+                )
         if start >= file.frames or end > file.frames + slack:
             raise AudioError(
                 f"the segment {_seconds(start / rate)}–{_seconds(end / rate)} s lies outside the file, "
@@ -163,21 +206,43 @@ def _read(path: Path, *, start_s: float | None, end_s: float | None) -> tuple[np
                 file=path,
                 remedy="Cut the recording into utterances with the columns start_s and end_s",
             )
+        if wanted > MOST_SAMPLES:
+            raise AudioError(
+                f"the utterance has {wanted:,} samples at {rate} Hz, and {MOST_SAMPLES:,} can be held",
+                file=path,
+                remedy="Cut the recording into utterances with the columns start_s and end_s",
+            )
         try:
             if start:
                 file.seek(start)
-            samples: npt.NDArray[np.float32] = file.read(wanted, dtype="float32", always_2d=True)
+            samples = _decode(file, wanted, channel, path)
         except (soundfile.LibsndfileError, OSError, RuntimeError, MemoryError) as error:
             raise AudioError(
                 f"the audio file cannot be decoded: {_reason(error)}", file=path, remedy="Convert it to WAV or FLAC"
             ) from error
     if len(samples) < wanted - slack:
-        raise AudioError(
+        raise TruncatedAudioError(
             f"the file breaks off: {_seconds(len(samples) / rate)} of {_seconds(wanted / rate)} s could be decoded",
             file=path,
             remedy="Copy it again",
         )
     return samples, rate
+
+
+def _decode(file: soundfile.SoundFile, wanted: int, channel: int | None, path: Path) -> npt.NDArray[np.float32]:
+    """Decode block by block, so that a file of many channels takes no more memory than one channel of it."""
+    if file.channels == 1 and not channel:
+        samples: npt.NDArray[np.float32] = file.read(wanted, dtype="float32")
+        return samples
+    parts: list[npt.NDArray[np.float32]] = []
+    block = max(1, _BLOCK_SAMPLES // file.channels)
+    while wanted:
+        part = file.read(min(block, wanted), dtype="float32", always_2d=True)
+        parts.append(np.ascontiguousarray(_mono(part, channel, path)))
+        if len(part) < min(block, wanted):
+            break
+        wanted -= len(part)
+    return np.concatenate(parts)
 
 
 def _mono(samples: npt.NDArray[np.float32], channel: int | None, path: Path) -> npt.NDArray[np.float32]:

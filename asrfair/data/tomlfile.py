@@ -11,9 +11,15 @@ from typing import Any, TypeVar
 
 import pydantic
 
+from asrfair.data.plainread import read_bytes
 from asrfair.errors import InputError
 
-MAX_BYTES = 10_000_000
+MAX_BYTES = 2_000_000
+MAX_DOTS = 30
+"""Deepest dotted key: the memory that the parser takes grows with the square of a key's parts."""
+_DOTTED = re.compile(
+    rb"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')(?:[ \t]*+\.[ \t]*+(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')){%d}""" % MAX_DOTS
+)
 _TABLE = re.compile(r"^\s*\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(r"""^\s*(?P<name>"[^"]*"|'[^']*'|[\w.\- "']+?)\s*=""")
 
@@ -30,17 +36,15 @@ class TomlFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise InputError(f"the file is larger than {MAX_BYTES} bytes", file=path, remedy="Is it a TOML file?")
-            raw = path.read_bytes()
-        except OSError as error:
+            raw = read_bytes(path, most=MAX_BYTES, remedy="Check the path and its permissions; is it a TOML file?")
+        except FileNotFoundError as error:
             raise InputError(
-                f"the file cannot be read: {error.strerror or error}",
-                file=path,
-                remedy="Check the path and its permissions",
+                f"the file cannot be read: {error.strerror}", file=path, remedy="Check the path and its permissions"
             ) from error
-        except ValueError as error:
-            raise InputError(f"not a usable path: {error}", file=path) from error
+        deep = _DOTTED.search(raw)
+        if deep:
+            line = raw[: deep.start()].count(b"\n") + 1
+            raise InputError(f"a key has more than {MAX_DOTS} parts", file=path, line=line, remedy="Shorten it")
         try:
             self.text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:

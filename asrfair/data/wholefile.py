@@ -22,6 +22,12 @@ OWNER_FILE = 0o600
 OWNER_FOLDER = 0o700
 """What people said, and what was recognised, is nobody else's business unless its owner says so."""
 
+PAGE_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+)
+"""The head line of an HTML page without scripts: it loads nothing, runs nothing, sends nothing."""
+
 _SUFFIX = ".tmp"
 
 

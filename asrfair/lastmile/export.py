@@ -25,7 +25,7 @@ from asrfair.data.resources import shipped
 from asrfair.data.runfile import read_run_file
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
-from asrfair.lastmile.export_ledger import Shown, note, shown_before
+from asrfair.lastmile.export_ledger import Shown, note, releasing, shown_before
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
 from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, small_together, suppress
@@ -94,6 +94,7 @@ def make_export(kit: Kit) -> Export:
         engines = engine_names(content)
         conditions = condition_names(content)
         counts = counts_of(folder, attributes)
+        check_names(folder, counts, engines, conditions)
         for name in attributes:
             counts[name] = _allowed(counts[name], kit.values[name] if named != DEMO else _demo_values(name))
         if named == DEMO:
@@ -203,7 +204,8 @@ def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:
         InputError: The code is not that of the content.
     """
     check_code(made.code, code)
-    note(kit, {"kind": "counts", "sha256": made.sha256, "file": out.name, "shown": _shown(made.body)})
+    with releasing(kit):
+        note(kit, {"kind": "counts", "sha256": made.sha256, "file": out.name, "shown": _shown(made.body)})
     write_whole(out, made.text)
 
 
@@ -267,6 +269,23 @@ def condition_names(content: Mapping[str, Any]) -> dict[str, str]:
     return names
 
 
+def check_names(run: Path, counts: pd.DataFrame, engines: Mapping[str, str], conditions: Mapping[str, str]) -> None:
+    """Refuse a run whose tables and ``run.json`` do not speak of the same engines and conditions.
+
+    Raises:
+        InputError: They do not.
+    """
+    for column, known in (("engine", engines), ("condition", conditions)):
+        unknown = sorted(set(counts[column].astype(str)) - known.keys())
+        if unknown:
+            raise InputError(
+                f"scores.parquet has a {column} that run.json does not have",
+                file=run / "run.json",
+                value=unknown[0],
+                remedy="Run the kit again: asrfair lastmile run FOLDER",
+            )
+
+
 def counts_of(run: Path, attributes: list[str]) -> pd.DataFrame:
     """Sum the scores to one row an engine, condition, speaker and combination of groups."""
     utterances = pq.read_table(run / "utterances.parquet").to_pandas()
@@ -314,7 +333,14 @@ def _acoustics(run: Path, source: str, conditions: Mapping[str, str]) -> list[li
             values = rows["value"].to_numpy(float)
             spread = round(float(values.std(ddof=1)), 2)
             found.append(
-                [source, conditions[str(condition)], str(quantity), round(float(values.mean()), 2), spread, len(rows)]
+                [
+                    source,
+                    conditions.get(str(condition), OTHER),
+                    str(quantity),
+                    round(float(values.mean()), 2),
+                    spread,
+                    len(rows),
+                ]
             )
     return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from asrfair.data.wholefile import write_whole
+from asrfair.data.wholefile import PAGE_POLICY, write_whole
 from asrfair.errors import printable
 
 Kind = Literal["heading", "text", "list", "table", "line"]
@@ -86,6 +86,7 @@ class Page:
         parts = [
             (
                 f'<!doctype html><html lang="{html.escape(self.language, quote=True)}"><head><meta charset="utf-8">'
+                f"{PAGE_POLICY}"
                 '<meta name="viewport" content="width=device-width, initial-scale=1">'
                 f"<title>{_shown(self.title)}</title><style>{_STYLE}</style></head><body><main><h1>{_shown(self.title)}</h1>"
             )

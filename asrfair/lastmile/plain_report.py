@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from asrfair.data.runfile import read_run_file, settings_from_json
+from asrfair.data.runfile import read_run_file, settings_of
 from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
 from asrfair.lastmile.pages import Page
@@ -84,7 +84,7 @@ class _Found:
 def lost_terms(run: Path, terms: tuple[str, ...], *, condition: str = CLEAN) -> list[TermResult]:
     """Count every term of a list by itself, over the scored utterances of the first engine in one condition."""
     content = read_run_file(run)
-    words = get_normalizer(settings_from_json(content)[1].normalizer)
+    words = get_normalizer(settings_of(run)[1].normalizer)
     engine = content["engines"][0]["label"]
     hypotheses = pq.read_table(run / "hypotheses.parquet").to_pandas()
     hypotheses = hypotheses[(hypotheses["engine"] == engine) & (hypotheses["condition"] == condition)]

@@ -29,13 +29,14 @@ from asrfair.lastmile.export import (
     PRIVATE_FORMAT,
     canonical,
     check_code,
+    check_names,
     condition_names,
     counts_of,
     engine_names,
     pseudonym,
     site_key,
 )
-from asrfair.lastmile.export_ledger import LEDGER_FILE, note, spent_epsilon
+from asrfair.lastmile.export_ledger import LEDGER_FILE, note, releasing, spent_epsilon
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.run_kit import ROOM
 from asrfair.lastmile.settings import Kit
@@ -132,6 +133,7 @@ def plan_release(kit: Kit, epsilon: float, *, attributes: Sequence[str] = ()) ->
 
     def counts(name: str) -> pd.DataFrame:
         found = counts_of(folder, [name])
+        check_names(folder, found, engines, conditions)
         return found.assign(engine=found["engine"].map(engines), condition=found["condition"].map(conditions))
 
     cells = tuple(
@@ -167,14 +169,15 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
         InputError: The code is not that of the plan, or something was released since it was made.
     """
     check_code(plan.code, code)
-    if spent_epsilon(kit) != plan.spent:
-        raise InputError(
-            "something was released since this release was planned",
-            file=kit.folder / LEDGER_FILE,
-            remedy="Plan it again",
-        )
     attributes = [item.attribute for item in plan.cells]
-    note(kit, {"kind": "private", "epsilon": plan.cost, "attributes": attributes, "file": out.name})
+    with releasing(kit):
+        if spent_epsilon(kit) != plan.spent:
+            raise InputError(
+                "something was released since this release was planned",
+                file=kit.folder / LEDGER_FILE,
+                remedy="Plan it again",
+            )
+        note(kit, {"kind": "private", "epsilon": plan.cost, "attributes": attributes, "file": out.name})
     tables = []
     for item in plan.cells:
         noisy = laplace(plan.scale)(item.values.tolist())

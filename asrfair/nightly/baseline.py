@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from asrfair.data.runfile import read_run_file, settings_from_json
+from asrfair.data.runfile import check_night, settings_of
 from asrfair.errors import InputError
 from asrfair.nightly.history import History, Night
 from asrfair.nightly.night_to_night import Key, Movements
@@ -94,9 +94,10 @@ def scored(
         own_rules: The folder's, likewise; ``None`` to read them from its ``run.json``.
         scoring: Tonight's settings.
     """
+    check_night(folder)
     utterances = _plain(folder / "utterances.parquet")
     if own_rules is None:
-        _, settings, _ = settings_from_json(read_run_file(folder))
+        _, settings, _ = settings_of(folder)
         same = settings == scoring
     else:
         same = dict(own_rules) == dict(rules)
@@ -124,7 +125,7 @@ def score_again(folder: Path, again: Path, scoring: ScoringSettings) -> ScoreSum
 
 def _plain(path: Path) -> pd.DataFrame:
     try:
-        frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, partitioning=None, page_checksum_verification=True).to_pandas()
     except (OSError, ValueError) as error:
         raise InputError(
             f"the table cannot be read: {error}", file=path, remedy="Name another baseline with --baseline"

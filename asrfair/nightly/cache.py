@@ -15,17 +15,20 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+from asrfair.data.wholefile import OWNER_FILE
 from asrfair.errors import EnvironmentFailedError
 from asrfair.recognise.journal import Achieved, Row
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    key TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, night INTEGER NOT NULL) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS checked_entries (
+    key TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, night INTEGER NOT NULL, checksum TEXT NOT NULL)
+    WITHOUT ROWID
 """
 _CHUNK = 500
 _ROWS_PER_TRANSACTION = 50_000
@@ -50,10 +53,12 @@ class Cache:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), OWNER_FILE))
             with self._open() as db:
                 db.execute("PRAGMA journal_mode=WAL")
+                db.execute("DROP TABLE IF EXISTS entries")  # of before there were checksums: one night's work
                 db.execute(_SCHEMA)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from error
 
     def _open(self) -> closing[sqlite3.Connection]:
@@ -62,7 +67,7 @@ class Cache:
         return closing(db)
 
     def get(self, keys: Iterable[str]) -> dict[str, list[object]]:
-        """Return what is held, by key."""
+        """Return what is held, by key; an entry that is not what was written is not held."""
         wanted = list(dict.fromkeys(keys))
         found: dict[str, list[object]] = {}
         try:
@@ -70,8 +75,10 @@ class Cache:
                 for start in range(0, len(wanted), _CHUNK):
                     part = wanted[start : start + _CHUNK]
                     marks = ",".join("?" * len(part))
-                    query = f"SELECT key, content FROM entries WHERE key IN ({marks})"  # noqa: S608 -- question marks only
-                    found.update((key, json.loads(content)) for key, content in db.execute(query, part))
+                    query = f"SELECT key, content, checksum FROM checked_entries WHERE key IN ({marks})"  # noqa: S608 -- question marks only
+                    for key, content, checksum in db.execute(query, part):
+                        if _checksum(key, content) == checksum:
+                            found[key] = json.loads(content)
         except (sqlite3.Error, ValueError) as error:
             raise self._failed(error) from error
         return found
@@ -79,17 +86,18 @@ class Cache:
     def put(self, kind: str, entries: Iterable[tuple[str, list[object]]], night: int) -> int:
         """Hold entries, a transaction per 50,000 of them; return how many there were.
 
-        Of those that are there already, only the night of their last use is noted.
+        Those that are there already are the same, unless the file was damaged, and get the night of their last use.
         """
-        rows = ((key, kind, json.dumps(content, ensure_ascii=False), night) for key, content in entries)
+        texts = ((key, json.dumps(content, ensure_ascii=False)) for key, content in entries)
+        rows = ((key, kind, text, night, _checksum(key, text)) for key, text in texts)
         count = 0
         try:
             with self._open() as db:
                 while block := list(itertools.islice(rows, _ROWS_PER_TRANSACTION)):
                     db.execute("BEGIN IMMEDIATE")
                     db.executemany(
-                        "INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET "
-                        "night = max(night, excluded.night)",
+                        "INSERT INTO checked_entries VALUES (?, ?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET "
+                        "content = excluded.content, checksum = excluded.checksum, night = max(night, excluded.night)",
                         block,
                     )
                     db.execute("COMMIT")
@@ -102,11 +110,30 @@ class Cache:
         """Drop what no night from ``before`` on has used; return how many entries went."""
         try:
             with self._open() as db:
-                gone = db.execute("DELETE FROM entries WHERE night < ?", (before,)).rowcount
+                gone = db.execute("DELETE FROM checked_entries WHERE night < ?", (before,)).rowcount
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise self._failed(error) from error
         return gone
+
+    def verify(self) -> tuple[int, int]:
+        """Return how many entries there are, and how many of them are not what was written.
+
+        Raises:
+            EnvironmentFailedError: The file cannot be read.
+        """
+        count = wrong = 0
+        try:
+            with self._open() as db:
+                for (found,) in db.execute("PRAGMA integrity_check(1)"):
+                    if found != "ok":
+                        raise self._failed(ValueError(str(found).splitlines()[0]))
+                for key, content, checksum in db.execute("SELECT key, content, checksum FROM checked_entries"):
+                    count += 1
+                    wrong += _checksum(key, content) != checksum
+        except (sqlite3.Error, ValueError) as error:
+            raise self._failed(error) from error
+        return count, wrong
 
     def _failed(self, error: Exception) -> EnvironmentFailedError:
         return EnvironmentFailedError(
@@ -114,6 +141,10 @@ class Cache:
             file=self.path,
             remedy="Make room on the disk, or remove the file: it costs one night's transcription and nothing else",
         )
+
+
+def _checksum(key: str, content: str) -> str:
+    return hashlib.blake2b(f"{key}\n{content}".encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def pack_row(row: Row) -> list[object]:

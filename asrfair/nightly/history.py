@@ -10,7 +10,6 @@ exists fails.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import shutil
@@ -23,8 +22,10 @@ from typing import Any
 
 from asrfair.data import wholefile
 from asrfair.data.locks import lock, require_locks
-from asrfair.data.runfile import NIGHT_FILE
-from asrfair.data.wholefile import sync_folder
+from asrfair.data.provenance import sha256_file
+from asrfair.data.runfile import NIGHT_FILE, check_night
+from asrfair.data.sealed import opened, read_object, sealed
+from asrfair.data.wholefile import own_folder, sync_folder
 from asrfair.errors import EnvironmentFailedError, InputError
 
 _FOLDER = re.compile(r"night-(\d{6,})")
@@ -69,8 +70,9 @@ class History:
         require_locks()
         self.folder = folder
         with explained(folder):
+            own_folder(folder)
             for name in ("nights", "incoming", "work", "accepted"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
+                own_folder(folder / name)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -97,7 +99,7 @@ class History:
         """
         path = self.path(number)
         try:
-            content = json.loads((path / NIGHT_FILE).read_text(encoding="utf-8"))
+            content = opened(read_object(path / NIGHT_FILE), path / NIGHT_FILE)
             return Night(
                 number=number, path=path, token=str(content["token"]), suite=str(content["suite"]), content=content
             )
@@ -105,9 +107,9 @@ class History:
             raise InputError(
                 "the history has no such night", file=self.folder, value=number, remedy=self._known()
             ) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
             raise InputError(
-                f"the night cannot be read: {error}",
+                f"the night cannot be read: it has no {error}",
                 file=path / NIGHT_FILE,
                 remedy="Restore it from a copy, or move the folder away",
             ) from error
@@ -122,7 +124,7 @@ class History:
         return f"It has {numbers[0]} to {numbers[-1]}" if numbers else "It is empty"
 
     def commit(self, token: str, fill: Callable[[Path, int], Mapping[str, Any]]) -> Night:
-        """Add a night: all of it, or nothing.
+        """Add a night: all of it, or nothing. The first one of its suite is accepted with it.
 
         Args:
             token: Names the attempt; if the history has a night of it already, that night is returned.
@@ -141,9 +143,12 @@ class History:
             aside = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.folder / "incoming"))
             try:
                 content = {"night": number, "token": token, **fill(aside, number)}
-                write_json(aside / NIGHT_FILE, content)
+                content["files"] = {path.name: sha256_file(path) for path in sorted(aside.iterdir()) if path.is_file()}
+                write_json(aside / NIGHT_FILE, sealed(content))
                 sync_tree(aside)
-                aside.chmod(0o755)
+                suite = str(content["suite"])
+                if not self.nights(suite):
+                    self._accept(number, suite, "the first night", str(content.get("finished", "")))
                 aside.rename(self.path(number))
                 sync_folder(self.folder / "nights")
             except BaseException:
@@ -169,32 +174,62 @@ class History:
         """
         night = self.night(number)
         with self.lock():
-            records = self._records()
-            place = (records[-1][0] if records else 0) + 1
-            content = {"night": number, "suite": night.suite, "reason": reason, "when": when}
-            aside = self.folder / "incoming" / f"accept-{os.getpid()}-{place}.json"
-            write_json(aside, content)
-            aside.rename(self.folder / "accepted" / f"{place:06}.json")
-            sync_folder(self.folder / "accepted")
+            self._accept(number, night.suite, reason, when)
+
+    def _accept(self, number: int, suite: str, reason: str, when: str) -> None:
+        place = self._places() + 1
+        record = {"night": number, "suite": suite, "reason": reason, "when": when}
+        write_json(self.folder / "accepted" / f"{place:06}.json", sealed(record))
+        self._mark(accepted=place)
 
     def accepted(self, suite: str) -> int | None:
-        """Return the number of the last accepted night of a suite that the history still has."""
-        present = set(self.numbers())
-        for _, record in reversed(self._records()):
-            if record.get("suite") == suite and record.get("night") in present:
-                return int(record["night"])
-        return None
+        """Return the number of the last accepted night of a suite that the history still has.
 
-    def _records(self) -> list[tuple[int, dict[str, Any]]]:
-        found = []
-        for path in (self.folder / "accepted").glob("[0-9]*.json"):
-            try:
-                found.append((int(path.stem), json.loads(path.read_text(encoding="utf-8"))))
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    f"the record of an accepted night cannot be read: {error}", file=path, remedy="Move it away"
-                ) from error
-        return sorted(found, key=lambda item: item[0])
+        Records are looked at from the newest on. One that is gone or damaged may have been of this suite, so nothing
+        older is taken instead of it: a gate that has lost its baseline must not pass.
+
+        Returns:
+            ``None`` where the history has no night of this suite.
+
+        Raises:
+            InputError: The history has nights of this suite, and which one was accepted cannot be read.
+        """
+        present = set(self.numbers())
+        mine = [night.number for night in self.nights(suite)]
+        if not mine:
+            return None
+        for place in range(self._places(), 0, -1):
+            record = self._record(place)
+            if record["suite"] == suite and record["night"] in present and record["night"] in mine:
+                return int(record["night"])
+        raise InputError(
+            "the history has nights of this suite, and no record of one that was accepted",
+            file=self.folder / "accepted",
+            remedy=_accept_again(mine[-1]),
+        )
+
+    def _places(self) -> int:
+        """Return the number of the last record of an accepted night, whether or not its file is still there."""
+        names = (path.stem for path in (self.folder / "accepted").glob("[0-9]*.json"))
+        return max(
+            [*(int(name) for name in names if name.isdecimal()), int(self._marks().get("accepted", 0))], default=0
+        )
+
+    def _record(self, place: int) -> dict[str, Any]:
+        path = self.folder / "accepted" / f"{place:06}.json"
+        remedy = "Restore it from a copy. " + _accept_again("NIGHT")
+        try:
+            record = opened(read_object(path, remedy=remedy), path)
+            int(record["night"]), str(record["suite"])
+        except FileNotFoundError as error:
+            raise InputError("the record of an accepted night is gone", file=path, remedy=remedy) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("the record of an accepted night is damaged", file=path, remedy=remedy) from error
+        except InputError as error:
+            raise InputError(
+                f"the record of an accepted night is damaged: {error.message}", file=path, remedy=remedy
+            ) from error
+        return record
 
     # --- retention ---------------------------------------------------------------------------------------------
 
@@ -205,12 +240,12 @@ class History:
             The numbers of the nights removed.
         """
         with self.lock():
-            kept = {record.get("night") for _, record in self._records()}
+            kept = {self._record(place)["night"] for place in range(self._places(), 0, -1)}
             nights = self.nights(suite)
             gone = [night.number for night in nights[: max(len(nights) - max(keep, 1), 0)] if night.number not in kept]
             numbers = self.numbers()
             if numbers:
-                write_json(self.folder / "highest.json", {"night": max(numbers[-1], self._highest())})
+                self._mark(night=max(numbers[-1], self._highest()))
             for number in gone:
                 aside = self.folder / "incoming" / f"gone-{os.getpid()}-{number}"
                 self.path(number).rename(aside)  # a reader sees the night whole or not at all
@@ -221,10 +256,45 @@ class History:
 
     def _highest(self) -> int:
         """Return the highest number ever given out before the last removal: a number is never used again."""
+        return int(self._marks().get("night", 0))
+
+    def _marks(self) -> dict[str, Any]:
+        """Return what the history remembers beside its files: numbers that are never given out again.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        path = self.folder / "highest.json"
         try:
-            return int(json.loads((self.folder / "highest.json").read_text(encoding="utf-8"))["night"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0
+            found = opened(read_object(path), path)
+            return {name: int(value) for name, value in found.items()}
+        except FileNotFoundError:
+            return {}
+        except (TypeError, ValueError) as error:
+            raise InputError("the file is damaged", file=path, remedy="Restore it from a copy") from error
+
+    def _mark(self, **marks: int) -> None:
+        write_json(self.folder / "highest.json", sealed({**self._marks(), **marks}))
+
+    # --- is everything as it was written? ----------------------------------------------------------------------
+
+    def verify(self) -> Iterator[InputError]:
+        """Read every night, every record and every file of them; yield what is not as it was written."""
+        for number in self.numbers():
+            try:
+                check_night(self.path(number))
+            except InputError as error:
+                yield error
+        try:
+            places = self._places()
+        except InputError as error:
+            yield error
+            return
+        for place in range(places, 0, -1):
+            try:
+                self._record(place)
+            except InputError as error:
+                yield error
 
     def _sweep(self) -> None:
         """Remove what killed processes left aside; nobody else writes there while the lock is held."""
@@ -233,6 +303,10 @@ class History:
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 Path(entry.path).unlink(missing_ok=True)
+
+
+def _accept_again(number: int | str) -> str:
+    return f"Or look at the nights and accept one: asrfair nightly SUITE --history DIR --accept {number} --reason …"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

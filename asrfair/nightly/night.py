@@ -81,7 +81,8 @@ def run_night(
         EngineError: An engine failed as a whole; the next call goes on where this one stopped.
     """
     history = History(folder)
-    find_baseline(history, suite.name, baseline)  # a wrong name is an error now, not after hours of transcribing
+    history.accepted(suite.name)  # what is damaged, and a wrong name, is an error now, not after hours of transcribing
+    find_baseline(history, suite.name, baseline)
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
     conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
     base = suite.path.resolve().parent
@@ -112,8 +113,6 @@ def run_night(
         keep(work.run, keys, store, (numbers[-1] if numbers else 0) + 1)
         night, verdict = _commit(history, suite, work, result, conditions, keys, counts, baseline)
         remove(work)
-    if history.accepted(suite.name) is None:
-        history.accept(night.number, "the first night", _now())
     removed: list[int] = []
     if keep_nights is not None:
         removed = history.retain(keep_nights, suite.name)

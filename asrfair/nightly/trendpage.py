@@ -9,6 +9,7 @@ import html
 import math
 from collections.abc import Sequence
 
+from asrfair.data.wholefile import PAGE_POLICY
 from asrfair.errors import printable
 from asrfair.nightly.trend import Mark, Panel, Trend
 
@@ -51,7 +52,7 @@ def trend_page(trend: Trend) -> str:
     baseline = f"night {trend.accepted}" if trend.accepted is not None else "none"
     parts = [
         "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{_text(trend.suite)}: trend</title>',
+        f'<html lang="en"><head><meta charset="utf-8">{PAGE_POLICY}<title>{_text(trend.suite)}: trend</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{_STYLE}</style></head><body><main>",
         f"<h1>{_text(trend.suite)}: {len(numbers)} night{'s' * (len(numbers) != 1)}</h1>",

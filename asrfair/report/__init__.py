@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from asrfair.data.runlock import writing
 from asrfair.data.wholefile import subfolder
 from asrfair.report.console import print_table
 from asrfair.report.html.utterances import AudioSource
@@ -51,6 +52,11 @@ def write_report(
     data = load_run(run)
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        return _write(data, folder, html=html, plots=plots, audio=audio)
+
+
+def _write(data: RunData, folder: Path, *, html: bool, plots: bool, audio: AudioSource | None) -> list[Path]:
     written: list[Path] = []
     if plots:
         from asrfair.report.figures import write_figures

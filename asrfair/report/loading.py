@@ -166,7 +166,13 @@ class RunData:
     def ledger(self) -> pd.DataFrame | None:
         """Read ``ledger.csv``, text only; ``None`` where the run has none."""
         path = self.path / "ledger.csv"
-        return self._selected(read_result(path, text=TEXT_COLUMNS)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        table = read_result(path, text=TEXT_COLUMNS)
+        for name in ("engine", "condition", "utterance_id", "reason"):
+            if name not in table:
+                raise InputError("a column is missing", file=path, column=name, remedy="Score the run again")
+        return self._selected(table)
 
     def utterances(self) -> pd.DataFrame | None:
         """Read ``utterances.parquet``; ``None`` where the run has none."""

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from asrfair.data.provenance import sha256_file
 from asrfair.data.runfile import read_run_file, write_run_file
+from asrfair.data.runlock import writing
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
 from asrfair.recognise.journal import FILE_NAME, Journal
 from asrfair.recognise.transcribe.finalise import write_results
@@ -39,6 +41,11 @@ def merge_runs(shards: Sequence[Path], run: Path, *, workers: int | None = None,
     _check_same([content for _, content in contents], [folder for folder, _ in contents])
     if (run / FILE_NAME).exists() or (run / "run.json").exists():
         raise InputError("the folder already holds a run", file=run, remedy="Give another --out")
+    with writing(run):
+        return _merge(contents, run, workers, html=html)
+
+
+def _merge(contents: list[tuple[Path, dict[str, Any]]], run: Path, workers: int | None, *, html: bool) -> RunResult:
     try:
         _join([folder for folder, _ in contents], contents[0][1], run)
     except BaseException:
@@ -50,7 +57,9 @@ def merge_runs(shards: Sequence[Path], run: Path, *, workers: int | None = None,
         known = (content["engines"][position]["fingerprint"] for _, content in contents)
         engine["fingerprint"] = next((fingerprint for fingerprint in known if fingerprint), {})
     merged["volatile"] = {**merged["volatile"], "shards": [content["volatile"] for _, content in contents]}
-    merged["volatile"].pop("transcribe", None)
+    for name in ("transcribe", "tables"):
+        merged["volatile"].pop(name, None)
+    merged["volatile"]["unfinished"] = "its shards are being joined"
     write_run_file(run, merged)
     return rescore(run, workers=workers, html=html)
 
@@ -104,8 +113,11 @@ def _engines(content: dict[str, Any]) -> list[dict[str, Any]]:
 def _join(folders: Sequence[Path], content: dict[str, Any], run: Path) -> None:
     engines = [engine["label"] for engine in content["engines"]]
     conditions = [condition["name"] for condition in content["conditions"]]
-    run.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folders[0] / "utterances.parquet", run / "utterances.parquet")
+    with (
+        (folders[0] / "utterances.parquet").open("rb") as source,
+        open_whole(run / "utterances.parquet", private=True) as out,
+    ):
+        shutil.copyfileobj(source, out)
     table = pq.read_table(run / "utterances.parquet", columns=["utterance_id", "exclude"]).to_pydict()
     wanted = {u for u, reason in zip(table["utterance_id"], table["exclude"], strict=True) if not reason}
     with Journal(run) as journal:

@@ -12,11 +12,21 @@ from typing import Any, Final
 from asrfair.acoustics import Condition, parse_condition
 from asrfair.data.manifest import AttributeCard, Manifest, check_groupable, read_manifest
 from asrfair.data.provenance import collect, sha256_file
-from asrfair.data.runfile import read_run_file, refuse_night, settings_from_json, settings_to_json, write_run_file
+from asrfair.data.runfile import (
+    RUN_FILE,
+    changing,
+    read_run_file,
+    refuse_night,
+    settings_from_json,
+    settings_to_json,
+    write_run_file,
+)
+from asrfair.data.runlock import writing
+from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
 from asrfair.recognise.transcribe import TranscribeSummary, transcribe
 from asrfair.recognise.transcribe.finalise import write_utterances
-from asrfair.report import AudioSource, write_report
+from asrfair.report import write_report
 from asrfair.report.recordings import recordings
 from asrfair.runs.invariance_table import INVARIANCE_FILE, check_invariance
 from asrfair.runs.suite import Suite
@@ -79,28 +89,32 @@ def run_suite(
         InputError: The suite, its manifest or a condition is wrong, or the folder holds another run.
         EngineError: An engine cannot start or has failed as a whole.
     """
-    manifest, conditions, content, summary = _transcribed(
-        suite, run, workers=workers, fresh=fresh, progress=progress, retry_errors=retry_errors, shard=(0, 1)
-    )
-    (run / INVARIANCE_FILE).unlink(missing_ok=True)
-    if invariance:
-        content["invariance"] = check_invariance(
-            manifest, suite.engines, conditions, run, count=invariance, groups=suite.groups, scoring=suite.scoring,
-            seed=suite.seed, workers=workers, progress=progress, base=suite.path.resolve().parent,
-        )  # fmt: skip
-    audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
-    return _finish(
-        run,
-        content,
-        suite.groups,
-        suite.scoring,
-        suite.statistics,
-        workers,
-        html=html,
-        report=report,
-        summary=summary,
-        audio=audio,
-    )
+    refuse_night(run)
+    manifest, conditions = _inputs(suite)
+    with writing(run):
+        with changing(run, "a suite is being run"):
+            content, summary = _transcribed(
+                suite,
+                manifest,
+                conditions,
+                run,
+                workers=workers,
+                fresh=fresh,
+                progress=progress,
+                retry_errors=retry_errors,
+                shard=(0, 1),
+            )
+            (run / INVARIANCE_FILE).unlink(missing_ok=True)
+            if invariance:
+                content["invariance"] = check_invariance(
+                    manifest, suite.engines, conditions, run, count=invariance, groups=suite.groups,
+                    scoring=suite.scoring, seed=suite.seed, workers=workers, progress=progress,
+                    base=suite.path.resolve().parent,
+                )  # fmt: skip
+            score, analysis = _tables(run, content, suite.groups, suite.scoring, suite.statistics, workers)
+        audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
+        written = write_report(run, html=html, audio=audio) if report else []
+    return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
 
 
 def run_shard(
@@ -128,17 +142,38 @@ def run_shard(
         InputError: The suite, its manifest or a condition is wrong, or the folder holds another run or shard.
         EngineError: An engine cannot start or has failed as a whole.
     """
-    _, _, content, summary = _transcribed(
-        suite, run, workers=workers, fresh=fresh, progress=progress, retry_errors=retry_errors, shard=shard
-    )
-    content["shard"] = list(shard)
-    content["volatile"]["finished"] = _now()
-    write_run_file(run, content)
+    refuse_night(run)
+    manifest, conditions = _inputs(suite)
+    with changing(run, "a part of a suite is being transcribed"):
+        content, summary = _transcribed(
+            suite,
+            manifest,
+            conditions,
+            run,
+            workers=workers,
+            fresh=fresh,
+            progress=progress,
+            retry_errors=retry_errors,
+            shard=shard,
+        )
+        content["shard"] = list(shard)
+        content["volatile"]["finished"] = _now()
+        write_run_file(run, content)
     return summary
+
+
+def _inputs(suite: Suite) -> tuple[Manifest, list[Condition]]:
+    """Read what a suite names; whatever is wrong is said before anything is made."""
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    _check_groups(manifest, suite.groups)
+    check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
+    return manifest, [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
 
 
 def _transcribed(
     suite: Suite,
+    manifest: Manifest,
+    conditions: list[Condition],
     run: Path,
     *,
     workers: int | None,
@@ -146,13 +181,8 @@ def _transcribed(
     progress: bool,
     retry_errors: bool,
     shard: tuple[int, int],
-) -> tuple[Manifest, list[Condition], dict[str, Any], TranscribeSummary]:
+) -> tuple[dict[str, Any], TranscribeSummary]:
     """Transcribe a suite, or a part of it, and return what ``run.json`` will say."""
-    refuse_night(run)
-    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
-    _check_groups(manifest, suite.groups)
-    check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
-    conditions = [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
     started = _now()
     summary = transcribe(
         manifest,
@@ -188,7 +218,7 @@ def _transcribed(
     ]
     content["conditions"] = [{"name": item.name, "fingerprint": item.fingerprint} for item in conditions]
     content["volatile"].update({"started": started, "transcribe": summary.volatile()})
-    return manifest, conditions, content, summary
+    return content, summary
 
 
 def score_files(
@@ -216,7 +246,22 @@ def score_files(
         )
     manifest = read_manifest(manifest_path, allow_outside=True)
     _check_groups(manifest, groups)
-    run.mkdir(parents=True, exist_ok=True)
+    with writing(run):
+        with changing(run, "transcripts from files are being scored"):
+            content = _from_files(manifest, files, run, groups, scoring, statistics)
+            score, analysis = _tables(run, content, groups, scoring, statistics, workers)
+        written = write_report(run, html=html)
+    return RunResult(run=run, score=score, analysis=analysis, written=tuple(written))
+
+
+def _from_files(
+    manifest: Manifest,
+    files: Sequence[HypothesisFile],
+    run: Path,
+    groups: GroupSettings,
+    scoring: ScoringSettings,
+    statistics: StatisticsSettings,
+) -> dict[str, Any]:
     started = _now()
     write_utterances(manifest, run / "utterances.parquet")
     write_hypotheses(files, manifest, run)
@@ -236,7 +281,7 @@ def score_files(
         {"name": name, "fingerprint": ""} for name in dict.fromkeys(file.condition for file in files)
     ]
     content["volatile"]["started"] = started
-    return _finish(run, content, groups, scoring, statistics, workers, html=html)
+    return content
 
 
 def rescore(
@@ -264,16 +309,20 @@ def rescore(
         InputError: A folder is no run, holds another one, or a setting does not fit it.
     """
     refuse_night(out or run)
-    content = read_run_file(run)
-    old_groups, old_scoring, old_statistics = settings_from_json(content)
+    content = read_run_file(run, unfinished=True)
+    old_groups, old_scoring, old_statistics = settings_from_json(content, file=run / RUN_FILE)
     groups, scoring, statistics = groups or old_groups, scoring or old_scoring, statistics or old_statistics
     check_groupable(_attributes(content), groups.by, groups.allow_inferred)
     content.update(settings_to_json(groups, scoring, statistics))
     content.setdefault("volatile", {})["rescored"] = _now()
-    if out is not None and out.resolve() != run.resolve():
-        _copy_transcripts(run, out)
-        run = out
-    return _finish(run, content, groups, scoring, statistics, workers, html=html)
+    target = run if out is None or out.resolve() == run.resolve() else out
+    with writing(target):
+        with changing(target, "it is being scored again"):
+            if target is not run:
+                _copy_transcripts(run, target)
+            score, analysis = _tables(target, content, groups, scoring, statistics, workers)
+        written = write_report(target, html=html)
+    return RunResult(run=target, score=score, analysis=analysis, written=tuple(written))
 
 
 def _copy_transcripts(run: Path, out: Path) -> None:
@@ -284,27 +333,23 @@ def _copy_transcripts(run: Path, out: Path) -> None:
     same = before.is_file() and sha256_file(before) == sha256_file(run / before.name)
     if (out / "journal.sqlite").exists() or (out.is_dir() and any(out.iterdir()) and not same):
         raise InputError("the folder holds something else", file=out, remedy="Give a folder that is new or empty")
-    out.mkdir(parents=True, exist_ok=True)
     for name in _TRANSCRIPTS:
         if (run / name).is_file():
-            temporary = out / f"{name}.partial"
-            shutil.copyfile(run / name, temporary)
-            temporary.replace(out / name)
+            with (run / name).open("rb") as source, open_whole(out / name, private=True) as stream:
+                shutil.copyfileobj(source, stream)
 
 
-def _finish(
+def _tables(
     run: Path,
     content: dict[str, Any],
     groups: GroupSettings,
     scoring: ScoringSettings,
     statistics: StatisticsSettings,
     workers: int | None,
-    *,
-    html: bool,
-    report: bool = True,
-    summary: TranscribeSummary | None = None,
-    audio: AudioSource | None = None,
-) -> RunResult:
+) -> tuple[ScoreSummary, Analysis]:
+    """Score and analyse, and write ``run.json``; until the caller is done with the folder, it says that it is not."""
+    content["volatile"] = {key: value for key, value in content["volatile"].items() if key not in {"tables", "sha256"}}
+    content["volatile"]["unfinished"] = "its transcripts are being scored"
     metric = get_metric(statistics.metric).as_errors()
     scoring = replace(scoring, metrics=counted_by((statistics.metric, *statistics.metrics)))
     content.update(settings_to_json(groups, scoring, statistics))
@@ -319,8 +364,7 @@ def _finish(
     analysis = replace(analysis, tables=say_run(run, analysis.tables, content))
     content["volatile"]["finished"] = _now()
     write_run_file(run, content)
-    written = write_report(run, html=html, audio=audio) if report else []
-    return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
+    return score, analysis
 
 
 def _attributes(content: Mapping[str, Any]) -> dict[str, AttributeCard]:

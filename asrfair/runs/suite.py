@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pydantic
 
 from asrfair.data.tomlfile import TomlFile, did_you_mean
+from asrfair.data.trust import name_code
 from asrfair.errors import InputError
 from asrfair.runs.gate_settings import GateSettings, GatesTable
 from asrfair.scoring.metric import allow_metric, counted_by
@@ -149,6 +150,14 @@ def read_suite(path: Path) -> Suite:
     conditions = tuple(dict.fromkeys(itertools.chain(content.suite.conditions, _expand(content.grid, toml))))
     if len(conditions) > MAX_CONDITIONS:
         raise toml.error(f"more than {MAX_CONDITIONS} conditions", "grid", remedy="Split the suite")
+    name_code(
+        [
+            content.scoring.normalizer,
+            *content.statistics.normalizers,
+            *content.statistics.metrics,
+            content.statistics.metric,
+        ]
+    )
     return Suite(
         name=content.suite.name,
         path=path,

@@ -99,6 +99,21 @@ def _held(row: Mapping[str, Any], single: pd.DataFrame, reason: str) -> str:
     )
 
 
+def cut_short(tables: Tables, condition: str) -> Iterator[Finding]:
+    """Recordings that were cut short: where that is more common in one group, its errors are not counted."""
+    table = rows_of(tables, "ledger_by_group", condition=condition, reason="truncated_audio")
+    for (engine, attribute), block in blocks(table, "engine", "attribute"):
+        if attribute == OVERALL_ATTRIBUTE:
+            continue
+        rows = records(block.sort_values("share", ascending=False, kind="stable"))
+        parts = [f"{row['group']} {say.percent(row['share'])}" for row in rows[:FEW_GROUPS]]
+        text = (
+            f"{engine}: {say.counted(int(block['utterances'].sum()), 'recording')} were cut short and not scored; by "
+            f"{word(attribute)}, of {say.listed(parts)} of the utterances. Copy them again before groups are compared."
+        )
+        yield finding(rows[0], "cut_short", "warning", text, "ledger_by_group")
+
+
 def normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
     """Answers that depend on the text rules."""
     table = rows_of(tables, "normalizers", condition=condition)
@@ -215,7 +230,7 @@ def acoustics(tables: Tables, condition: str) -> Iterator[Finding]:
 def warnings(tables: Tables, condition: str) -> Iterator[Finding]:
     """What would break the answer, the most telling first."""
     yield from sample.warnings(tables, condition)
-    for make in (speakers, failures, normalizers, confounded, scales, acoustics):
+    for make in (cut_short, speakers, failures, normalizers, confounded, scales, acoustics):
         yield from make(tables, condition)
 
 

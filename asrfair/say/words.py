@@ -53,6 +53,8 @@ REASONS: Final[dict[str, str]] = {
     "empty_hypothesis": "nothing recognised (all words count as deleted)",
     "engine_error": "the engine failed",
     "unreadable_audio": "audio could not be read",
+    "truncated_audio": "audio was cut short",
+    "worker_timed_out": "no answer in time",
     "missing_hypothesis": "no hypothesis",
     "unknown_utterance": "hypothesis for an unknown utterance",
     "duplicate_hypothesis": "two hypotheses for one utterance",

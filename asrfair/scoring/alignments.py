@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import dataset
 
-from asrfair.data.runfile import read_run_file
+from asrfair.data.runfile import RUN_FILE, read_run_file
+from asrfair.data.trust import require_named
 from asrfair.errors import InputError
 from asrfair.scoring.align import Step, align
 from asrfair.scoring.blocks import HYPOTHESES_FILE
@@ -117,7 +118,9 @@ def align_utterances(
 
 
 def _own_normalizer(run: Path) -> str:
-    return str(read_run_file(run).get("scoring", {}).get("normalizer", "whisper-english"))
+    normalizer = str(read_run_file(run).get("scoring", {}).get("normalizer", "whisper-english"))
+    require_named([normalizer], file=run / RUN_FILE)
+    return normalizer
 
 
 def _pick(run: Path, engine: str | None, condition: str | None, limit: int) -> list[tuple[str, str, str, int, int]]:

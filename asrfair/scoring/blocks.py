@@ -35,13 +35,15 @@ from asrfair.scoring.scorer import (
     score_in_worker,
     start_worker,
 )
-from asrfair.types import ERROR, EXCLUDED, MISSING, NO_REFERENCE, SCORED, UNREADABLE_AUDIO, ScoringSettings
+from asrfair.types import ERROR, EXCLUDED, MISSING, NO_REFERENCE, SCORED, ScoringSettings
 
 HYPOTHESES_FILE = "hypotheses.parquet"
 _COLUMNS = ("engine", "condition", "utterance_id", "status", "hypothesis", "error")
 _CHUNK = 4096
 _ROWS_WORTH_A_POOL = 100_000
 _NO_ROW = -1
+_NOT_THE_ENGINE = ("unreadable_audio", "truncated_audio", "worker_timed_out")
+"""How the error of an utterance begins (a colon follows) for which the ledger has a reason of its own."""
 
 
 @dataclass(kw_only=True)
@@ -280,9 +282,8 @@ def _parts(hypotheses: Hypotheses, references: References, settings: ScoringSett
                 if status == "missing":
                     gatherer.forget(position)
                     continue
-                unreadable = error.startswith(UNREADABLE_AUDIO)
-                reason = "unreadable_audio" if unreadable else "engine_error"
-                detail = error.removeprefix(UNREADABLE_AUDIO).strip()
+                reason = next((name for name in _NOT_THE_ENGINE if error.startswith(f"{name}:")), "engine_error")
+                detail = error.removeprefix(f"{reason}:").strip()
                 block.ledger.append(LedgerRow(utterance_id, speaker, reason, detail))
                 block.status[position] = ERROR
                 if settings.errors_as == "deletions":

@@ -20,6 +20,8 @@ REASONS: dict[str, str] = {
     "empty_hypothesis": "nothing was recognised: every reference word is a deletion",
     "engine_error": "the engine failed",
     "unreadable_audio": "the audio could not be read",
+    "truncated_audio": "the audio file was cut short: its header or the manifest promises more",
+    "worker_timed_out": "the engine gave no answer in its time, twice",
     "missing_hypothesis": "there is no hypothesis for it",
     "unknown_utterance": "a hypothesis for an utterance that the manifest does not have: not scored",
     "duplicate_hypothesis": "the same hypothesis stands there more than once: scored once",
@@ -30,7 +32,7 @@ REASONS: dict[str, str] = {
 }
 """Reason → what it means. Whether errors and missing hypotheses count as deletions is a scoring setting."""
 
-GAVE_NOTHING = ("engine_error", "unreadable_audio", "missing_hypothesis")
+GAVE_NOTHING = ("engine_error", "unreadable_audio", "truncated_audio", "worker_timed_out", "missing_hypothesis")
 """Reasons that mean: the engine gave nothing that could be scored."""
 
 LOOKS_WRONG = ("repetition_loop", "empty_hypothesis", "text_on_silence", "length_out_of_proportion")

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Literal, overload
 
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.trust import is_named, name_code
 from asrfair.errors import InputError, printable
 
 ENTRY_POINTS = "asrfair.metrics"
@@ -228,8 +229,6 @@ NOT_COUNTED = frozenset({"latency"})
 """Names that stand for metrics of times, which scoring has nothing to do with."""
 
 _own: dict[str, Metric] = {}
-_named: set[str] = set()
-"""What the user named on the command line, in a suite or through the library: only that is imported."""
 
 
 @overload
@@ -288,7 +287,7 @@ def metric(function: Count | None = None, /, *, name: str | None = None, **about
 
 def allow_metric(name: str) -> None:
     """Note that the user named a metric: :func:`get_metric` may import it."""
-    _named.add(name)
+    name_code([name])
 
 
 def use_metric(name: str | Metric) -> Metric:
@@ -323,7 +322,7 @@ def get_metric(name: str | Metric) -> Metric:
     found = METRICS.get(name) or _own.get(name)
     if found is not None:
         return found
-    if ":" in name and name not in _named:
+    if ":" in name and not is_named(name):
         raise InputError(
             "this run was counted by a metric that would have to be imported, and nothing is imported because a run"
             " folder names it",

@@ -13,7 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from asrfair.data.runfile import changing
 from asrfair.data.tablefile import PARQUET
+from asrfair.data.trust import name_code
 from asrfair.data.wholefile import open_whole
 from asrfair.errors import InputError
 from asrfair.scoring.blocks import HYPOTHESES_FILE, Block, Hypotheses, HypothesesFile, HypothesesTable, iterate_blocks
@@ -98,6 +100,12 @@ def score_run(run: Path, settings: ScoringSettings, *, workers: int | None = Non
     Raises:
         InputError: A file is missing or damaged, or the normalizer is not known.
     """
+    name_code([settings.normalizer])
+    with changing(run, "its transcripts are being scored"):
+        return _score(run, settings, workers)
+
+
+def _score(run: Path, settings: ScoringSettings, workers: int | None) -> ScoreSummary:
     normalizer = get_normalizer(settings.normalizer)
     references = read_references(run, normalizer)
     tally = _Tally(normalizer)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from asrfair.data.runfile import RUN_FILE, read_run_file, settings_from_json
+from asrfair.data.runfile import RUN_FILE, changing, settings_of
 from asrfair.data.tablefile import write_csv
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.trust import name_code
 from asrfair.errors import InputError
 from asrfair.scoring.metric import WER, Metric, column_of
 from asrfair.stats.attribute_part import generator, make_part
@@ -55,10 +56,12 @@ def analyse_run(
     Raises:
         InputError: A table is missing or damaged, or an attribute or reference group unknown.
     """
-    frame = load_frame(run, groups, metric=metric)
-    scoring = settings_from_json(read_run_file(run))[1] if (run / RUN_FILE).is_file() else ScoringSettings()
-    tables = analyse_frame(frame, read_ledger(run), groups, statistics, scoring=scoring, full=full)
-    write_tables(tables, run, frame.metric)
+    name_code(statistics.normalizers)
+    with changing(run, "its tables are being made"):
+        frame = load_frame(run, groups, metric=metric)
+        scoring = settings_of(run, unfinished=True)[1] if (run / RUN_FILE).is_file() else ScoringSettings()
+        tables = analyse_frame(frame, read_ledger(run), groups, statistics, scoring=scoring, full=full)
+        write_tables(tables, run, frame.metric)
     return Analysis(run=run, frame=frame, tables=tables)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from asrfair.data.tablefile import read_result
+from asrfair.errors import InputError
 from asrfair.scoring.ledger import GAVE_NOTHING
 from asrfair.scoring.metric import WER, WORDS
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
@@ -264,7 +265,11 @@ def read_ledger(run: Path) -> pd.DataFrame:
     path = run / "ledger.csv"
     if not path.is_file():
         return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
-    return read_result(path, text=("engine", "condition", "utterance_id", "speaker_id", "reason", "detail"))[columns]
+    found = read_result(path, text=("engine", "condition", "utterance_id", "speaker_id", "reason", "detail"))
+    for name in columns:
+        if name not in found:
+            raise InputError("a column is missing", file=path, column=name, remedy="Score the run again")
+    return found[columns]
 
 
 def _failed(frame: Frame, grouping: Grouping, ledger: pd.DataFrame) -> npt.NDArray[np.int64]:

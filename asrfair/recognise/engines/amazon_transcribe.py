@@ -104,7 +104,13 @@ class AmazonTranscribe(EngineBase):
     def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:  # noqa: ARG003 -- same for every context
         """Return the traits: one job a clip, several at once; a service may change its mind."""
         options = read_options(AmazonTranscribeOptions, spec)
-        return EngineTraits(parallel="threads", concurrency=options.concurrency, deterministic=False)
+        return EngineTraits(
+            parallel="threads",
+            concurrency=options.concurrency,
+            deterministic=False,
+            paid=True,
+            patience_s=3 * options.timeout_s + 600.0,
+        )
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """Run one job a clip."""

@@ -51,6 +51,9 @@ class EngineTraits:
         threads: Processor threads of each worker (``processes`` only): so many fewer workers are started.
         memory_bytes: What each worker is expected to hold beyond the audio (``processes`` only): no more workers are
             started than there is memory for.
+        paid: Whether answers cost money: each is then forced to disk as it arrives, and what a run that was cut off
+            asked for and never got is counted.
+        patience_s: How long a batch may take, beyond what its audio's length allows (the run's limit if ``None``).
     """
 
     sample_rate_hz: int = 16_000
@@ -63,6 +66,8 @@ class EngineTraits:
     devices: tuple[str, ...] = ("cpu",)
     threads: int = 1
     memory_bytes: int = 0
+    paid: bool = False
+    patience_s: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.sample_rate_hz, self.max_batch, self.concurrency, self.threads) < 1 or not self.devices:

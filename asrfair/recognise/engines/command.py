@@ -30,10 +30,12 @@ import soundfile
 
 from asrfair.errors import EngineError, InputError
 from asrfair.recognise.engines.base import EngineBase, EngineContext, EngineTraits, read_options
+from asrfair.recognise.engines.programs import end_program, run_bounded, start_program
 from asrfair.recognise.engines.python import hypothesis_from_reply
 from asrfair.types import Clip, EngineSpec, Hypothesis
 
 MAX_LINE_BYTES = 1_000_000
+LINES_AHEAD = 16
 
 
 class CommandOptions(pydantic.BaseModel):
@@ -112,18 +114,20 @@ class Command(EngineBase):
                 argument = argument.replace(name, value)  # noqa: PLW2901 -- fills one placeholder after the other
             arguments.append(argument)
         try:
-            done = subprocess.run(  # noqa: S603 -- the user's own program, no shell
-                arguments, capture_output=True, timeout=self.options.timeout_s, check=False,
-                cwd=self.context.base, env=self._environment(), stdin=subprocess.DEVNULL,
+            done = run_bounded(
+                arguments, folder=self.context.base, environment=self._environment(), timeout_s=self.options.timeout_s,
+                most=MAX_LINE_BYTES,
             )  # fmt: skip
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             return _error(clip, f"no answer within {self.options.timeout_s:g} s")
         except ValueError as error:
             return _error(clip, f"the program cannot be called: {error}")
-        if done.returncode != 0:
-            tail = done.stderr.decode("utf-8", "replace").strip()[-300:]
-            return _error(clip, f"the program ended with exit code {done.returncode}: {tail}")
-        return hypothesis_from_reply(clip, done.stdout.decode("utf-8", "replace").strip())
+        if done.flooded:
+            return _error(clip, f"the program wrote more than {MAX_LINE_BYTES:,} bytes")
+        if done.code != 0:
+            tail = done.errors.decode("utf-8", "replace").strip()[-300:]
+            return _error(clip, f"the program ended with exit code {done.code}: {tail}")
+        return hypothesis_from_reply(clip, done.output.decode("utf-8", "replace").strip())
 
     def _ask(self, clip: Clip, path: Path) -> Hypothesis:
         if self._process is None:
@@ -170,10 +174,9 @@ class _LineProcess:
 
     def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
         try:
-            self._process = subprocess.Popen(  # noqa: S603 -- the user's own program, no shell
-                arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                cwd=folder, env=environment,
-            )  # fmt: skip
+            self._process = start_program(
+                arguments, folder=folder, environment=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
         except OSError as error:
             raise EngineError(
                 f"the program cannot be started: {error}", remedy="Check that it is executable"
@@ -182,15 +185,25 @@ class _LineProcess:
         assert self._process.stdout is not None
         self._stdin: IO[bytes] = self._process.stdin
         self._stdout: IO[bytes] = self._process.stdout
-        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._lines: queue.Queue[bytes] = queue.Queue(maxsize=LINES_AHEAD)
+        self._ended = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             while line := self._stdout.readline(MAX_LINE_BYTES):
-                self._lines.put(line)
-        self._lines.put(b"")
+                if not self._keep(line):
+                    return
+        self._keep(b"")
+
+    def _keep(self, line: bytes) -> bool:
+        """Hold a line; a program that writes more than is asked for is held back by its pipe."""
+        while not self._ended:
+            with contextlib.suppress(queue.Full):
+                self._lines.put(line, timeout=0.2)
+                return True
+        return False
 
     def ask(self, request: dict[str, object], timeout_s: float) -> dict[str, object]:
         """Send one line and wait for one."""
@@ -212,14 +225,13 @@ class _LineProcess:
         return reply
 
     def stop(self) -> None:
-        """End the program, kindly and then not."""
+        """End the program, kindly and then not, and whatever it has started."""
+        self._ended = True
         with contextlib.suppress(OSError):
             self._stdin.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(timeout=10)
+        end_program(self._process)
         self._reader.join(timeout=2)
         with contextlib.suppress(OSError):
             self._stdout.close()

@@ -15,9 +15,11 @@ import ipaddress
 import math
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -36,7 +38,10 @@ FATAL = {
     405: "wrong address",
 }
 MAX_WAIT_S = 120.0
-MAX_BODY_BYTES = 20_000_000
+"""Longest wait that grows by itself."""
+MAX_ASKED_WAIT_S = 3600.0
+"""Longest wait that a service may ask for with ``Retry-After``; one that asks for more is tried after this."""
+MAX_BODY_BYTES = 8_000_000
 
 
 class OpenAiHttpOptions(pydantic.BaseModel):
@@ -76,6 +81,9 @@ class OpenAiHttpOptions(pydantic.BaseModel):
     version: str = ""
 
 
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\([/\"\\])")
+
+
 class _TryAgainError(Exception):
     """This try failed in a way that the next may not."""
 
@@ -92,19 +100,22 @@ class OpenAiHttp(EngineBase):
         self.options = read_options(OpenAiHttpOptions, spec)
         try:
             import httpx
+
+            from asrfair.recognise.engines import deadline_http
         except ImportError as error:
             raise MissingExtraError(extra="http", package="httpx", needed_for="the engine 'openai-http'") from error
-        self._httpx = httpx
+        self._http = deadline_http
         self._key = self._read_key()
         _check_url(self.options.base_url, allow_http=self.options.allow_http)
         self._limiter = _Limiter(self.options.requests_per_minute)
         self._random = random.Random()  # noqa: S311 -- jitter of waits; no result depends on it
         self._client = httpx.Client(
             timeout=self.options.timeout_s,
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            limits=httpx.Limits(
-                max_connections=self.options.concurrency, max_keepalive_connections=self.options.concurrency
-            ),
+            headers={
+                "Accept-Encoding": "identity",
+                **({"Authorization": f"Bearer {self._key}"} if self._key else {}),
+            },
+            transport=deadline_http.DeadlineTransport(self.options.base_url, connections=self.options.concurrency),
             follow_redirects=False,
         )
         self._counted = threading.Lock()
@@ -114,7 +125,13 @@ class OpenAiHttp(EngineBase):
     def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:  # noqa: ARG003 -- same for every context
         """Return the traits: one file a request, several requests at once; a service may change its mind."""
         options = read_options(OpenAiHttpOptions, spec)
-        return EngineTraits(parallel="threads", concurrency=options.concurrency, deterministic=False)
+        return EngineTraits(
+            parallel="threads",
+            concurrency=options.concurrency,
+            deterministic=False,
+            paid=True,
+            patience_s=(options.max_retries + 1) * (options.timeout_s + MAX_ASKED_WAIT_S),
+        )
 
     def _read_key(self) -> str:
         name = self.options.api_key_env
@@ -160,7 +177,7 @@ class OpenAiHttp(EngineBase):
 
     def _wait_s(self, attempt: int, asked_s: float | None) -> float:
         if asked_s is not None:
-            return min(max(asked_s, 0.0), MAX_WAIT_S) + self._random.uniform(0, self.options.first_wait_s)
+            return min(max(asked_s, 0.0), MAX_ASKED_WAIT_S) + self._random.uniform(0, self.options.first_wait_s)
         return self._random.uniform(0, min(self.options.first_wait_s * 2.0**attempt, MAX_WAIT_S))
 
     def _send(self, clip: Clip, body: bytes) -> dict[str, Any] | str:
@@ -173,25 +190,21 @@ class OpenAiHttp(EngineBase):
         if "language" not in data and clip.language:
             data["language"] = clip.language
         url = self.options.base_url.rstrip("/") + "/audio/transcriptions"
-        deadline = time.monotonic() + self.options.timeout_s
         files = {"file": (f"audio.{self.options.audio_format}", body, f"audio/{self.options.audio_format}")}
         try:
-            with self._client.stream("POST", url, data=data, files=files) as response:
-                content = bytearray()
-                for part in response.iter_bytes():
-                    content += part
-                    if len(content) > MAX_BODY_BYTES:
-                        raise _TryAgainError(f"the answer is longer than {MAX_BODY_BYTES} bytes")
-                    if time.monotonic() > deadline:  # httpx's own limit starts anew with every byte
-                        raise _TryAgainError(f"no answer within {self.options.timeout_s:g} s")
+            with (
+                self._http.deadline(self.options.timeout_s),
+                self._client.stream("POST", url, data=data, files=files) as response,
+            ):
+                content = self._http.read_body(response, MAX_BODY_BYTES)
                 status, headers = response.status_code, response.headers
-        except self._httpx.TimeoutException:
+        except self._http.LATE:
             raise _TryAgainError(f"no answer within {self.options.timeout_s:g} s") from None
-        except self._httpx.TransportError as error:
+        except self._http.BROKEN as error:
             raise _TryAgainError(f"the connection failed: {type(error).__name__}: {error}") from None
-        except self._httpx.DecodingError as error:
-            raise _TryAgainError(f"the answer cannot be decoded: {error}") from None
-        text = self._clean(bytes(content).decode("utf-8", "replace"))  # before it is cut: half a key is no better
+        except ValueError as error:
+            raise _TryAgainError(str(error)) from None
+        text = self._clean(content.decode("utf-8", "replace"))  # before it is cut: half a key is no better
         if status in FATAL:
             raise EngineError(
                 f"{self.spec.label}: {FATAL[status]} (HTTP {status}): {text[:300]}",
@@ -209,7 +222,8 @@ class OpenAiHttp(EngineBase):
         import json
 
         try:
-            answer = json.loads(text)
+            # A number of 400 digits and more is none, and no reason to lose the text beside it.
+            answer = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 300 else math.inf)
         except (ValueError, RecursionError):
             raise _TryAgainError("the answer is not JSON") from None
         if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
@@ -217,21 +231,24 @@ class OpenAiHttp(EngineBase):
         return answer
 
     def _hypothesis(self, clip: Clip, answer: dict[str, Any], latency_s: float) -> Hypothesis:
-        text = answer["text"].strip()
+        text = self._clean(answer["text"]).strip()  # once more: JSON may have hidden a key in escapes
         language = answer.get("language")
         return Hypothesis(
             utterance_id=clip.utterance_id,
             text=text,
             status="ok" if text else "empty",
-            language=language if isinstance(language, str) else None,
+            language=self._clean(language) if isinstance(language, str) else None,
             confidence=_confidence(answer.get("segments")),
-            words=_words(answer.get("words")),
+            words=tuple(replace(word, word=self._clean(word.word)) for word in _words(answer.get("words"))),
             latency_s=latency_s,
         )
 
     def _clean(self, text: str) -> str:
-        """Take the key out of anything that will be shown or stored."""
-        return text.replace(self._key, "***") if self._key else text
+        """Take the key out of anything that will be shown or stored, also where JSON's escapes hide it."""
+        if not self._key:
+            return text
+        plain = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], text)
+        return (plain if self._key in plain else text).replace(self._key, "***")
 
     def statistics(self) -> dict[str, float]:
         """Return how often a request was tried again."""
@@ -317,7 +334,10 @@ def _retry_after_s(value: str | None) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _confidence(segments: object) -> float | None:

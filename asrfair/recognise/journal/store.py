@@ -6,12 +6,16 @@ they depend on, so that a resume with another manifest, engine or condition is r
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import os
 import sqlite3
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
+from asrfair.data.wholefile import OWNER_FILE, own_folder
 from asrfair.errors import (
     AsrfairError,
     EnvironmentFailedError,
@@ -28,27 +32,42 @@ if TYPE_CHECKING:
 
 
 FILE_NAME = "journal.sqlite"
-FORMAT = "1"
+FORMAT = "2"
+_UNCHECKED_FORMAT = "1"
+"""Written before rows had checksums: they are added when such a journal is opened."""
 ROWS_PER_TRANSACTION = 64
 SECONDS_PER_TRANSACTION = 2.0
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS fingerprints (component TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS hypotheses (
-    engine TEXT NOT NULL, condition TEXT NOT NULL, utterance_id TEXT NOT NULL, copy INTEGER NOT NULL,
-    status TEXT NOT NULL, hypothesis TEXT NOT NULL, error TEXT NOT NULL, confidence REAL, language TEXT NOT NULL,
-    words TEXT NOT NULL, latency_s REAL,
-    PRIMARY KEY (engine, condition, utterance_id, copy)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS achieved (
-    condition TEXT NOT NULL, utterance_id TEXT NOT NULL, quantity TEXT NOT NULL, value REAL, text TEXT NOT NULL,
-    PRIMARY KEY (condition, utterance_id, quantity)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS durations (utterance_id TEXT PRIMARY KEY, duration_s REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS recordings (
-    utterance_id TEXT PRIMARY KEY, size INTEGER, changed_ns INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY, engine TEXT NOT NULL, condition TEXT NOT NULL, utterance_id TEXT NOT NULL,
-    kind TEXT NOT NULL, detail TEXT NOT NULL);
-"""
+_TABLES = {
+    "fingerprints": ("component TEXT", "value TEXT"),
+    "hypotheses": (
+        "engine TEXT", "condition TEXT", "utterance_id TEXT", "copy INTEGER", "status TEXT", "hypothesis TEXT",
+        "error TEXT", "confidence REAL", "language TEXT", "words TEXT", "latency_s REAL",
+    ),
+    "achieved": ("condition TEXT", "utterance_id TEXT", "quantity TEXT", "value REAL", "text TEXT"),
+    "durations": ("utterance_id TEXT", "duration_s REAL"),
+    "recordings": ("utterance_id TEXT", "size INTEGER", "changed_ns INTEGER"),
+    "events": ("number INTEGER", "engine TEXT", "condition TEXT", "utterance_id TEXT", "kind TEXT", "detail TEXT"),
+    "asked": ("engine TEXT", "condition TEXT", "utterance_id TEXT", "times INTEGER"),
+}  # fmt: skip
+"""Every table with its columns; each has one more, ``checksum``: SQLite has checksums for its log and none for its rows."""
+_KEYS = {"fingerprints": 1, "hypotheses": 4, "achieved": 3, "durations": 1, "recordings": 1, "events": 1, "asked": 3}
+"""How many of the first columns are a table's key."""
+
+
+def _columns(table: str) -> list[str]:
+    return [column.split()[0] for column in _TABLES[table]]
+
+
+def _create(table: str) -> str:
+    columns = ", ".join([*_TABLES[table], "checksum INTEGER NOT NULL DEFAULT 0"])
+    key = ", ".join(_columns(table)[: _KEYS[table]])
+    return f"CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID"
+
+
+def _insert(table: str, verb: str = "INSERT") -> str:
+    marks = ", ".join(f"?{number}" for number in range(1, len(_TABLES[table]) + 1))
+    return f"{verb} INTO {table} VALUES ({marks}, row_checksum({marks}))"
 
 
 class Journal:
@@ -63,8 +82,10 @@ class Journal:
         self._rows: list[tuple[object, ...]] = []
         self._achieved: list[tuple[object, ...]] = []
         self._oldest = 0.0
+        self._synced = False
         with self._explained():
-            run.mkdir(parents=True, exist_ok=True)
+            own_folder(run)
+            new = _make_private(self.path)
             self._db = sqlite3.connect(self.path, timeout=1.0, isolation_level=None, check_same_thread=False)
         try:
             with self._explained():
@@ -72,12 +93,17 @@ class Journal:
                 self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=NORMAL")
+                self._db.create_function("row_checksum", -1, lambda *values: _checksum(values), deterministic=True)
                 self._db.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute("INSERT OR IGNORE INTO fingerprints VALUES ('journal', ?)", (FORMAT,))
+                self._add_checksums()
+                for table in _TABLES:
+                    self._db.execute(_create(table))
+                if not self._db.execute("SELECT 1 FROM fingerprints WHERE component = 'journal'").fetchone():
+                    self._db.execute(_insert("fingerprints"), ("journal", FORMAT))
                 self._db.execute("COMMIT")
             self._check_format()
+            if not new:
+                self.verify()
         except BaseException:
             self._db.close()
             raise
@@ -127,7 +153,7 @@ class Journal:
         recorded = {k: v for k, v in self.fingerprints().items() if k != "journal" and not k.startswith("started ")}
         if not recorded:
             with self._transaction():
-                self._db.executemany("INSERT INTO fingerprints VALUES (?, ?)", list(wanted.items()))
+                self._db.executemany(_insert("fingerprints"), list(wanted.items()))
             return False
         changed = [name for name in wanted if name in recorded and recorded[name] != wanted[name]]
         added = [name for name in wanted if name not in recorded]
@@ -156,7 +182,7 @@ class Journal:
         recorded = self.fingerprints().get(key)
         if recorded is None:
             with self._transaction():
-                self._db.execute("INSERT INTO fingerprints VALUES (?, ?)", (key, text))
+                self._db.execute(_insert("fingerprints"), (key, text))
         elif recorded != text:
             old = json.loads(recorded)
             differs = sorted(name for name in {*old, *fingerprint} if old.get(name) != fingerprint.get(name))
@@ -173,8 +199,12 @@ class Journal:
 
     # --- results -----------------------------------------------------------------------------------------------
 
-    def record(self, engine: str, condition: str, rows: Iterable[Row], achieved: Iterable[Achieved] = ()) -> None:
+    def record(
+        self, engine: str, condition: str, rows: Iterable[Row], achieved: Iterable[Achieved] = (), *, paid: bool = False
+    ) -> None:
         """Add results. They are on disk after the next transaction; what is already there is kept as it is.
+
+        Answers that cost money (``paid``) are forced to disk at once, so that a kill or a power cut costs none of them.
 
         The rows of one call are never split over two transactions, so a batch is there as a whole or not at all.
         """
@@ -182,28 +212,41 @@ class Journal:
             self._oldest = time.monotonic()
         self._rows.extend((engine, condition, r.utterance_id, r.copy, *r[1:8]) for r in rows)
         self._achieved.extend((condition, *item) for item in achieved)
-        if len(self._rows) >= ROWS_PER_TRANSACTION or time.monotonic() - self._oldest > SECONDS_PER_TRANSACTION:
-            self.flush()
+        late = time.monotonic() - self._oldest > SECONDS_PER_TRANSACTION
+        if paid or late or len(self._rows) >= ROWS_PER_TRANSACTION:
+            self.flush(sync=paid)
 
-    def flush(self) -> None:
-        """Write what is pending in one transaction."""
+    def flush(self, *, sync: bool = False) -> None:
+        """Write what is pending in one transaction; with ``sync`` it also survives a power cut."""
         if not self._rows and not self._achieved:
             return
-        with self._transaction():
-            self._db.executemany(
-                "INSERT OR IGNORE INTO hypotheses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._rows
-            )
-            self._db.executemany("INSERT OR IGNORE INTO achieved VALUES (?, ?, ?, ?, ?)", self._achieved)
+        with self._transaction(sync=sync):
+            self._db.executemany(_insert("hypotheses", "INSERT OR IGNORE"), self._rows)
+            self._db.executemany(_insert("achieved", "INSERT OR IGNORE"), self._achieved)
         self._rows.clear()
         self._achieved.clear()
+
+    def ask(self, engine: str, condition: str, utterance_ids: Iterable[str]) -> None:
+        """Note, on disk, that a service that costs money is about to be asked."""
+        with self._transaction(sync=True):
+            self._db.executemany(
+                f"{_insert('asked')} ON CONFLICT DO UPDATE SET times = times + 1, "
+                "checksum = row_checksum(engine, condition, utterance_id, times + 1)",
+                [(engine, condition, utterance_id, 1) for utterance_id in utterance_ids],
+            )
+
+    def asked_again(self, engine: str) -> int:
+        """Return how many requests to a service were sent again because an earlier answer never got here."""
+        query = "SELECT coalesce(sum(times - 1), 0) FROM asked WHERE engine = ?"
+        with self._explained():
+            return int(self._db.execute(query, (engine,)).fetchone()[0])
 
     def note(self, event: Event) -> None:
         """Add an event at once."""
         with self._transaction():
-            self._db.execute(
-                "INSERT INTO events (engine, condition, utterance_id, kind, detail) VALUES (?, ?, ?, ?, ?)",
-                (event.engine, event.condition, event.utterance_id, event.kind, event.detail),
-            )
+            number = self._db.execute("SELECT coalesce(max(number), 0) + 1 FROM events").fetchone()[0]
+            row = (number, event.engine, event.condition, event.utterance_id, event.kind, event.detail)
+            self._db.execute(_insert("events"), row)
 
     def events(self) -> list[Event]:
         """Return all events in the order in which they happened."""
@@ -217,6 +260,10 @@ class Journal:
         """Remove rows with status ``error``, so that they are tried again. Returns how many there were."""
         self.flush()
         with self._transaction():
+            self._db.execute(
+                "DELETE FROM asked WHERE (engine, condition, utterance_id) IN "
+                "(SELECT engine, condition, utterance_id FROM hypotheses WHERE status = 'error')"
+            )
             return self._db.execute("DELETE FROM hypotheses WHERE status = 'error'").rowcount
 
     def done(self, engine: str, condition: str) -> Iterator[str]:
@@ -233,22 +280,27 @@ class Journal:
         """Yield the results of one engine under one condition in ascending order of utterance id."""
         self.flush()
         query = (
-            "SELECT utterance_id, status, hypothesis, error, confidence, language, words, latency_s, copy "
-            "FROM hypotheses WHERE engine = ? AND condition = ? ORDER BY utterance_id, copy"
+            "SELECT utterance_id, status, hypothesis, error, confidence, language, words, latency_s, copy, "
+            "checksum FROM hypotheses WHERE engine = ? AND condition = ? ORDER BY utterance_id, copy"
         )
         with self._explained():
-            for found in self._db.execute(query, (engine, condition)):
-                yield Row(*found)
+            for *found, checksum in self._db.execute(query, (engine, condition)):
+                row = Row(*found)
+                if _checksum((engine, condition, row.utterance_id, row.copy, *row[1:8])) != checksum:
+                    raise self._damaged(f"the result of {row.utterance_id!r} is not what was written")
+                yield row
 
     def achieved(self, condition: str) -> Iterator[Achieved]:
         """Yield what was measured under a condition, by utterance id and quantity."""
         self.flush()
         query = (
-            "SELECT utterance_id, quantity, value, text FROM achieved WHERE condition = ? "
+            "SELECT utterance_id, quantity, value, text, checksum FROM achieved WHERE condition = ? "
             "ORDER BY utterance_id, quantity"
         )
         with self._explained():
-            for found in self._db.execute(query, (condition,)):
+            for *found, checksum in self._db.execute(query, (condition,)):
+                if _checksum((condition, *found)) != checksum:
+                    raise self._damaged(f"what was measured of {found[0]!r} is not what was written")
                 yield Achieved(*found)
 
     def counts(self) -> dict[str, int]:
@@ -269,7 +321,7 @@ class Journal:
     def remember_durations(self, durations: Sequence[tuple[str, float]]) -> None:
         """Keep probed lengths, so that a resume plans the same batches without opening the files again."""
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO durations VALUES (?, ?)", durations)
+            self._db.executemany(_insert("durations", "INSERT OR REPLACE"), durations)
 
     # --- what the recordings were ------------------------------------------------------------------------------
 
@@ -283,7 +335,7 @@ class Journal:
     def remember_stamps(self, stamps: Sequence[Stamp]) -> None:
         """Keep what recordings are, in place of what was remembered of the same utterances."""
         with self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)", stamps)
+            self._db.executemany(_insert("recordings", "INSERT OR REPLACE"), stamps)
 
     def heard(self) -> set[str]:
         """Return the ids of all utterances with a result, errors aside, of any engine under any condition."""
@@ -294,9 +346,50 @@ class Journal:
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def verify(self) -> int:
+        """Read everything and compare it with its checksums; return the number of results.
+
+        Raises:
+            InputError: The file, or a row in it, is not what was written.
+        """
+        self.flush()
         with self._explained():
+            for (found,) in self._db.execute("PRAGMA integrity_check(1)"):
+                if found != "ok":
+                    raise self._damaged(str(found).splitlines()[0])
+            count = 0
+            for table in _TABLES:
+                for *row, checksum in self._db.execute(f"SELECT * FROM {table}"):  # noqa: S608 -- our own names
+                    count += table == "hypotheses"
+                    if _checksum(row) != checksum:
+                        raise self._damaged(f"a row of {table} is not what was written")
+        return count
+
+    def _add_checksums(self) -> None:
+        """Give a journal that was written before there were checksums its checksums, and the new format."""
+        old = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%checksum%'"
+        for (table,) in self._db.execute(old).fetchall():
+            if table in _TABLES:
+                columns = ", ".join(_columns(table))
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")
+                if table == "fingerprints":
+                    change = "UPDATE fingerprints SET value = ? WHERE component = 'journal' AND value = ?"
+                    self._db.execute(change, (FORMAT, _UNCHECKED_FORMAT))
+                self._db.execute(f"UPDATE {table} SET checksum = row_checksum({columns})")  # noqa: S608 -- our own names
+
+    def _damaged(self, reason: str) -> RunDamagedError:
+        return RunDamagedError(
+            f"the journal is damaged: {reason}",
+            file=self.path,
+            remedy="Restore it from a copy, give another --out, or begin anew with --fresh",
+        )
+
+    @contextmanager
+    def _transaction(self, *, sync: bool = False) -> Iterator[None]:
+        with self._explained():
+            if sync != self._synced:
+                self._db.execute(f"PRAGMA synchronous={'FULL' if sync else 'NORMAL'}")
+                self._synced = sync
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -337,6 +430,21 @@ class Journal:
                 file=self.path.parent,
                 remedy="Check the path, its permissions and the disk",
             ) from error
+
+
+def _make_private(path: Path) -> bool:
+    """Make the file for its owner only, if it is not there; return whether it was made. A link is not followed."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    new = not path.exists()
+    os.close(os.open(path, flags, OWNER_FILE))
+    return new
+
+
+def _checksum(values: Sequence[object]) -> int:
+    """Return 63 bits of a hash over a row as SQLite gives it back: no number that is none, no negative zero."""
+    plain = ((None if math.isnan(v) else v + 0.0) if isinstance(v, float) else v for v in values)
+    text = "\x1f".join(map(repr, plain))
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1
 
 
 def begin_anew(run: Path) -> None:

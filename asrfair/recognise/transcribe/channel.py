@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -15,7 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.errors import AsrfairError
-from asrfair.recognise.transcribe.work import Job, Prepared
+from asrfair.recognise.engines.programs import end_all
+from asrfair.recognise.transcribe.work import Begun, Job, Prepared
+
+SECONDS_PER_SIGN = 2.0
+"""How often a worker gives a sign of life."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +45,19 @@ class Failed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Noted:
+    """The run has noted, on disk, that a worker begins with something that costs money: now it may."""
+
+    job: int
+    condition: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alive:
+    """A sign of life: the process runs, whatever its engine is doing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Packed:
     """A prepared batch on its way through a pipe: the samples follow as raw bytes, which saves two copies."""
 
@@ -59,18 +77,46 @@ class Channel:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self.waitable, self._bell = multiprocessing.Pipe(duplex=False)
         self.exhausted = False
+        self._noted: dict[Noted, threading.Event] = {}
+        self._lock_noted = threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(SECONDS_PER_SIGN)
+            try:
+                self.send(Alive())
+            except (OSError, ValueError):  # the worker is closing its pipe
+                return
 
     def _read(self) -> None:
         try:
             while True:
                 message = self._connection.recv()
+                if isinstance(message, Noted):
+                    self._may_begin(message).set()
+                    continue
                 self._jobs.put(message)
                 self._bell.send_bytes(b"\0")
                 if message is None:
                     return
         except (EOFError, OSError):
+            end_all()
             os._exit(1)
+
+    def _may_begin(self, what: Noted) -> threading.Event:
+        with self._lock_noted:
+            return self._noted.setdefault(what, threading.Event())
+
+    def begin(self, job: int, condition: int, *, paid: bool = False) -> None:
+        """Say that a batch begins under a condition; where that costs money, wait until the run has noted it."""
+        self.send(Begun(job=job, condition=condition))
+        if paid:
+            key = Noted(job=job, condition=condition)
+            self._may_begin(key).wait()
+            with self._lock_noted:
+                del self._noted[key]
 
     def jobs(self) -> Iterator[Job]:
         """Yield jobs until the parent says that there are no more."""
@@ -100,6 +146,7 @@ class Channel:
                 else:
                     self._connection.send(message)
         except (BrokenPipeError, ConnectionError):
+            end_all()
             os._exit(1)
 
     def _send_batch(self, batch: Prepared) -> None:

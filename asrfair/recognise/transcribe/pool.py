@@ -16,10 +16,12 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from asrfair.errors import AsrfairError, EngineError
-from asrfair.recognise.transcribe.channel import Channel, Failed, Finished, Ready, receive
+from asrfair.recognise.engines.programs import end_all
+from asrfair.recognise.transcribe.channel import Alive, Channel, Failed, Finished, Noted, Ready, receive
 from asrfair.recognise.transcribe.work import Begun, Done, Job, Lost, Prepared
 
 if TYPE_CHECKING:
@@ -27,12 +29,21 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from types import TracebackType
 
+    from asrfair.types import Utterance
 
 ATTEMPTS = 2
 """How often a batch is begun before it is given up because its process died each time."""
 START_ATTEMPTS = 2
 PATIENCE_S = 60.0
 """How long a worker that has no more work may take to close its engine."""
+SILENCE_S = 60.0
+"""How long a worker may give no sign of life, and use no processor, before it counts as dead (stopped, deadlocked)."""
+BATCH_S = 1800.0
+"""How long a batch may take, whatever its audio …"""
+BATCH_FACTOR = 60.0
+"""… and beyond that, so many times the length of its audio."""
+LOOK_S = 2.0
+"""How often workers are looked after."""
 DEATHS_IN_A_ROW = 20
 """So many deaths without one result between them mean that the engine, not the audio, is at fault."""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -72,7 +83,7 @@ class IteratorSource:
 def worker_main(connection: Connection, target: Callable[[Channel, Any], None], setup: Any) -> None:
     """Run a worker: the entry point of every process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _leave)
     channel = Channel(connection)
     try:
         target(channel, setup)
@@ -84,6 +95,12 @@ def worker_main(connection: Connection, target: Callable[[Channel, Any], None], 
         channel.send(Failed(error=EngineError(f"a worker failed: {type(error).__name__}: {error}")))
 
 
+def _leave(number: int, frame: object) -> None:  # noqa: ARG001 -- a signal handler's arguments
+    """End at once, and the user's programs with this process."""
+    end_all()
+    os._exit(128 + number)
+
+
 @dataclass(kw_only=True)
 class _Worker:
     setup: Any
@@ -92,7 +109,10 @@ class _Worker:
     ready: bool = False
     start_attempts: int = 0
     jobs: dict[int, tuple[Job, set[int]]] = field(default_factory=dict)
-    begun: set[tuple[int, int]] = field(default_factory=set)
+    begun: dict[tuple[int, int], float] = field(default_factory=dict)
+    heard: float = 0.0
+    worked: float = 0.0
+    stuck: str = ""
 
 
 class Pool:
@@ -104,6 +124,10 @@ class Pool:
         ahead: Most jobs that a worker holds at once.
         one_thread: Whether the workers' numerical libraries are held to one thread.
         daemon: Whether the processes are killed with the parent by Python; false for those with children of their own.
+        batch_s: How long a batch may take beyond ``BATCH_FACTOR`` times its audio; ``BATCH_S`` if not given.
+        silence_s: How long a worker may give no sign of life; ``SILENCE_S`` if not given.
+        paid: Whether a worker waits, before each batch, until it is told that its beginning was noted.
+        clock: Seconds; another one in tests.
     """
 
     def __init__(
@@ -114,8 +138,17 @@ class Pool:
         ahead: int = 2,
         one_thread: bool = True,
         daemon: bool = True,
+        batch_s: float | None = None,
+        silence_s: float | None = None,
+        paid: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._target = target
+        self._batch_s = BATCH_S if batch_s is None else batch_s
+        self._silence_s = SILENCE_S if silence_s is None else silence_s
+        self._paid = paid
+        self._clock = clock
+        self._looked = clock()
         self._ahead = ahead
         self._one_thread = one_thread
         self._daemon = daemon
@@ -147,7 +180,7 @@ class Pool:
         """Add a job that was not among those given to :meth:`run`; it is done next."""
         self._again.append(job)
 
-    def run(self, source: Source) -> Iterator[Ready | Done | Prepared | Lost]:
+    def run(self, source: Source) -> Iterator[Ready | Begun | Done | Prepared | Lost]:
         """Hand out jobs as workers become free, and yield what comes back, in the order in which it does.
 
         ``source`` is drawn from only when a worker is free, so that what is in flight stays bounded.
@@ -162,10 +195,14 @@ class Pool:
                 return
             by_connection = {w.connection: w for w in self._workers if w.connection is not None}
             bell = [] if source.waitable is None or source.exhausted else [source.waitable]
-            for connection in wait([*by_connection, *bell], timeout=5.0):
+            heard = wait([*by_connection, *bell], timeout=LOOK_S)
+            self._look(heard)
+            for connection in heard:
                 if connection is source.waitable:
                     continue
                 worker = by_connection[connection]  # type: ignore[index]
+                if worker.connection is not connection:  # replaced a moment ago
+                    continue
                 try:
                     message = self._receive(worker)
                 except (EOFError, OSError, pickle.UnpicklingError):
@@ -173,8 +210,15 @@ class Pool:
                     continue
                 if isinstance(message, Failed):
                     raise message.error
+                worker.heard = self._clock()
+                if isinstance(message, Alive):
+                    continue
                 if isinstance(message, Begun):
-                    worker.begun.add((message.job, message.condition))
+                    worker.begun[message.job, message.condition] = self._clock()
+                    yield message  # to whoever notes it
+                    if self._paid:
+                        with suppress(BrokenPipeError, ConnectionError):
+                            connection.send(Noted(job=message.job, condition=message.condition))
                     continue
                 if isinstance(message, Ready):
                     worker.ready, worker.start_attempts = True, 0
@@ -201,10 +245,40 @@ class Pool:
         assert worker.connection is not None
         return receive(worker.connection)
 
+    def _look(self, heard: Sequence[object]) -> None:
+        """Look after the workers: kill one that gives no sign of life, or is at a batch for too long.
+
+        Its death is then noticed like any other. Time in which this very process was stopped, or busy with results,
+        counts against nobody.
+        """
+        now = self._clock()
+        pause = now - self._looked - 2 * LOOK_S
+        self._looked = now
+        for worker in self._workers:
+            if worker.process is None or worker.connection is None or worker.stuck:
+                continue
+            if pause > 0:
+                worker.heard += pause
+                worker.begun = {key: start + pause for key, start in worker.begun.items()}
+            if worker.connection in heard:
+                continue
+            if now - worker.heard > self._silence_s:
+                worked = processor_seconds(worker.process.pid)
+                if worked is None or worked > worker.worked:  # at work in a library that lets no other thread run
+                    worker.worked, worker.heard = worked or 0.0, now
+                else:
+                    worker.stuck = f"gave no sign of life for {self._silence_s:g} s"
+            for (number, _), start in worker.begun.items():
+                limit = self._batch_s + BATCH_FACTOR * sum(_audio_s(u) for u in worker.jobs[number][0].utterances)
+                if now - start > limit:
+                    worker.stuck = f"was at one batch for more than {limit:.0f} s"
+            if worker.stuck:
+                worker.process.kill()
+
     def _settle(self, worker: _Worker, message: Done | Prepared | Lost) -> None:
         number = message.job.number if isinstance(message, Lost) else message.job
         self._deaths = 0
-        worker.begun.discard((number, message.condition))
+        worker.begun.pop((number, message.condition), None)
         self._attempts.pop((number, message.condition), None)
         open_ = worker.jobs[number][1]
         open_.discard(message.condition)
@@ -234,7 +308,8 @@ class Pool:
                     if attempts >= ATTEMPTS:
                         del self._attempts[number, condition]
                         open_.discard(condition)
-                        lost.append(Lost(job=job, condition=condition, reason=f"its process {how}, {attempts} times"))
+                        reason = f"its process {how}, {attempts} times"
+                        lost.append(Lost(job=job, condition=condition, reason=reason, late=bool(worker.stuck)))
             if open_:
                 back.append(replace(job, conditions=tuple(c for c in job.conditions if c in open_)))
         self._again.extendleft(reversed(back))
@@ -248,6 +323,10 @@ class Pool:
         assert worker.process is not None
         assert worker.connection is not None
         worker.connection.close()
+        if worker.stuck:
+            worker.process.kill()  # a stopped process minds no other signal
+            worker.process.join()
+            return worker.stuck
         worker.process.join(5.0)
         code = worker.process.exitcode
         if code is None:
@@ -266,7 +345,8 @@ class Pool:
         worker.process = context.Process(
             target=worker_main, args=(theirs, self._target, worker.setup), daemon=self._daemon
         )
-        worker.connection, worker.ready = ours, False
+        worker.connection, worker.ready, worker.stuck = ours, False, ""
+        worker.heard, worker.worked = self._clock(), 0.0
         try:
             with _environment(one_thread=self._one_thread):
                 worker.process.start()
@@ -314,6 +394,22 @@ class Pool:
                     worker.process.join()
             if worker.connection is not None:
                 worker.connection.close()
+
+
+def processor_seconds(pid: int | None) -> float | None:
+    """Return the processor time that a process has used; ``None`` where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
+def _audio_s(utterance: Utterance) -> float:
+    """Return about how long an utterance is; one of which nobody has said it counts as ten seconds."""
+    if utterance.start_s is not None and utterance.end_s is not None:
+        return max(utterance.end_s - utterance.start_s, 0.0)
+    return 10.0 if utterance.duration_s is None else utterance.duration_s
 
 
 @contextmanager

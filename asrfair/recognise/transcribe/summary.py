@@ -35,6 +35,9 @@ class EngineSummary:
         stages: Seconds by stage, summed over workers.
         replaced_workers: Processes that died and were replaced.
         statistics: What the engine counted, added up over its workers.
+        paid: Whether its answers cost money.
+        asked_again: Requests of the whole run that were sent again because an earlier answer never arrived: the run
+            was cut off, or a process died. They may have been paid for twice.
         gpu: Mean use and peak memory of its CUDA devices, as ``asrfair.data.gpu.watched`` has them; empty without one.
     """
 
@@ -54,6 +57,8 @@ class EngineSummary:
     replaced_workers: int = 0
     statistics: Mapping[str, float] = field(default_factory=dict)
     gpu: Mapping[str, float] = field(default_factory=dict)
+    paid: bool = False
+    asked_again: int = 0
 
     @property
     def rtfx(self) -> float | None:
@@ -132,8 +137,14 @@ class TranscribeSummary:
         if len(touched) < len(self.events):
             others = len(self.events) - len(touched)
             parts.append(f"{others:,} event(s) such as a split batch or a worker killed (run.json)")
+        again = [
+            f"{engine.label}: {engine.asked_again:,} request(s) were sent again, because the run was cut off before "
+            "their answers came: they may have been paid for twice."
+            for engine in self.engines.values()
+            if engine.asked_again
+        ]
         speeds = [line for engine in self.engines.values() if (line := engine.line()) is not None]
-        return ["; ".join(parts) + ".", *speeds, *(f"{detail}." for detail in touched)]
+        return ["; ".join(parts) + ".", *again, *speeds, *(f"{detail}." for detail in touched)]
 
     def volatile(self) -> dict[str, Any]:
         """Return, for ``run.json``, what may differ between identical runs."""
@@ -158,6 +169,7 @@ class TranscribeSummary:
                     "engine_rtfx": None if engine.engine_rtfx is None else round(engine.engine_rtfx, 3),
                     "gpu": {name: round(value, 1) for name, value in engine.gpu.items()},
                     "replaced_workers": engine.replaced_workers,
+                    **({"asked_again": engine.asked_again} if engine.paid else {}),
                     "statistics": dict(engine.statistics),
                     "stages": {name: round(value, 3) for name, value in asdict(engine.stages).items()},
                 }

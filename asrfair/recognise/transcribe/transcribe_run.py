@@ -25,7 +25,7 @@ from asrfair.recognise.transcribe.plan import Plan, Roster, make_roster, pending
 from asrfair.recognise.transcribe.pool import IteratorSource, Pool
 from asrfair.recognise.transcribe.recordings import check_recordings
 from asrfair.recognise.transcribe.summary import EngineSummary, TranscribeSummary
-from asrfair.recognise.transcribe.work import Done, Job, Lost, Preparer, Setup, lost_row, recognise
+from asrfair.recognise.transcribe.work import Begun, Done, Job, Lost, Preparer, Setup, lost_row, recognise
 from asrfair.recognise.transcribe.workers import (
     AHEAD_OF_ENGINE,
     FEEDER_AHEAD,
@@ -174,6 +174,7 @@ class _Run:
         self.progress = progress
         self.measured = measured
         self.started = time.monotonic()
+        self._open: dict[int, Job] = {}
 
     def engine(self, spec: EngineSpec, traits: EngineTraits) -> EngineSummary:
         """Do what is left to do for one engine."""
@@ -185,6 +186,7 @@ class _Run:
             options=public_options(spec, self.context.base),
             batches=len(plan),
             padding_efficiency=plan.padding_efficiency(self.roster.durations_s),
+            paid=traits.paid,
         )
         left = np.stack([pending(self.roster, self.journal.done(spec.label, c.name)) for c in self.conditions], axis=1)
         mine = np.concatenate([plan[n] for n in range(self.shard[0], len(plan), self.shard[1])] or [plan.order[:0]])
@@ -207,6 +209,7 @@ class _Run:
             engine = create(spec, replace(self.context, table=self.manifest.table))
             self.journal.check_engine(spec.label, engine.fingerprint())
             engine.close()
+        summary.asked_again = self.journal.asked_again(spec.label) if traits.paid else 0
         summary.fingerprint = self.journal.engine_fingerprint(spec.label)
         summary.wall_s = time.monotonic() - started
         return summary
@@ -254,9 +257,18 @@ class _Run:
         summary.engines = engines
         with (
             watched(() if not fed else setup.traits.devices) as summary.gpu,
-            Pool(target, setups, ahead=ahead, one_thread=not fed, daemon=not fed) as pool,
+            Pool(
+                target,
+                setups,
+                ahead=ahead,
+                one_thread=not fed,
+                daemon=not fed,
+                batch_s=setup.traits.patience_s,
+                paid=setup.traits.paid,
+            ) as pool,  # fmt: skip
         ):
-            for message in pool.run(IteratorSource(jobs)):
+            source = IteratorSource(_noted(jobs, self._open) if setup.traits.paid else jobs)
+            for message in pool.run(source):
                 self._take(label, message, pool, summary, display)
         summary.replaced_workers = pool.replaced
         summary.statistics = pool.statistics
@@ -296,9 +308,12 @@ class _Run:
         if isinstance(message, Ready):
             summary.start_s = summary.start_s or time.monotonic() - self.started
             self.journal.check_engine(label, message.payload)
+        elif isinstance(message, Begun):
+            if summary.paid:
+                self._asked(label, message)
         elif isinstance(message, Done):
             condition = self.conditions[message.condition].name
-            self.journal.record(label, condition, message.rows, message.achieved)
+            self.journal.record(label, condition, message.rows, message.achieved, paid=summary.paid)
             for split in message.splits:
                 self._note(label, condition, message.rows[0].utterance_id, "batch_split", split)
             summary.results += len(message.rows)
@@ -308,14 +323,25 @@ class _Run:
         elif isinstance(message, Lost):
             condition = self.conditions[message.condition].name
             utterances = message.job.utterances
-            self._note(label, condition, utterances[0].utterance_id, "worker_killed", message.reason)
+            kind = "worker_timed_out" if message.late else "worker_killed"
+            self._note(label, condition, utterances[0].utterance_id, kind, message.reason)
             if len(utterances) == 1 or pool is None:
-                self.journal.record(label, condition, [lost_row(u.utterance_id, message.reason) for u in utterances])
+                self.journal.record(label, condition, [lost_row(u.utterance_id, message) for u in utterances])
                 summary.results += len(utterances)
                 display.advance(len(utterances))
                 return
             for utterance in utterances:  # one of them is to blame; the others shall not suffer for it
-                pool.push(Job(number=self._fresh_number(), utterances=(utterance,), conditions=(message.condition,)))
+                job = Job(number=self._fresh_number(), utterances=(utterance,), conditions=(message.condition,))
+                if summary.paid:
+                    self._open[job.number] = job
+                pool.push(job)
+
+    def _asked(self, label: str, begun: Begun) -> None:
+        """Note that a service is being asked, so that a run that is cut off knows what may be paid for again."""
+        job = self._open.get(begun.job)
+        if job is not None:
+            ids = [utterance.utterance_id for utterance in job.utterances]
+            self.journal.ask(label, self.conditions[begun.condition].name, ids)
 
     _singles = 0
 
@@ -350,6 +376,13 @@ class _Run:
         utterances: Iterator[Utterance] = replace(self.manifest, table=self.manifest.table.iloc[rows]).utterances()
         for number, positions, conditions in block:
             yield Job(number=number, utterances=tuple(next(utterances) for _ in positions), conditions=conditions)
+
+
+def _noted(jobs: Iterator[Job], noted: dict[int, Job]) -> Iterator[Job]:
+    """Yield jobs and keep them by number."""
+    for job in jobs:
+        noted[job.number] = job
+        yield job
 
 
 def _bounded(count: int, memory_bytes: int) -> int:

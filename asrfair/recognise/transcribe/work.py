@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asrfair.data.audio import load_clip
+from asrfair.data.audio import TruncatedAudioError, load_clip
 from asrfair.errors import AsrfairError, EngineError
 from asrfair.recognise.journal import Achieved, Row, clean_text, row_of
 from asrfair.types import UNREADABLE_AUDIO, Clip, EngineSpec, Hypothesis, Utterance
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from asrfair.acoustics import Condition, RenderContext
     from asrfair.recognise.engines import Engine, EngineContext, EngineTraits
+
+TRUNCATED_AUDIO = "truncated_audio:"
+"""How the error of an utterance begins whose audio was cut short."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +109,12 @@ class Done:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lost:
-    """A batch under a condition whose process was killed, twice."""
+    """A batch under a condition whose process died, or was killed because it gave no answer (``late``), twice."""
 
     job: Job
     condition: int
     reason: str
+    late: bool = False
 
 
 class Preparer:
@@ -137,7 +141,8 @@ class Preparer:
             try:
                 clips.append((utterance, load_clip(utterance, self._setup.traits.sample_rate_hz)))
             except Exception as error:  # noqa: BLE001 -- whatever a library makes of a broken file
-                failed.append(_error_row(utterance.utterance_id, f"{UNREADABLE_AUDIO} {_without_path(error)}"))
+                kind = TRUNCATED_AUDIO if isinstance(error, TruncatedAudioError) else UNREADABLE_AUDIO
+                failed.append(_error_row(utterance.utterance_id, f"{kind} {_without_path(error)}"))
         decode_s = time.perf_counter() - start
         for number in job.conditions:
             batch = Prepared(job=job.number, condition=number, failed=list(failed))
@@ -222,9 +227,9 @@ def _in_order(clips: Sequence[Clip], answers: list[Hypothesis]) -> list[Hypothes
     return answers
 
 
-def lost_row(utterance_id: str, reason: str) -> Row:
+def lost_row(utterance_id: str, lost: Lost) -> Row:
     """Return the row of an utterance whose worker was killed, twice."""
-    return _error_row(utterance_id, f"worker_killed: {reason}")
+    return _error_row(utterance_id, f"{'worker_timed_out' if lost.late else 'worker_killed'}: {lost.reason}")
 
 
 def _error_row(utterance_id: str, error: str) -> Row:

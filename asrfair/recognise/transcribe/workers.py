@@ -13,26 +13,31 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from asrfair.recognise.engines import create
 from asrfair.recognise.transcribe.channel import Channel, Finished, Ready
 from asrfair.recognise.transcribe.pool import Pool
-from asrfair.recognise.transcribe.work import Begun, Done, Job, Lost, Prepared, Preparer, Setup, recognise
+from asrfair.recognise.transcribe.work import Done, Job, Lost, Prepared, Preparer, Setup, recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from asrfair.recognise.engines import Engine
     from asrfair.types import Utterance
 
-Waiting: TypeAlias = "queue.Queue[Prepared | Lost | BaseException | None]"
+Waiting: TypeAlias = "queue.Queue[Prepared | Lost | _Woken | BaseException | None]"
 
 AHEAD_OF_ENGINE = 4
 """Prepared batches that wait for an engine, beside those that its feeders hold."""
 FEEDER_AHEAD = 2
 """Jobs that a feeder holds, the one under work included."""
+
+
+class _Woken:
+    """Wakes who waits for a batch, to look whether a thread has failed."""
 
 
 class Lookup:
@@ -79,7 +84,7 @@ def whole_worker(channel: Channel, setup: Setup) -> None:
             lookup.add(job.utterances)
             batches = preparer.prepare(job)
             for condition in job.conditions:
-                channel.send(Begun(job=job.number, condition=condition))
+                channel.begin(job.number, condition, paid=setup.traits.paid)
                 channel.send(recognise(engine, next(batches)))
         channel.send(Finished(statistics=statistics_of(engine)))
     finally:
@@ -93,7 +98,7 @@ def feeder(channel: Channel, setup: Setup) -> None:
     for job in channel.jobs():
         batches = preparer.prepare(job)
         for condition in job.conditions:
-            channel.send(Begun(job=job.number, condition=condition))
+            channel.begin(job.number, condition)
             channel.send(next(batches))
 
 
@@ -111,9 +116,10 @@ def fed_worker(channel: Channel, setup: Setup) -> None:
     try:
         channel.send(Ready(payload=engine.fingerprint()))
         if setup.traits.parallel == "threads":
-            _recognise_in_threads(engine, channel, waiting, setup.traits.concurrency)
+            _recognise_in_threads(engine, channel, waiting, setup.traits.concurrency, paid=setup.traits.paid)
         else:
-            for batch in _until_end(waiting, channel):
+            for batch in _until_end(waiting, channel, lambda: False):
+                channel.begin(batch.job, batch.condition, paid=setup.traits.paid)
                 channel.send(recognise(engine, batch))
         channel.send(Finished(statistics=statistics_of(engine)))
     finally:
@@ -154,19 +160,20 @@ class _Noting:
         return job
 
 
-def _until_end(waiting: Waiting, channel: Channel) -> Iterator[Prepared]:
+def _until_end(waiting: Waiting, channel: Channel, failed: Callable[[], bool]) -> Iterator[Prepared]:
     while True:
         start = time.perf_counter()
         item = waiting.get()
-        if item is None:
+        if item is None or failed():
             return
+        if isinstance(item, _Woken):
+            continue
         if isinstance(item, BaseException):
             raise item
         if isinstance(item, Lost):
             channel.send(item)
             continue
         item.times.wait_s += time.perf_counter() - start
-        channel.send(Begun(job=item.job, condition=item.condition))
         yield item
 
 
@@ -175,22 +182,34 @@ def _recognise_in_threads(
     channel: Channel,
     waiting: Waiting,
     concurrency: int,
+    *,
+    paid: bool = False,
 ) -> None:
-    """Call the engine from several threads at once, and hold no more batches than there are threads."""
+    """Call the engine from several threads at once, and hold no more batches than there are threads.
+
+    When a call fails, no other begins; those that are under way are waited for, and their answers recorded, before the
+    failure is raised: somebody has paid for them.
+
+    Raises:
+        EngineError: What the first call that failed has raised.
+    """
     free = threading.Semaphore(concurrency)
     failed: list[BaseException] = []
 
     def work(batch: Prepared) -> None:
         try:
+            channel.begin(batch.job, batch.condition, paid=paid)
             done: Done = recognise(engine, batch)
             channel.send(done)
         except BaseException as error:  # noqa: BLE001 -- raised by the main thread
             failed.append(error)
+            with suppress(queue.Full):  # then there is something to wake for already
+                waiting.put_nowait(_Woken())
         finally:
             free.release()
 
     with ThreadPoolExecutor(max_workers=concurrency) as threads:
-        for batch in _until_end(waiting, channel):
+        for batch in _until_end(waiting, channel, lambda: bool(failed)):
             free.acquire()
             if failed:
                 free.release()

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import importlib
 import string
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.trust import installed
 from asrfair.errors import InputError, printable
 from asrfair.scoring.normalize.variants import VARIANTS, VariantRules
 
@@ -33,6 +35,9 @@ NORMALIZERS: dict[str, tuple[str, str]] = {
     "whisper-english": ("asrfair.scoring.normalize.whisper:WhisperEnglish", "OpenAI's rules for English, exactly."),
 }
 """Name → (``module:attribute``, what it does). A class is instantiated once; a function is used as it is."""
+
+ENTRY_POINTS = "asrfair.normalizers"
+"""The group under which a package offers normalizers by name; such a name may stand in any file."""
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -164,6 +169,8 @@ def get_normalizer(name: str) -> TextNormalizer:
         found = _load_users(plain)
     elif plain in NORMALIZERS:
         found = _load(plain)
+    elif (offered := installed(ENTRY_POINTS, plain)) is not None:
+        found = _made(plain, offered, None)
     else:
         raise InputError(
             f"there is no normalizer {plain!r}",
@@ -208,10 +215,20 @@ def _load_users(name: str) -> TextNormalizer:
         target = getattr(module, attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InputError(f"the normalizer cannot be imported: {error}", value=name, remedy=remedy) from error
+    return _made(name, target, module)
+
+
+def _made(name: str, target: Any, module: Any) -> TextNormalizer:
+    """Turn what was imported into a normalizer with a version."""
     if isinstance(target, type):
         target = target()
     if not callable(target):
-        raise InputError("the normalizer is not callable", value=name, remedy=remedy)
+        raise InputError(
+            "the normalizer is not callable",
+            value=name,
+            remedy="A normalizer is a function, or a class of such objects",
+        )
+    module = module or sys.modules.get(getattr(target, "__module__", ""))
     version = getattr(target, "version", None) or getattr(module, "__version__", None)
     if version is None:
         source = getattr(module, "__file__", None)

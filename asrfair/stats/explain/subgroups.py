@@ -300,7 +300,7 @@ def searchable_attributes(frame: Frame, *, allow_inferred: bool = False) -> list
     names = [name for name in frame.table_columns("utterances") if name not in NO_ATTRIBUTES]
     if allow_inferred or frame.run is None or not (frame.run / RUN_FILE).is_file():
         return names
-    known = read_run_file(frame.run).get("manifest", {}).get("attributes", {})
+    known = read_run_file(frame.run, unfinished=True).get("manifest", {}).get("attributes", {})
     return [name for name in names if known.get(name, {}).get("provenance") != "inferred"]
 
 
