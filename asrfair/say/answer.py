@@ -22,6 +22,9 @@ from asrfair.types import CLEAN, OVERALL_ATTRIBUTE
 
 MAX_SENTENCES: Final = 5
 MAX_WORDS: Final = 120
+MOST_SPEAKERS: Final = 500
+"""More of one group are hardly ever recorded."""
+
 _FIRST: Final = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 """Between the sentences of a caution; a badge has room for the first."""
 
@@ -147,17 +150,26 @@ def _badges(
         if warned
         else "Nothing that was looked at: no speaker, failure or text rule decides it."
     )
-    return Badges(sure=sure + (f"; {budget}." if yes else "."), breaks=breaks, next=_next(claims, tables, condition))
+    return Badges(
+        sure=sure + (f"; {budget}." if yes else "."), breaks=breaks, next=_next(claims, tables, facts, condition)
+    )
 
 
-def _next(claims: Sequence[Claim], tables: Tables, condition: str) -> str:
+def _next(claims: Sequence[Claim], tables: Tables, facts: Mapping[str, Any], condition: str) -> str:
+    """Return what to do: more speakers of the group that is worst and open, where so many can be found."""
     if not claims:
         return "Name attributes to compare: by under [groups]."
     table = rows_of(tables, "differences", condition=condition, versus="rest")
-    known = table[table["speakers_needed"].notna()] if len(table) else table
     open_ = {(c.engine, c.attribute, c.group) for c in claims if c.kind == "group" and not c.affirmed}
-    rows = [row for row in records(known) if (row["engine"], row["attribute"], row["group"]) in open_]
+    rows = [
+        row
+        for row in records(table)
+        if (row["engine"], row["attribute"], row["group"]) in open_
+        and row["difference"] > 0
+        and row["speakers_needed"] <= MOST_SPEAKERS
+    ]
     if not rows:
         return "Listen to the worst utterances of the groups named here, and repeat with other speakers."
-    row = max(rows, key=lambda item: item["difference"])
-    return f"Record more speakers of {row['group']}: {int(row['speakers_needed'])} would show a difference of 5 points."
+    row = max(rows, key=lambda item: float(item["difference"]))
+    detect = say.points(float(dict(facts.get("statistics", {})).get("detect", 0.05)))
+    return f"Record more speakers of {row['group']}: with {int(row['speakers_needed'])}, {detect} would show."
