@@ -14,8 +14,11 @@ _OF_WORDS: Final = (
         "{0} in 100: a ratio of counts, pooled over a group",
     ),
     (re.compile("Words wrong in 100"), "{0} in 100"),
+    (re.compile("Wrong in 100"), "In 100"),
     (re.compile("of words wrong"), "({0})"),
-    (re.compile("Word error(s| rate) by"), "{0} by"),
+    (re.compile("(highest|lowest) error rate"), "{1} rate of {0}"),
+    (re.compile("Word error rate(?! by)"), "{0}"),
+    (re.compile("Word error(?:s| rate) by"), "{0} by"),
     # not within another word, nor within encoded data of a page
     (re.compile(r"(?<![A-Za-z0-9+/=])WER(?![A-Za-z0-9+/=])"), "{0}"),
 )
@@ -35,5 +38,5 @@ def called(text: str, about: Mapping[str, Any], label: str = "") -> str:
         return text
     name = label or str(metric.get("label", ""))
     for phrase, own in _OF_WORDS:
-        text = phrase.sub(lambda _, own=own: own.format(name), text)  # type: ignore[misc]
+        text = phrase.sub(lambda found, own=own: own.format(name, *found.groups()), text)  # type: ignore[misc]
     return text

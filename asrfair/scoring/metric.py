@@ -165,6 +165,12 @@ class Metric:
             raise InputError(f"run.json has a damaged metric: {error}", remedy="Run the suite again") from error
 
 
+def summed(names: Sequence[str], counts: Mapping[str, Any] | Any) -> Any:
+    """Add the named quantities of a table up, row by row; one with a minus before its name is subtracted."""
+    signed = [-counts[name[1:]] if name.startswith("-") else counts[name] for name in names]
+    return sum(signed[1:], signed[0])
+
+
 def column_of(column: str, metric: Metric) -> str:
     """What a column is called in files and for people: ``worst_wer`` is ``worst_numbers_wrong`` of that metric.
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from asrfair.report.loading import RunData
 from asrfair.say import words
+from asrfair.scoring.metric import summed
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE, OVERALL_GROUP
 
 KEPT: Final = 10_000
@@ -60,7 +61,10 @@ def who_spoke(run: RunData) -> pd.DataFrame | None:
 
 
 def scored_rows(run: RunData, people: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """Return the scored rows of a condition: counts, ``errors``, ``ref_words``, ``excess``, speaker and groups."""
+    """Return the scored rows of a condition: counts, ``errors``, ``ref_words``, ``excess``, speaker and groups.
+
+    ``above`` and ``below`` are numerator and denominator of what the run compares groups by.
+    """
     scores = run.scores(condition)
     if scores is None:
         return pd.DataFrame()
@@ -68,6 +72,8 @@ def scored_rows(run: RunData, people: pd.DataFrame, condition: str) -> pd.DataFr
     rows = scores[["engine", "condition", "utterance_id", "hits", *ERRORS]].astype(
         {"engine": str, "condition": str, "utterance_id": str}
     )
+    rows["above"] = summed(run.metric.numerator, scores)
+    rows["below"] = summed(run.metric.denominator, scores)
     rows = rows.merge(people, on="utterance_id", how="inner", sort=False)
     rows["errors"] = rows[list(ERRORS)].sum(axis=1)
     rows["ref_words"] = rows[["hits", "substitutions", "deletions"]].sum(axis=1)
@@ -103,10 +109,8 @@ def gather(run: RunData) -> Evidence:
 
 
 def _dots(rows: pd.DataFrame, condition: str, attribute: str) -> dict[Cell, list[float]]:
-    sums = rows.groupby(["engine", attribute_column(attribute), "speaker_id"], sort=False)[
-        ["errors", "ref_words"]
-    ].sum()
-    rates = (sums["errors"] / sums["ref_words"])[sums["ref_words"] > 0]
+    sums = rows.groupby(["engine", attribute_column(attribute), "speaker_id"], sort=False)[["above", "below"]].sum()
+    rates = (sums["above"] / sums["below"])[sums["below"] > 0]
     found: dict[Cell, list[float]] = {}
     for (engine, group, _), rate in zip(rates.index, rates, strict=True):
         found.setdefault((str(engine), condition, attribute, str(group)), []).append(float(rate))

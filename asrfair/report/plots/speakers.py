@@ -24,7 +24,7 @@ from asrfair.report.style import (
     wrapped,
 )
 from asrfair.say import words
-from asrfair.scoring.metric import WER, Metric
+from asrfair.scoring.metric import WER, Metric, summed
 from asrfair.types import INTERSECTION
 
 if TYPE_CHECKING:
@@ -57,12 +57,11 @@ def speaker_rates(
     )
     scored = scores[scores["status"] == "scored"].merge(who, on="utterance_id")
     for side, names in (("errors", metric.numerator), ("ref_words", metric.denominator)):
-        signed = [-scored[name[1:]] if name.startswith("-") else scored[name] for name in names]
-        scored[side] = sum(signed[1:], signed[0])
+        scored[side] = summed(names, scored)
     keys = ["engine", "condition", "group", "speaker_id"]
-    summed = scored.groupby(keys, sort=False, observed=True)[["errors", "ref_words"]].sum().reset_index()
-    summed = summed[summed["ref_words"] > 0]
-    return summed.assign(wer=summed["errors"] / summed["ref_words"])
+    pooled = scored.groupby(keys, sort=False, observed=True)[["errors", "ref_words"]].sum().reset_index()
+    pooled = pooled[pooled["ref_words"] > 0]
+    return pooled.assign(wer=pooled["errors"] / pooled["ref_words"])
 
 
 def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition: str, min_speakers: int = 5) -> Figure:
