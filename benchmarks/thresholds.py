@@ -23,7 +23,7 @@ from scipy.optimize import brentq  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from asrfair.stats.estimate.psychometric import coarse_levels, difference, next_level, threshold  # noqa: E402
+from asrfair.stats.estimate.psychometric import Threshold, coarse_levels, difference, next_level, threshold  # noqa: E402
 
 LOW, HIGH = -10.0, 30.0
 MIDDLES = {"first": 8.0, "second": 12.0}
@@ -61,12 +61,12 @@ def truth(middle: float, target: float) -> float:
     return float(brentq(pooled, LOW - 20, HIGH + 20))
 
 
-def estimate(groups: dict[str, Group], levels: list[float] | None, count: int, target: float):
+def estimate(groups: dict[str, Group], levels: list[float] | None, count: int, target: float) -> dict[str, Threshold]:
     """Estimate all groups' thresholds, adaptively (``levels`` is None) or on a grid."""
     heard: dict[float, dict[str, np.ndarray]] = {}
     clean = {name: group.hear(math.inf) for name, group in groups.items()}
 
-    def fitted():
+    def fitted() -> dict[str, Threshold]:
         xs = sorted(heard)
         return {
             name: threshold(
@@ -94,7 +94,9 @@ def main() -> None:
     target = 0.3
     truths = {name: truth(middle, target) for name, middle in MIDDLES.items()}
     out = sys.stdout.write
-    out("| speakers | levels | bias, dB | half width, dB | coverage, % | of the difference: bias | half width | coverage |\n")
+    out(
+        "| speakers | levels | bias, dB | half width, dB | coverage, % | of the difference: bias | half width | coverage |\n"
+    )
     out("|---:|---|---:|---:|---:|---:|---:|---:|\n")
     for speakers in (10, 20, 50):
         for label, count in (("3 + 2 adaptive", 5), ("5 in a grid", 0), ("9 in a grid", 0)):
@@ -104,7 +106,9 @@ def main() -> None:
                 rng = np.random.default_rng([speakers, number])
                 groups = {name: Group(middle, speakers, rng) for name, middle in MIDDLES.items()}
                 found = estimate(groups, grid, count, target)
-                rows += [(t.level - truths[n], (t.high - t.low) / 2, t.low <= truths[n] <= t.high) for n, t in found.items()]
+                rows += [
+                    (t.level - truths[n], (t.high - t.low) / 2, t.low <= truths[n] <= t.high) for n, t in found.items()
+                ]
                 gap = difference(found["second"], found["first"])
                 true = truths["second"] - truths["first"]
                 both.append((gap.estimate - true, (gap.high - gap.low) / 2, gap.low <= true <= gap.high))

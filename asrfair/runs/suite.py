@@ -16,6 +16,7 @@ from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
 from asrfair.runs.gate_settings import GateSettings, GatesTable
+from asrfair.runs.threshold_settings import ThresholdTable
 from asrfair.scoring.metric import allow_metric, counted_by
 from asrfair.stats.claims.table import QUESTIONS
 from asrfair.types import CLEAN, INTERSECTION, EngineSpec, GroupSettings, ScoringSettings, StatisticsSettings
@@ -102,6 +103,7 @@ class _File(_Table):
     claims: _Claims = _Claims()
     report: _Report = _Report()
     gates: GatesTable = GatesTable()
+    threshold: ThresholdTable = ThresholdTable()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +126,7 @@ class Suite:
     title: str = ""
     audio: bool = False
     gates: GateSettings = field(default_factory=GateSettings)
+    threshold: ThresholdTable = field(default_factory=ThresholdTable)
 
 
 def read_suite(path: Path) -> Suite:
@@ -192,6 +195,7 @@ def read_suite(path: Path) -> Suite:
         title=content.report.title,
         audio=content.report.audio,
         gates=_gates(content.gates, conditions, toml),
+        threshold=content.threshold,
     )
 
 

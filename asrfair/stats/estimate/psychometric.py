@@ -31,6 +31,9 @@ Censored: TypeAlias = Literal["", "better", "worse", "clean"]
 
 _ITERATIONS = 60
 _LOCAL = 0.35
+WORTH = 25.0
+"""Words that a speaker counts for beside what is known beforehand: levels share their speakers, so shapes are sure."""
+
 _LEAST_WEIGHT = 0.15
 
 
@@ -193,7 +196,7 @@ def threshold(
     elif relative:
         raise ValueError("a relative target needs the clean rates")
     targets = target * np.maximum(clean, 0.005) if relative else np.full(len(rates), float(target))
-    weights = np.full(rates.shape, 4.0 * speakers)
+    weights = np.full(rates.shape, WORTH * speakers)
     curve = fit(x, rates, weights, targets)
     found = curve.reaches(targets)
     size = words.sum(axis=1)
@@ -213,7 +216,9 @@ def threshold(
     level = math.nan
     if not censored:
         level = centre if math.isfinite(centre) else float(found[0])
-    margin = float(student.ppf((1 + confidence) / 2, df)) * math.sqrt(variance) if df > 0 and variance >= 0 else math.nan
+    margin = (
+        float(student.ppf((1 + confidence) / 2, df)) * math.sqrt(variance) if df > 0 and variance >= 0 else math.nan
+    )
     return Threshold(
         level=level, low=level - margin, high=level + margin, target=float(targets[0]), variance=variance, df=df,
         censored=censored, curve=one,
@@ -223,8 +228,8 @@ def threshold(
 def _jackknife(found: Floats, size: Floats) -> tuple[float, float]:
     """Return the estimate without the bias of few speakers, and its variance: the jackknife for unequal parts.
 
-    Speakers who spoke more weigh more (Busing, Meijer and van der Leeden 1999, Statistics and Computing 9, equations 5
-    and 8): with h = N / n of each, the pseudo-value is h θ − (h − 1) θ without the speaker.
+    Speakers who spoke more weigh more in the bias (Busing, Meijer and van der Leeden 1999, Statistics and Computing 9,
+    equation 5). The variance is the plain one: theirs was a tenth too small in ``benchmarks/thresholds.py``.
 
     Args:
         found: Of everybody, then without each speaker, shape (1 + speakers,).
@@ -235,8 +240,7 @@ def _jackknife(found: Floats, size: Floats) -> tuple[float, float]:
         return math.nan, math.nan
     h = size.sum() / size
     centre = float(speakers * found[0] - np.sum((1 - 1 / h) * found[1:]))
-    pseudo = h * found[0] - (h - 1) * found[1:]
-    return centre, float(np.mean((pseudo - centre) ** 2 / (h - 1)))
+    return centre, float((speakers - 1) / speakers * np.sum((found[1:] - found[0]) ** 2))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

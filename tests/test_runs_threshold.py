@@ -1,0 +1,121 @@
+"""Tests of ``asrfair threshold``: adaptive levels, tables, pictures, gates, resuming; with an engine of known thresholds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from acoustics_helpers import RATE, synthetic_speech
+from click.testing import CliRunner
+
+from asrfair.cli.threshold import threshold
+from asrfair.runs.suite import read_suite
+from asrfair.runs.threshold import find_thresholds, threshold_words
+from asrfair.runs.threshold_settings import axis_of
+
+WORDS = "apple bread chair door earth flower garden house island jacket"
+ENGINE = '''
+"""Hears the ratio of loud to soft frames; writes each speaker's pitch into how much of it they need."""
+import numpy as np
+
+WORDS = "apple bread chair door earth flower garden house island jacket".split()
+
+
+def hear(samples, rate):
+    tone = samples[: rate // 4].astype(float)
+    needs = 5.0 if np.argmax(np.abs(np.fft.rfft(tone))) * 4 < 700 else 11.0
+    speech, pause = samples[rate // 2 : -rate // 2].astype(float), samples[-rate // 4 :].astype(float)
+    snr = 10 * np.log10(np.mean(speech**2) / max(np.mean(pause**2), 1e-12) + 1e-9)
+    rate_of_errors = 0.05 + 0.95 / (1 + np.exp(0.5 * (snr - needs)))
+    draw = np.abs(np.sin(1e4 * np.arange(1, 11) * (1 + abs(float(samples[rate])))))
+    kept = [w for w, d in zip(WORDS, draw) if (d * 7.77) % 1 > rate_of_errors]
+    return " ".join(kept)
+'''
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two groups of six speakers; one needs 6 dB more than the other."""
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "hearing.py").write_text(ENGINE, encoding="utf-8")
+    rows = ["utterance_id,speaker_id,reference,audio,accent"]
+    for speaker in range(12):
+        accent, hz = ("near", 400) if speaker % 2 else ("far", 1000)
+        for i in range(6):
+            body = synthetic_speech(1.5, seed=100 * speaker + i).samples
+            tone = 0.1 * np.sin(2 * np.pi * hz * np.arange(RATE // 2) / RATE)
+            samples = np.concatenate([tone, body, np.zeros(RATE // 2)])
+            soundfile.write(folder / f"{speaker}-{i}.wav", samples, RATE)
+            rows.append(f"u{speaker}-{i},s{speaker},{WORDS},{speaker}-{i}.wav,{accent}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "hiss.toml").write_text(
+        '[profile]\nname = "hiss"\ndescription = "a test"\nlicence = "none"\nsource = "test"\nseverity = "usual"\n'
+        '[[effect]]\nuse = "noise"\nsource = "white"\nsnr_db = 10\n'
+        "[severity.soft.noise]\nsnr_db = 15\n[severity.usual.noise]\nsnr_db = 10\n[severity.loud.noise]\nsnr_db = 5\n",
+        encoding="utf-8",
+    )
+    (folder / "suite.toml").write_text(
+        '[suite]\nname = "t"\nmanifest = "manifest.csv"\nprofiles = "."\n'
+        '[[engine]]\nname = "python"\nlabel = "ear"\noptions = { callable = "hearing:hear", source_dir = "." }\n'
+        '[groups]\nby = ["accent"]\nmin_words = 50\n[threshold]\nplaces = ["hiss"]\n',
+        encoding="utf-8",
+    )
+    return folder / "suite.toml"
+
+
+@pytest.mark.slow
+def test_a_group_that_needs_more_signal_is_found(suite: Path, tmp_path: Path) -> None:
+    """Six decibels apart: the difference and its sentence, the pictures, and the same bytes again from the journals."""
+    read = read_suite(suite)
+    found = find_thresholds(read, read.threshold, tmp_path / "out", workers=1, progress=False)
+    table = found.thresholds[found.thresholds["target"] == "30 %"].set_index("group")
+    assert table.loc["far", "threshold"] - table.loc["near", "threshold"] == pytest.approx(6.0, abs=2.0)
+    assert 5 == found.levels["level"].nunique()
+    row = found.gaps[found.gaps["target"] == "30 %"].iloc[0]
+    assert ("far", "near", True) == (row["group"], row["other"], row["affirmed"])
+    assert "far speakers need" in row["text"]
+    before = (tmp_path / "out" / "thresholds.csv").read_bytes()
+    again = CliRunner().invoke(threshold, [str(suite), "--out", str(tmp_path / "out"), "--workers", "1", "--json"])
+    assert 0 == again.exit_code, again.output
+    assert before == (tmp_path / "out" / "thresholds.csv").read_bytes()
+    assert {"run", "thresholds", "gaps", "failed"} == set(json.loads(again.stdout))
+    assert (tmp_path / "out" / "plots" / "threshold-ear-hiss-accent.png").stat().st_size > 10_000
+    assert "far speakers need" in (tmp_path / "out" / "threshold.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_gate_in_decibels_fails(suite: Path, tmp_path: Path) -> None:
+    """A difference of more than a decibel is not allowed: exit code 1, and the sentence says which."""
+    text = suite.read_text(encoding="utf-8") + "max_threshold_gap_db = 1.0\nmax_threshold_db = 2.0\n"
+    strict = suite.with_name("strict.toml")
+    strict.write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(threshold, [str(strict), "--out", str(tmp_path / "out"), "--workers", "1"])
+    assert 1 == result.exit_code, result.output
+    assert "FAILED: far speakers need" in result.output
+
+
+def test_parameters_know_what_is_harder_and_their_range(suite: Path) -> None:
+    """SNR: from the severities, ten decibels beyond; a distance needs its own range and is turned by factors."""
+    read = read_suite(suite)
+    axis = axis_of(read.threshold, "hiss", read.profiles, file=suite)
+    assert (-5.0, 25.0, (5.0, 15.0)) == (axis.low, axis.high, axis.usual)
+    assert "hiss@noise.snr_db=7.3" == axis.condition(axis.rounded(7.31))
+    room = axis_of(
+        read.threshold.model_copy(update={"parameter": "room.distance_m"}), "kitchen-far-field", None, file=suite
+    )
+    assert -1 == room.sign
+    assert room.easier(1.0) > room.easier(2.0)
+    assert 2.0 == pytest.approx(room.value(room.easier(2.0)))
+
+
+def test_words_for_thresholds_that_are_not_reached() -> None:
+    """Censored thresholds say on which side they lie."""
+    row = {"unit": "dB", "parameter": "noise.snr_db", "heard_low": -5.0, "heard_high": 30.0, "threshold": 3.21,
+           "ci_low": 1.0, "ci_high": 5.0, "censored": ""}  # fmt: skip
+    assert "3.2 dB (1.0 to 5.0)" == threshold_words(row)
+    assert "better than −5 dB" == threshold_words(row | {"censored": "better"})
+    assert "worse than 30 dB" == threshold_words(row | {"censored": "worse"})
+    assert "above the target on clean recordings" == threshold_words(row | {"censored": "clean"})
