@@ -69,10 +69,11 @@ def loops(tables: Tables, condition: str) -> Iterator[Finding]:
         return
     shown = sorted(rows, key=lambda row: row["wer_capped"] - row["wer"])[:3]
     parts = [f"{row['engine']} {say.percent(row['wer_capped'])}, not {say.percent(row['wer'])}" for row in shown]
+    likewise = f" Likewise {say.listed(parts[1:])}." if parts[1:] else ""
     text = (
-        "With at most one inserted word counted for each word spoken, which takes loops out, the WER is: "
-        f"{say.listed(parts)}. Claims rest on these rates. Intervals cover loops as often as they were seen here; "
-        "rarer and longer ones are in no interval."
+        f"Without loops the WER is {say.percent(shown[0]['wer_capped'])}, not {say.percent(shown[0]['wer'])}: "
+        f"{shown[0]['engine']}.{likewise} At most one inserted word is then counted for each word spoken, and claims rest on "
+        "these rates. Intervals cover loops as often as they were seen here; rarer and longer ones are in no interval."
     )
     yield finding(shown[0], "loops", "warning", text, "disparity")
 
