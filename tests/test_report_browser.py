@@ -563,6 +563,8 @@ def test_25_engines_and_108_accents_can_be_explored(browser: Browser, made_up: P
     """Every engine and group is on the page; words find one of 2,775 rows; any cell opens its utterances."""
     with Visit(browser, made_up, viewport={"width": 1280, "height": 800}) as visit:
         page = visit.page
+        page.locator("#pick-by").select_option("accent")
+        page.wait_for_function("() => document.querySelectorAll('#group-table tbody tr').length === 108")
         assert 25 == page.locator("#engines tbody tr").count()
         assert 25 == page.locator("#map thead th[data-pick]").count()
         assert 108 == page.locator("#map tbody tr:not(.all) th[data-group]").count()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from asrfair.report.loading import RunData
+from asrfair.say.answer import make_answer
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 PICKERS: Final = ("by", "engine", "condition")
@@ -46,7 +47,7 @@ class Choices:
 def choices_of(run: RunData) -> Choices:
     """Return what can be picked.
 
-    First is the attribute of the claim that matters most, the condition shown first, and the engine with fewest errors.
+    First is the attribute of the sentence that leads, the condition shown first, and the engine with fewest errors.
     """
     rows = run.disparity
     whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == run.main_condition)]
@@ -67,9 +68,13 @@ def choices_of(run: RunData) -> Choices:
 
 
 def _claimed(run: RunData) -> list[str]:
-    """Return the attributes of the run's claims, the claim that matters most first."""
+    """Return the attributes of the run's claims: those of the sentence that leads first, then what matters most."""
     claims = run.tables.get("claims")
-    return [] if claims is None else [str(name) for name in claims.sort_values("rank", kind="stable")["attribute"]]
+    if claims is None or "attribute" not in claims:
+        return []
+    leading = claims["id"].isin(make_answer(run.tables, run.about).lead_ids)
+    ordered = claims.assign(_later=~leading).sort_values(["_later", "rank"], kind="stable")
+    return [str(name) for name in ordered["attribute"]]
 
 
 def pack(text: str) -> str:
