@@ -159,6 +159,7 @@ def test_titles_state_the_worst_group_that_has_an_interval(run: RunData) -> None
     assert "Worst accent, as recorded – indian: " in svg
 
 
+@pytest.mark.slow
 def test_no_text_leaves_the_figure(wide: RunData, long: RunData, one: RunData, run: RunData) -> None:
     """Every label, title and caption lies inside the picture, whatever the names and the number of groups."""
     for data in (run, wide, long, one):
