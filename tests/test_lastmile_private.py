@@ -16,8 +16,10 @@ from test_lastmile_merge import site
 
 from asrfair.data.tablefile import write_parquet
 from asrfair.errors import InputError
-from asrfair.lastmile.export_ledger import LEDGER_FILE, spent_epsilon
+from asrfair.lastmile.export import make_export, write_export
+from asrfair.lastmile.export_ledger import note, read_ledger, spent_epsilon
 from asrfair.lastmile.private import composed_epsilon, laplace, plan_release, release, vector
+from asrfair.lastmile.site_key import COUNT_FILE, LEDGER_FILE, SITE_KEY_FILE
 
 pytest.importorskip("opendp")
 
@@ -84,6 +86,7 @@ def test_releases_as_files_do_not_tell_whether_a_person_is_in_them(tmp_path: Pat
         for _ in range(releases):
             release(kit, plan, out, plan.code)
             (kit.folder / LEDGER_FILE).unlink()
+            (kit.folder / COUNT_FILE).unlink()
             rows = json.loads(out.read_text(encoding="utf-8"))["body"]["tables"][0]["rows"]
             sums.append(sum(row[3] + row[4] for row in rows if row[2] == "local"))
         found.append((plan.cells[0].values, np.array(sums)))
@@ -126,3 +129,53 @@ def test_epsilon_adds_up_and_the_budget_holds(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="code"):
         release(kit, plan_release(kit, 0.05), tmp_path / "no.json", "0")
     assert not (tmp_path / "no.json").exists()
+
+
+def test_the_ledger_is_a_chain_that_only_this_site_can_write(tmp_path: Path) -> None:
+    """A deleted, cut, edited, reordered or copied line is noticed, and so is a missing key; nothing leaves then."""
+    kit = site(tmp_path / "kit", 1)
+    for epsilon in (0.5, 0.25, 1):
+        note(kit, {"kind": "private", "epsilon": epsilon, "attributes": ["accent"], "file": "x"})
+    path, count, key = (kit.folder / name for name in (LEDGER_FILE, COUNT_FILE, SITE_KEY_FILE))
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    assert 1.75 == spent_epsilon(kit)
+    bad = {
+        "deleted": None,
+        "cut": "".join(lines[:-1]),
+        "edited": text.replace("0.25", "0.20"),
+        "negative": text.replace("0.25", "-1000"),
+        "not a number": text.replace("0.25", "NaN"),
+        "reordered": "".join([lines[1], lines[0], lines[2]]),
+        "without the first": "".join(lines[1:]),
+        "twice": text + lines[2],
+        "unsealed": text + '{"kind": "counts", "shown": {}}\n',
+    }
+    for content in bad.values():
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content, encoding="utf-8")
+        with pytest.raises(InputError, match=r"ledger|epsilon|line"):
+            read_ledger(kit)
+    path.write_text(text, encoding="utf-8")
+    assert 3 == len(read_ledger(kit))
+    count.write_text(count.read_text(encoding="utf-8").replace("3", "2"), encoding="utf-8")
+    with pytest.raises(InputError, match="number of releases"):
+        read_ledger(kit)
+    count.unlink()
+    key.rename(tmp_path / "kept")
+    with pytest.raises(InputError, match="key is missing"):
+        read_ledger(kit)
+    for epsilon in (-1000, float("nan"), True):
+        (tmp_path / "kept").replace(key) if not key.exists() else None
+        with pytest.raises(InputError, match="epsilon"):
+            note(kit, {"kind": "private", "epsilon": epsilon, "attributes": [], "file": "x"})
+
+
+def test_a_private_release_says_what_left_without_noise(tmp_path: Path) -> None:
+    """After an export of exact counts the page before a private release says that those are known."""
+    kit = site(tmp_path / "kit", 1)
+    assert "exact counts" not in plan_release(kit, 0.5).page().markdown()
+    made = make_export(kit)
+    write_export(kit, made, tmp_path / "counts.json", made.code)
+    assert "1 exports of exact counts have left already" in plan_release(kit, 0.5).page().markdown()

@@ -73,7 +73,7 @@ def test_the_workflow(examples: Path, environment: dict[str, str], tmp_path: Pat
 
 
 def test_the_cron_line(examples: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    """The line says nothing after a good night, and all after a bad one; cron would send it."""
+    """The line says nothing after a good night or while another runs, and all after a bad one; cron would send it."""
     text = (examples / "crontab").read_text(encoding="utf-8")
     (line,) = [line for line in text.splitlines() if line[:1].isdigit()]
     command = line.split(None, 5)[5].replace("\\%", "%")  # cron(8) unescapes the percent sign
@@ -85,6 +85,14 @@ def test_the_cron_line(examples: Path, environment: dict[str, str], tmp_path: Pa
         assert (bool(words), True) == (bool(done.stdout), words in done.stdout)
     assert [1, 2] == History(folder / "history").numbers()
     assert (folder / "verdict" / "junit.xml").is_file()
+    busy = subprocess.Popen(["flock", "nightly.lock", "sleep", "60"], cwd=folder)
+    while subprocess.run(["flock", "-n", "nightly.lock", "true"], cwd=folder, check=False).returncode == 0:
+        time.sleep(0.05)
+    done = shell(["sh", "-c", command], tmp_path, environment)
+    busy.kill()
+    busy.wait()
+    assert ("", "") == (done.stdout, done.stderr)
+    assert [1, 2] == History(folder / "history").numbers()
 
 
 def test_the_job_array(examples: Path, environment: dict[str, str], tmp_path: Path) -> None:

@@ -34,11 +34,17 @@ def lastmile() -> None:
 def init(folder: Path, vocabulary: Path | None, sentences: Path | None, speakers: int | None) -> None:
     """Make FOLDER with settings, sheets to print and prompts; again after you edited them."""
     from asrfair.lastmile.kit import init_kit
+    from asrfair.lastmile.sheets import languages
 
     made = init_kit(folder, vocabulary=vocabulary, sentences=sentences, speakers=speakers)
     click.echo(f"{len(made.prompts)} sentences for each person. Files:")
     for path in made.files:
         _say(f"  {path}")
+    if not made.kit.language.lower().startswith(made.language):
+        _say(
+            f"The sheets are in English: none ship in {made.kit.language!r} (there are {', '.join(languages())}). Translate "
+            f"{made.template} as {folder / 'sheets.toml'}, then run init again."
+        )
     _say(f"Next: read {folder / 'INSTRUCTIONS.html'}, record, then: asrfair lastmile check {folder}")
 
 

@@ -33,7 +33,22 @@ if TYPE_CHECKING:
 @click.option(
     "--rescore", is_flag=True, help="Score all nights again by SUITE's rules, for the trend, and do nothing else."
 )
+@click.option(
+    "--bisect",
+    is_flag=False,
+    flag_value=0,
+    type=click.IntRange(0),
+    metavar="[NIGHT]",
+    help="Run a night (the newest) again with each change alone, say which made its gates fail, and do nothing else.",
+)
 @click.option("--keep", type=click.IntRange(1), metavar="N", help="Keep only the newest N nights, and accepted ones.")
+@click.option(
+    "--thin",
+    type=click.IntRange(2),
+    default=None,
+    metavar="M",
+    help="With --keep: of the older nights keep the last of each M, for a trend over years.",
+)
 @click.option("--no-cache", is_flag=True, help="Transcribe everything, even what an earlier night transcribed.")
 @click.option("--report", is_flag=True, help="Also write the full report of the run into the night's folder.")
 @click.option(
@@ -50,7 +65,9 @@ def nightly(
     accept: int | None,
     reason: str,
     rescore: bool,
+    bisect: int | None,
     keep: int | None,
+    thin: int | None,
     no_cache: bool,
     report: bool,
     out: Path | None,
@@ -64,11 +81,14 @@ def nightly(
     asrfair nightly wards.toml streets.toml --history nights --out verdict
     asrfair nightly suite.toml --history nights --accept 12 --reason "new model, checked by hand"
 
-    Exit codes: 0 all gates hold, 1 a gate failed, 2 bad input, 3 an engine or the machine failed.
+    Exit codes: 0 all gates hold, 1 a gate failed, 2 bad input, 3 an engine or the machine failed, or an outage: too many
+    utterances came back with nothing.
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
     from asrfair.nightly import run_night, run_suites
     from asrfair.runs.suite import read_suite
 
+    if thin is not None and keep is None:
+        raise click.UsageError("--thin says what becomes of nights older than --keep N: give both")
     read = [read_suite(suite) for suite in suites]
     if accept is not None:
         _accept([suite.name for suite in read], history, accept, reason, as_json=as_json)
@@ -77,12 +97,17 @@ def nightly(
         _rescore(read, history, as_json=as_json)
         return 0
 
+    if bisect is not None:
+        _bisect(read, history, bisect or None, workers, as_json=as_json)
+        return 0
+
     def night(suite: Suite) -> NightResult:
         return run_night(
             suite,
             history,
             baseline=baseline,
             keep_nights=keep,
+            thin=thin or 0,
             cache=not no_cache,
             report=report,
             workers=workers,
@@ -97,6 +122,9 @@ def nightly(
     else:
         for one in result.nights:
             _print(one)
+    for one in result.nights:
+        for problem in one.untold:
+            click.echo(f"asrfair: {one.verdict.suite}: {problem}", err=True)
     for failed in result.failures:
         click.echo(f"asrfair: {failed.suite}: {failed.message}", err=True)
     return result.exit_code
@@ -107,11 +135,13 @@ def _accept(names: list[str], history: Path, number: int, reason: str, *, as_jso
 
     from asrfair.errors import InputError
     from asrfair.nightly import History
+    from asrfair.nightly.baseline import refuse_outage
 
     kept = History(history)
     night = kept.night(number)
     if night.suite not in names:
         raise InputError("that night is of another suite", value=night.suite, remedy=f"Name a night of {names[0]}")
+    refuse_outage(night)
     kept.accept(number, reason, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     if as_json:
         click.echo(json.dumps({"accepted": number, "suite": night.suite}, ensure_ascii=True))
@@ -135,19 +165,30 @@ def _rescore(suites: list[Suite], history: Path, *, as_json: bool) -> None:
             click.echo(f"{len(numbers):,} nights of {suite.name} were scored again{by}: {', '.join(map(str, trend))}")
 
 
+def _bisect(suites: list[Suite], history: Path, number: int | None, workers: int | None, *, as_json: bool) -> None:
+    from asrfair.nightly import History
+    from asrfair.nightly.bisect import bisect_night
+
+    for suite in suites:
+        found = bisect_night(History(history), suite, number, workers=workers, progress=not as_json)
+        lines = [json.dumps(found.to_json(), ensure_ascii=True)] if as_json else found.lines()
+        for line in lines:
+            click.echo(line)
+
+
 def _print(result: NightResult) -> None:
-    from asrfair.nightly.verdict import power_lines, sentence
+    from asrfair.nightly.verdict import counted, power_lines, sentence
     from asrfair.report.console import say, terminal
 
     console = terminal()
     verdict = result.verdict
-    word = "failed" if verdict.failed else "passed"
-    say(console, f"Night {verdict.night} of {verdict.suite}: {word}", style="bold red" if verdict.failed else "bold")
-    tested = sum(gate.status != "not_tested" for gate in verdict.gates)
-    against = f", against {verdict.baseline}" if verdict.baseline else ""
-    say(console, f"{len(verdict.failed)} of {tested} gates failed, {len(verdict.gates) - tested} not tested{against}.")
+    style = {"pass": "bold", "warn": "bold yellow"}.get(verdict.word, "bold red")
+    say(console, f"Night {verdict.night} of {verdict.suite}: {verdict.head}", style=style)
+    say(console, f"{verdict.tally}.")
     for gate in verdict.failed:
         say(console, f"  FAILED {sentence(gate)}", style="red")
+    for gate in verdict.warned:
+        say(console, f"  WARN {sentence(gate)}", style="yellow")
     for change in verdict.changes:
         say(console, f"  changed: {change.text}")
     if verdict.baseline and not verdict.changes:
@@ -156,11 +197,7 @@ def _print(result: NightResult) -> None:
         say(console, f"  {warning}.")
     for line in power_lines(verdict.gates):
         say(console, f"  power: an increase is {line}")
-    counts = verdict.counts
-    say(
-        console,
-        f"{counts['transcribed']:,} transcribed, {counts['cached']:,} from the cache, {counts['resumed']:,} resumed.",
-    )
+    say(console, counted(verdict))
     if result.removed:
         say(console, f"Removed by --keep: {len(result.removed):,} nights.")
     say(console, f"Night:  {result.night.path}")

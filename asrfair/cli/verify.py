@@ -84,8 +84,9 @@ def _history(folder: Path) -> Iterator[Checked]:
 def _kit(folder: Path) -> Iterator[Checked]:
     from asrfair.data.runfile import RUN_FILE
     from asrfair.errors import AsrfairError
-    from asrfair.lastmile.export_ledger import LEDGER_FILE, shown_before, spent_epsilon
+    from asrfair.lastmile.export_ledger import shown_before, spent_epsilon
     from asrfair.lastmile.settings import KIT_FILE, read_kit
+    from asrfair.lastmile.site_key import LEDGER_FILE
     from asrfair.runs.verify import Checked, verify_run
 
     try:

@@ -22,6 +22,8 @@ from asrfair.lastmile.prompts import Prompt, read_prompts
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.spoken_words import PromptListener
 from asrfair.progress import Progress
+from asrfair.recognise.engines.table import load_class
+from asrfair.scoring.normalize import get_normalizer
 from asrfair.types import NOT_STATED
 
 CHECK_FILE = "check.json"
@@ -36,6 +38,8 @@ FAST_S_PER_WORD = 0.12
 SLOW_S_PER_WORD = 1.6
 ELSEWHERE_DB = 9.0
 LEAST_COMPANY = 4
+_FEWEST_WORDS = 10
+_MERGED_SHARE = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +51,8 @@ class Finding:
         prompt: Which sentence; empty where the finding is about a file that belongs to none.
         file: Path relative to the kit's folder.
         kind: ``missing``, ``unknown_file``, ``unreadable``, ``silent``, ``faint``, ``clipped``, ``noisy``, ``short``,
-            ``long``, ``swapped``, ``wrong_sentence``, ``missing_words``, ``duplicate``, ``elsewhere``, ``unknown_answer``, ``tells`` or
-            ``language``.
+            ``long``, ``swapped``, ``wrong_sentence``, ``missing_words``, ``duplicate``, ``elsewhere``, ``unknown_answer``, ``tells``,
+            ``merged_words`` or ``language``.
         severity: ``again`` (the recording is left out of a run), ``listen`` (decide for yourself) or ``note``.
         text: What is wrong and what to do, in plain words.
     """
@@ -100,10 +104,11 @@ def check_kit(kit: Kit, *, words: bool = True, progress: bool = False) -> Checke
     prompts = read_prompts(kit.folder)
     table = read_speakers(kit)
     speakers = [str(name) for name in table["speaker_id"]]
-    findings = _answers(kit, table)
+    findings = _answers(kit, table) + _merged(kit, prompts)
+    heard = listens(kit)
     takes: list[_Take] = []
     for speaker in speakers:
-        found, problems = _collect(kit, speaker, prompts)
+        found, problems = _collect(kit, speaker, prompts, heard=heard)
         takes += found
         findings += problems
     for take in takes:
@@ -168,10 +173,34 @@ def _answers(kit: Kit, table: pd.DataFrame) -> list[Finding]:
     return findings
 
 
-def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt]) -> tuple[list[_Take], list[Finding]]:
+def listens(kit: Kit) -> bool:
+    """Whether the kit's recogniser hears recordings; one that only has transcripts needs none."""
+    traits = getattr(load_class(kit.engine), "traits", None)
+    return bool(getattr(traits, "needs_audio", True))
+
+
+def _merged(kit: Kit, prompts: Sequence[Prompt]) -> list[Finding]:
+    """Say if the rules of scoring make far fewer words of the sentences than people say: digits that become one number."""
+    words = get_normalizer(kit.normalizer).words
+    spoken = sum(len(prompt.text.split()) for prompt in prompts)
+    counted = sum(len(words(prompt.text)) for prompt in prompts)
+    if spoken < _FEWEST_WORDS or counted >= _MERGED_SHARE * spoken:
+        return []
+    example = min(prompts, key=lambda prompt: len(words(prompt.text)) / max(len(prompt.text.split()), 1))
+    text = (
+        f"The sentences have {spoken} words, and the rules {kit.normalizer!r} count {counted}: “{example.text}” becomes "
+        f"“{' '.join(words(example.text))}”. One digit that is misheard then makes the whole number wrong. Where people read "
+        'single digits aloud, write normalizer = "basic" under [scoring] in kit.toml; nothing is transcribed anew for it.'
+    )
+    return [_finding("", "", "", "merged_words", "note", text)]
+
+
+def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt], *, heard: bool) -> tuple[list[_Take], list[Finding]]:
     files = recordings_of(kit, speaker)
     known = {prompt.prompt_id: prompt for prompt in prompts}
     takes, findings = [], []
+    if not files and not heard:
+        return [], []
     if not files:
         text = f"There is no recording of {speaker}. Record them, or take the line out of speakers.csv."
         return [], [Finding(speaker=speaker, prompt="", file="", kind="missing", severity="note", text=text)]
@@ -188,7 +217,7 @@ def _collect(kit: Kit, speaker: str, prompts: Sequence[Prompt]) -> tuple[list[_T
             text = f"The file cannot be read ({error.message}). Record it again as WAV or FLAC."
             findings.append(_finding(speaker, name, file, "unreadable", "again", text))
     for name, prompt in known.items():
-        if name not in files:
+        if name not in files and heard:
             text = f"The recording is missing. Record: “{prompt.text}”"
             file = f"{kit.recordings.name}/{speaker}/{name}.wav"
             findings.append(_finding(speaker, name, file, "missing", "again", text))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -25,10 +24,11 @@ from asrfair.data.resources import shipped
 from asrfair.data.runfile import read_run_file
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
-from asrfair.lastmile.export_ledger import Shown, note, releasing, shown_before
+from asrfair.lastmile.export_ledger import Shown, note, read_ledger, releasing, shown_before
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
-from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, small_together, suppress
+from asrfair.lastmile.site_key import pseudonym, site_key
+from asrfair.lastmile.suppress import OTHER, SUPPRESSED, Withheld, classes_of, suppress
 from asrfair.recognise.engines.table import ENGINES
 from asrfair.types import CLEAN, NOT_STATED
 from asrfair.version import __version__
@@ -39,7 +39,6 @@ PRIVATE_FORMAT = "asrfair-lastmile-private"
 OWN_ROOM = "own-room-"
 """What a profile that asrfair does not ship leaves as, with a number."""
 
-SITE_KEY_FILE = ".site-key"
 COUNTS = (
     "utterances",
     "hits",
@@ -80,6 +79,7 @@ def make_export(kit: Kit) -> Export:
         InputError: Nothing was run yet, or nothing is left once small cells are held back.
     """
     key = site_key(kit)
+    before = shown_before(kit)
     attributes = sorted({name for item in kit.by for name in item})
     rows: list[list[Any]] = []
     acoustics: list[list[Any]] = []
@@ -101,19 +101,24 @@ def make_export(kit: Kit) -> Export:
             # Synthetic voices are nobody: there is no cell too small to show.
             kept = counts
         else:
-            kept, held = suppress(counts, attributes, least_speakers=kit.export_speakers, least_words=kit.export_words)
-            withheld = withheld + held
-        code = {
-            name: pseudonym(b"asrfair demo" if named == DEMO else key, f"{named}\0{name}")
-            for name in kept["speaker_id"].unique()
-        }
+            counts["speaker_id"] = [pseudonym(key, f"{named}\0{name}") for name in counts["speaker_id"]]
+            people = _enough(counts, kit)
+            earlier = [_of_source(shown, named) for shown in before]
+            classes = classes_of(people, earlier, kit.export_speakers)
+            kept, held = suppress(
+                counts[counts["speaker_id"].isin(classes)], attributes, classes=classes,
+                least_speakers=kit.export_speakers, least_words=kit.export_words,
+            )  # fmt: skip
+            withheld = withheld + held + Withheld(absent=len(people) - len(classes))
+        if named == DEMO:
+            kept = kept.assign(speaker_id=[pseudonym(b"asrfair demo", f"{named}\0{who}") for who in kept["speaker_id"]])
         for item in kept.to_dict("records"):
             rows.append(
                 [
                     named,
                     engines[str(item["engine"])],
                     conditions[str(item["condition"])],
-                    code[item["speaker_id"]],
+                    str(item["speaker_id"]),
                     [str(item[name]) for name in attributes],
                     *(int(item[name]) for name in COUNTS),
                 ]
@@ -130,6 +135,7 @@ def make_export(kit: Kit) -> Export:
         )
     body = {
         "site": pseudonym(key, "site"),
+        "release": len(read_ledger(kit)) + 1,
         "asrfair": __version__,
         "language": kit.language if re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", kit.language) else OTHER,
         "attributes": attributes,
@@ -139,10 +145,25 @@ def make_export(kit: Kit) -> Export:
         "columns": list(ROW),
         "rows": sorted(rows, key=lambda row: json.dumps(row[:5])),
         "acoustics": sorted(acoustics),
-        "withheld": {"people": withheld.people, "rows": withheld.rows, "groups_hidden": withheld.groups},
+        "withheld": {
+            "people": withheld.people,
+            "rows": withheld.rows,
+            "groups_hidden": withheld.groups,
+            "absent": withheld.absent,
+        },
     }
-    _check_differences(kit, _shown(body))
     return _sealed(body, withheld)
+
+
+def _enough(counts: pd.DataFrame, kit: Kit) -> list[str]:
+    """Who has any row that may leave."""
+    words = counts["hits"] + counts["substitutions"] + counts["deletions"]
+    rows = counts[(words >= kit.export_words) | (counts["failed"] > 0) & (words == 0)]
+    return sorted(rows["speaker_id"].unique())
+
+
+def _of_source(shown: Shown, source: str) -> Shown:
+    return {who.removeprefix(f"{source}/"): own for who, own in shown.items() if who.startswith(f"{source}/")}
 
 
 def _shown(body: Mapping[str, Any]) -> Shown:
@@ -155,24 +176,6 @@ def _shown(body: Mapping[str, Any]) -> Shown:
                 if group != SUPPRESSED and group not in person.setdefault(name, []):
                     person[name].append(group)
     return found
-
-
-def _check_differences(kit: Kit, shown: Shown) -> None:
-    """Refuse an export that, laid beside earlier ones, shows what none of them shows alone.
-
-    The codes for people are the same in every export, so that what one hides and another shows can be put together.
-
-    Raises:
-        InputError: Some people would then be told apart.
-    """
-    count = small_together(shown, shown_before(kit), least=kit.export_speakers)
-    if count:
-        raise InputError(
-            f"laid beside an earlier export, this one would show a combination of groups that fewer than "
-            f"{kit.export_speakers} people share ({count} people)",
-            file=kit.folder,
-            remedy="Export with the [groups] and [attributes] of the earlier export, or record more people in small groups",
-        )
 
 
 def canonical(body: Mapping[str, Any]) -> str:
@@ -190,11 +193,6 @@ def sealed_text(body: Mapping[str, Any]) -> tuple[str, str]:
 def _sealed(body: Mapping[str, Any], withheld: Withheld) -> Export:
     text, digest = sealed_text(body)
     return Export(body=body, text=text, sha256=digest, withheld=withheld)
-
-
-def pseudonym(key: bytes, name: str) -> str:
-    """Return a code that nobody without the site's key can trace back: keyed BLAKE2b, 64 bits."""
-    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), key=key, digest_size=8).hexdigest()
 
 
 def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:
@@ -221,22 +219,6 @@ def check_code(expected: str, code: str) -> None:
             value=code,
             remedy="Look at the page again (asrfair lastmile export FOLDER) and give the code that stands there",
         )
-
-
-def site_key(kit: Kit) -> bytes:
-    """Return the secret behind the codes for people; it is made at the first export and never leaves."""
-    path = kit.folder / SITE_KEY_FILE
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(32) + "\n")
-    try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise InputError("the site's key cannot be read", file=path, remedy="Restore it from a backup") from error
-    if len(key) != 32:
-        raise InputError("the site's key is damaged", file=path, remedy="Restore it from a backup")
-    return key
 
 
 def engine_names(content: Mapping[str, Any]) -> dict[str, str]:
@@ -321,7 +303,9 @@ def _acoustics(run: Path, source: str, conditions: Mapping[str, str]) -> list[li
     if not path.is_file():
         return []
     table = pq.read_table(path).to_pandas()
-    table = table[np.isfinite(table["value"])]
+    table = table[np.isfinite(table["value"].to_numpy(dtype="float64"))]
+    if table.empty:  # transcripts only: nothing was heard
+        return []
     leaf = table["quantity"].str.rpartition(".")[2]
     known = table["quantity"].isin(QUANTITIES) | (
         table["quantity"].str.contains(".", regex=False) & leaf.isin(RENDERED)

@@ -1,9 +1,20 @@
-"""``exports.jsonl``: what left a kit, one line a release. It stays at the site; what may leave next depends on it."""
+"""``exports.jsonl``: what left a kit, one line a release. It stays at the site; what may leave next depends on it.
+
+Each line holds its number and the seal of the line before it, and is sealed with the site's key, so that no line can be
+changed, taken out or put in. The number of releases, sealed likewise, stands beside it in ``.releases``: a ledger that
+was cut or deleted is noticed. Exports carry their number too, so that who receives them notices a gap.
+
+What this cannot stop: somebody who restores ledger, count and key together from an older copy of the folder, or deletes
+all three, begins again from there. The numbers in the exports then repeat, which the receiver can see.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import hmac
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,14 +22,12 @@ from typing import Any
 
 from asrfair.data.locks import lock
 from asrfair.data.plainread import read_bytes
-from asrfair.data.sealed import as_json, digest
 from asrfair.data.wholefile import OWNER_FILE, write_whole
 from asrfair.errors import InputError
 from asrfair.lastmile.settings import Kit
+from asrfair.lastmile.site_key import COUNT_FILE, LEDGER_FILE, site_key
 
-LEDGER_FILE = "exports.jsonl"
 LOCK_FILE = ".releasing"
-CHECKSUM = "checksum"
 
 Shown = dict[str, dict[str, list[str]]]
 """Person (``source/code``) → attribute → the answers that left for them."""
@@ -37,16 +46,27 @@ def releasing(kit: Kit) -> Iterator[None]:
         os.close(descriptor)
 
 
-def note(kit: Kit, entry: Mapping[str, Any]) -> None:
-    """Add a line to the ledger, with the time and its checksum, and force it to disk: what is released is spent."""
+def note(kit: Kit, entry: Mapping[str, Any]) -> int:
+    """Add a line to the ledger, with the time, and force it to disk; return its number.
+
+    Raises:
+        InputError: The ledger is damaged.
+    """
+    key = site_key(kit)
+    before = read_ledger(kit)
+    line = {
+        **entry,
+        "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "number": len(before) + 1,
+        "previous": before[-1]["seal"] if before else "",
+    }
+    _check(line, kit, len(before) + 1)
+    line["seal"] = _seal(key, line)
     path = kit.folder / LEDGER_FILE
-    line = as_json({"time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **entry})
-    line[CHECKSUM] = digest(line)
-    try:
-        before = read_bytes(path)
-    except FileNotFoundError:
-        before = b""
-    write_whole(path, before + json.dumps(line, sort_keys=True).encode() + b"\n", private=True)
+    text = read_bytes(path) if before else b""
+    write_whole(path, text + json.dumps(line, sort_keys=True).encode() + b"\n", private=True)
+    _count(kit, key, line)
+    return int(line["number"])
 
 
 def spent_epsilon(kit: Kit) -> float:
@@ -55,7 +75,7 @@ def spent_epsilon(kit: Kit) -> float:
     Raises:
         InputError: The ledger is damaged; nothing can then be released.
     """
-    return sum(float(entry["epsilon"]) for entry in _entries(kit) if entry["kind"] == "private")
+    return math.fsum(entry["epsilon"] for entry in read_ledger(kit) if entry["kind"] == "private")
 
 
 def shown_before(kit: Kit) -> list[Shown]:
@@ -64,30 +84,90 @@ def shown_before(kit: Kit) -> list[Shown]:
     Raises:
         InputError: The ledger is damaged; nothing can then be released.
     """
-    return [entry["shown"] for entry in _entries(kit) if entry["kind"] == "counts"]
+    return [entry["shown"] for entry in read_ledger(kit) if entry["kind"] == "counts"]
 
 
-def _entries(kit: Kit) -> list[dict[str, Any]]:
+def read_ledger(kit: Kit) -> list[dict[str, Any]]:
+    """Read the ledger, checking every line, the chain and the count.
+
+    Raises:
+        InputError: A line is damaged or not sealed by this site, or lines are missing.
+    """
     path = kit.folder / LEDGER_FILE
-    if not path.is_file():
-        return []
-    found = []
-    checked = False
-    text = read_bytes(path).decode("utf-8", "replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            entry = json.loads(line)
-            checked = checked or CHECKSUM in entry  # lines from before there were checksums come first
-            if checked and entry.pop(CHECKSUM, "") != digest(entry):
-                raise ValueError("its checksum differs")  # noqa: TRY301 -- explained below
-            if entry["kind"] == "private":
-                float(entry["epsilon"])
-            else:
-                for answers in entry["shown"].values():
-                    _ = [value for values in answers.values() for value in values]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(
-                "the ledger of releases is damaged", file=path, line=number, remedy="Restore it from a backup"
-            ) from error
-        found.append(entry)
+    found: list[dict[str, Any]] = []
+    if path.is_file():
+        key = site_key(kit)
+        for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), start=1):
+            try:
+                entry = json.loads(line)
+                _check(entry, kit, number)
+                seal = str(entry.pop("seal"))
+                whole = hmac.compare_digest(seal, _seal(key, entry))
+                chained = entry["number"] == number and entry["previous"] == (found[-1]["seal"] if found else "")
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                raise _damaged(kit, "the ledger of releases is damaged", number) from error
+            if not (whole and chained):
+                raise _damaged(kit, "this line of the ledger was not written by this site, or was changed", number)
+            found.append({**entry, "seal": seal})
+    counted, seal = _counted(kit)
+    if counted > len(found) or (counted == len(found) and found and seal != found[-1]["seal"]):
+        raise _damaged(kit, f"{counted} releases were made, and the ledger has {len(found)}", len(found) + 1)
     return found
+
+
+def _check(entry: Mapping[str, Any], kit: Kit, number: int) -> None:
+    """Check what a line says.
+
+    Raises:
+        InputError: An epsilon is none.
+        KeyError: Something is missing.
+    """
+    if entry["kind"] == "private":
+        epsilon = entry["epsilon"]
+        if isinstance(epsilon, bool) or not isinstance(epsilon, int | float) or not 0 < epsilon < math.inf:
+            raise _damaged(kit, "an epsilon is a number above zero", number)
+    else:
+        for answers in entry["shown"].values():
+            _ = [value for values in answers.values() for value in values]
+
+
+def _seal(key: bytes, entry: Mapping[str, Any]) -> str:
+    text = json.dumps(entry, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), key=key, digest_size=16, person=b"asrfair ledger").hexdigest()
+
+
+def _count(kit: Kit, key: bytes, line: Mapping[str, Any]) -> None:
+    content = {"releases": line["number"], "last": line["seal"]}
+    content["seal"] = _seal(key, content)
+    write_whole(kit.folder / COUNT_FILE, json.dumps(content, sort_keys=True) + "\n", private=True)
+
+
+def _counted(kit: Kit) -> tuple[int, str]:
+    """Return how many releases were made, and the last one's seal.
+
+    Raises:
+        InputError: The count is damaged, or missing beside a ledger of more than its last line.
+    """
+    path = kit.folder / COUNT_FILE
+    if not path.is_file():
+        return 0, ""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = hmac.compare_digest(str(content.pop("seal")), _seal(site_key(kit), content))
+        found = int(content["releases"]), str(content["last"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        whole, found = False, (0, "")
+    if not whole:
+        raise InputError(
+            "the number of releases cannot be read, or was changed", file=path, remedy="Restore it from a backup"
+        )
+    return found
+
+
+def _damaged(kit: Kit, text: str, line: int) -> InputError:
+    return InputError(
+        text,
+        file=kit.folder / LEDGER_FILE,
+        line=line,
+        remedy="Restore it from a backup; without it nothing more may leave",
+    )

@@ -28,6 +28,7 @@ from asrfair.lastmile.prompts import (
     write_prompts,
 )
 from asrfair.lastmile.settings import KIT_FILE, Kit, read_kit
+from asrfair.lastmile.sheets import Instructions, read_sheets, sheets_file
 from asrfair.runs.suite import read_key_terms
 from asrfair.types import NOT_STATED
 
@@ -40,6 +41,7 @@ _TEMPLATE = """\
 [kit]
 # What you call this test; it stays here.
 name = {name}
+# The sheets ship in de, en, es, fr, hi and zh; for another language put a sheets.toml beside this file.
 language = "en"
 # How many people will read. Three a group is the least that says anything; ten is better.
 speakers = {speakers}
@@ -97,11 +99,13 @@ most_words = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A kit that was made or refreshed, and its files."""
+    """A kit that was made or refreshed, its files, and the language and the file of the sheets' words."""
 
     kit: Kit
     prompts: tuple[Prompt, ...]
     files: tuple[Path, ...]
+    language: str
+    template: Path
 
 
 def init_kit(
@@ -149,7 +153,13 @@ def init_kit(
     kit.room_folder.mkdir(exist_ok=True)
     files += consent_page(kit).write(folder / "CONSENT")
     files += _instructions(kit, prompts).write(folder / "INSTRUCTIONS")
-    return Made(kit=kit, prompts=tuple(prompts), files=tuple(files))
+    return Made(
+        kit=kit,
+        prompts=tuple(prompts),
+        files=tuple(files),
+        language=read_sheets(kit).language.split("-")[0].lower(),
+        template=sheets_file(kit),
+    )
 
 
 def read_speakers(kit: Kit) -> pd.DataFrame:
@@ -249,70 +259,42 @@ def _speakers(kit: Kit) -> Path:
 
 def consent_page(kit: Kit) -> Page:
     """Return what somebody agrees to before they are recorded."""
-    page = Page(title="Consent to a recording", language=kit.language)
-    page.text("We test how well a speech recogniser understands the people who work here, in the room where they work.")
-    page.heading("What happens")
-    page.items(
-        [
-            "You read some sentences aloud. This takes about ten minutes. You may stop at any time.",
-            "You may answer a few questions about yourself, or leave them open.",
-            "The recordings and transcripts stay on our own machines. If the recogniser is a service, it hears them.",
-            (
-                "Only counts may be passed on: how many words were read, how many were recognised, lost or added, for each "
-                "group of people, under a code in place of your name. Groups that are too small are not shown."
-            ),
-            (
-                "The test is of the recogniser, not of you. The report compares groups. Whoever runs the test here could see "
-                "how you were recognised, and must not use it to judge you."
-            ),
-            "You may ask at any time to have your recordings deleted. Ask the person named below.",
-        ]
-    )
-    page.heading("Agreement")
-    for label in (
-        "Name",
-        "Code in this test (speaker-…)",
-        "Date and signature",
-        "Whom to ask, and until when recordings are kept",
-    ):
+    sheets = read_sheets(kit)
+    words = sheets.consent
+    page = Page(title=words.title, language=sheets.language)
+    page.text(words.intro)
+    page.heading(words.what_title)
+    page.items(words.what)
+    page.heading(words.agreement_title)
+    for label in words.lines:
         page.line(label)
-    page.text("This sheet is a draft: have it checked by whoever answers for data protection where you are.")
+    page.text(words.draft)
     return page
 
 
 def _instructions(kit: Kit, prompts: Sequence[Prompt]) -> Page:
-    page = Page(title="How to record", language=kit.language)
-    page.heading("Before you start")
-    page.items(
-        [
-            "Use the microphone, the headset or the device that you use every day, in the room where you use it.",
-            "Record one minute of the room while nobody speaks. Put the file into the folder room/.",
-            "Each person reads and signs a CONSENT sheet.",
-            "Fill in speakers.csv with a spreadsheet or a text editor: one line a person. What somebody does not want to say stays empty.",
-            "Speak as you always do. Do not correct yourself: if you misread, record the sentence again.",
-            "One file a sentence, WAV or FLAC. Leave half a second before and after.",
-        ]
-    )
-    page.heading("What to ask each person")
-    page.items([_question(kit, name) for name in kit.questions] or ["Nothing."])
-    page.heading("What to read, and what to call the file")
-    page.text("Each person has a folder of their own under recordings/, such as recordings/speaker-01/.")
-    page.table(["File", "Sentence"], [(f"{p.prompt_id}.wav", p.text) for p in prompts])
-    page.heading("Then, in a terminal")
+    sheets = read_sheets(kit)
+    words = sheets.instructions
+    page = Page(title=words.title, language=sheets.language)
+    page.heading(words.before_title)
+    page.items(words.before)
+    page.heading(words.ask_title)
+    page.items([_question(kit, name, words) for name in kit.questions] or [words.nothing])
+    page.heading(words.read_title)
+    page.text(words.folders)
+    page.table([words.file, words.sentence], [(f"{p.prompt_id}.wav", p.text) for p in prompts])
+    page.heading(words.then_title)
     folder = kit.folder.resolve().name
     page.items(
         [
-            f"asrfair lastmile check {folder}: says which recordings to make again, and why.",
-            f"asrfair lastmile noise {folder}: turns the recordings of the room into a noise profile.",
-            f"asrfair lastmile run {folder}: lets the recogniser hear everything. This takes some minutes.",
-            f"asrfair lastmile report {folder}: who is understood worse, which of your words are lost, what to do.",
-            f"asrfair lastmile export {folder}: shows exactly what would leave, and writes it only if you agree.",
+            f"asrfair lastmile {command} {folder}: {getattr(words, command)}"
+            for command in ("check", "noise", "run", "report", "export")
         ]
     )
     return page
 
 
-def _question(kit: Kit, name: str) -> str:
+def _question(kit: Kit, name: str, words: Instructions) -> str:
     """One question, the column that its answer goes into, and the answers that are told apart."""
-    answers = f" One of: {', '.join(kit.values[name])}." if kit.values[name] else ""
-    return f"{kit.questions[name] or f'{name}?'} (column {name}){answers}"
+    answers = f" {words.one_of.replace('{values}', ', '.join(kit.values[name]))}" if kit.values[name] else ""
+    return f"{kit.questions[name] or f'{name}?'} ({words.column.replace('{name}', name)}){answers}"

@@ -21,7 +21,12 @@ h1, h2, p, ul { max-width: 46rem; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
 table { border-collapse: collapse; min-width: min(100%, 46rem); } td, th { border: 1px solid #999; padding: .3rem .5rem; text-align: left; }
 .line { border-bottom: 1px solid #333; min-height: 2.2rem; margin-top: 1rem; }
-@media print { h2 { break-after: avoid; } tr { break-inside: avoid; } }
+@media print {
+  @page { size: A4 landscape; margin: 12mm; }
+  body { max-width: none; margin: 0; font-size: 11pt; } h2 { break-after: avoid; } tr { break-inside: avoid; }
+  .wide { overflow: visible; } .wide table { width: 100%; font-size: 7.5pt; overflow-wrap: anywhere; hyphens: auto; }
+  td, th { padding: .12rem .2rem; }
+}
 """
 _MARKDOWN_SIGNS = str.maketrans({sign: "\\" + sign for sign in "\\`*_[]<>|#"})
 

@@ -78,6 +78,10 @@ def merge_exports(
     page = Page(title="Pooled exports")
     if received:
         page.text(f"Exports: {len(received)}. Sites: {len({item.site for item in received})}.")
+        page.items([f"{item.site}: release {item.body.get('release', 1)} ({item.path.name})" for item in received])
+        page.text(
+            "Each site numbers its releases. A number that is missing here, or came twice, is one to ask the site about."
+        )
     if refused:
         page.heading("Left out")
         page.items(list(refused))

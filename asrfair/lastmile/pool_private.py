@@ -45,6 +45,7 @@ class Private(_Table):
     """What a release says of a site."""
 
     site: Code
+    release: Annotated[int, pydantic.Field(ge=1, le=1_000_000)] = 1
     asrfair: Name
     unit: Literal["person"]
     mechanism: Name

@@ -33,13 +33,12 @@ from asrfair.lastmile.export import (
     condition_names,
     counts_of,
     engine_names,
-    pseudonym,
-    site_key,
 )
-from asrfair.lastmile.export_ledger import LEDGER_FILE, note, releasing, spent_epsilon
+from asrfair.lastmile.export_ledger import note, read_ledger, releasing, spent_epsilon
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.run_kit import ROOM
 from asrfair.lastmile.settings import Kit
+from asrfair.lastmile.site_key import LEDGER_FILE, pseudonym, site_key
 from asrfair.lastmile.suppress import OTHER
 from asrfair.types import NOT_STATED
 from asrfair.version import __version__
@@ -71,6 +70,7 @@ class Plan:
     budget: float
     site: str
     cost: float
+    exact: int = 0
 
     @property
     def code(self) -> str:
@@ -87,6 +87,11 @@ class Plan:
             f"{self.spent:g}. Budget: {self.budget:g}. A person changes the numbers by at most {self.sensitivity}; the "
             f"noise on each number has scale {self.scale:.0f}."
         )
+        if self.exact:
+            page.text(
+                f"{self.exact} exports of exact counts have left already. Epsilon bounds what private releases tell; of "
+                "people whose counts left, those counts are known, and no noise takes that back."
+            )
         for item in self.cells:
             page.heading(f"By {item.attribute}")
             half = len(item.keys)
@@ -159,6 +164,7 @@ def plan_release(kit: Kit, epsilon: float, *, attributes: Sequence[str] = ()) ->
         budget=kit.privacy_budget,
         site=pseudonym(site_key(kit), "site"),
         cost=cost,
+        exact=sum(entry["kind"] == "counts" for entry in read_ledger(kit)),
     )
 
 
@@ -177,7 +183,7 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
                 file=kit.folder / LEDGER_FILE,
                 remedy="Plan it again",
             )
-        note(kit, {"kind": "private", "epsilon": plan.cost, "attributes": attributes, "file": out.name})
+        number = note(kit, {"kind": "private", "epsilon": plan.cost, "attributes": attributes, "file": out.name})
     tables = []
     for item in plan.cells:
         noisy = laplace(plan.scale)(item.values.tolist())
@@ -186,6 +192,7 @@ def release(kit: Kit, plan: Plan, out: Path, code: str) -> None:
         tables.append({"attribute": item.attribute, "epsilon": plan.epsilon, "columns": list(COLUMNS), "rows": rows})
     body: dict[str, Any] = {
         "site": plan.site,
+        "release": number,
         "asrfair": __version__,
         "unit": "person",
         "mechanism": "discrete Laplace (OpenDP)",

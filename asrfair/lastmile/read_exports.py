@@ -56,10 +56,12 @@ class _Held(_Table):
     people: Count
     rows: Count
     groups_hidden: Count
+    absent: Count = 0
 
 
 class _Body(_Table):
     site: Code
+    release: Annotated[int, pydantic.Field(ge=1, le=1_000_000)] = 1
     asrfair: Name
     language: Name
     attributes: list[Name]

@@ -18,11 +18,12 @@ from asrfair.data.resources import shipped
 from asrfair.data.tablefile import write_csv
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
-from asrfair.lastmile.check import Checked, check_kit
+from asrfair.lastmile.check import Checked, check_kit, listens
 from asrfair.lastmile.kit import read_speakers, recordings_of
 from asrfair.lastmile.prompts import VOCABULARY_FILE, read_prompts, read_vocabulary
 from asrfair.lastmile.recorder.session import PROCESSING, sound_processing
 from asrfair.lastmile.settings import DEMO, Kit
+from asrfair.lastmile.sheets import consent_statement
 from asrfair.recognise.journal import FILE_NAME as JOURNAL
 from asrfair.recognise.journal import begin_anew
 from asrfair.runs.pipeline import RunResult, run_suite
@@ -73,7 +74,7 @@ def run_kit(
     say("Listening to the recordings first.")
     checked = check_kit(kit, progress=progress)
     suites: dict[str, Path] = {}
-    notes: list[str] = []
+    notes: list[str] = [item.text for item in checked.findings if item.kind == "merged_words"]
     table = _table(kit, checked)
     if (table["exclude"] == "").any():
         suites[ROOM] = _room_suite(kit, table)
@@ -110,8 +111,9 @@ def run_kit(
 
 
 def _state(path: Path, suite: Suite, manifest: Manifest) -> str:
-    """Hash what transcripts depend on: the suite's text, the manifest, every audio file's bytes, the room."""
-    found = hashlib.sha256(__version__.encode() + path.read_bytes())
+    """Hash what transcripts depend on: the suite's text but for groups and scoring, the manifest, every audio file's bytes, the room."""
+    heard = path.read_text(encoding="utf-8").partition("\n[groups]\n")[0]  # what follows only counts what was heard
+    found = hashlib.sha256(__version__.encode() + heard.encode())
     found.update(manifest.fingerprint.encode())
     for name in suite.conditions:
         found.update(parse_condition(name, profiles=suite.profiles).fingerprint.encode())
@@ -121,22 +123,27 @@ def _state(path: Path, suite: Suite, manifest: Manifest) -> str:
 
 
 def _table(kit: Kit, checked: Checked) -> pd.DataFrame:
-    """One row a recording; those that must be made again stay in, excluded with the reason."""
+    """One row a recording; those that must be made again stay in, excluded with the reason.
+
+    Where the recogniser hears nothing, because transcripts come from files, one row a sentence and person.
+    """
     speakers = read_speakers(kit)
     prompts = {prompt.prompt_id: prompt.text for prompt in read_prompts(kit.folder)}
     unusable = checked.unusable()
     rows: list[dict[str, str]] = []
+    heard = listens(kit)
     for person in speakers.to_dict("records"):
         speaker = str(person["speaker_id"])
         processing = sound_processing(kit, speaker)
-        for name, path in recordings_of(kit, speaker).items():
+        files = recordings_of(kit, speaker)
+        for name in files if heard else prompts:
             if name in prompts:
                 rows.append(
                     {
                         "utterance_id": f"{speaker}/{name}",
                         "speaker_id": speaker,
                         "reference": prompts[name],
-                        "audio": str(path.resolve()),
+                        "audio": str(files[name].resolve()) if name in files else "",
                         "language": kit.language,
                         "exclude": unusable.get((speaker, name), ""),
                         **{attribute: str(person[attribute]) for attribute in kit.questions},
@@ -156,7 +163,7 @@ def _room_suite(kit: Kit, table: pd.DataFrame) -> Path:
         f"name = {toml(kit.name)}",
         'version = "1"',
         'table = "room.csv"',
-        'consent = "see the signed CONSENT sheets"',
+        f"consent = {toml(consent_statement(kit))}",
     ]
     for name, question in kit.questions.items():
         lines += [f"[attributes.{toml(name)}]", f"description = {toml(question)}", 'provenance = "self-reported"']

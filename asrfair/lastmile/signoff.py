@@ -36,7 +36,7 @@ def sign_off_page(made: Export) -> Page:
     page.heading("About the test")
     page.items(
         [
-            f"Code of this site: {body['site']}",
+            f"Code of this site: {body['site']}; release {body['release']}",
             f"asrfair {body['asrfair']}, language {body['language']}",
             *(
                 f"{run['source']}: engines {', '.join(e['name'] for e in run['engines'])}; conditions "
@@ -62,10 +62,15 @@ def sign_off_page(made: Export) -> Page:
     held = body["withheld"]
     page.heading("What stays")
     page.text(
-        f"Fewer than {body['least_speakers']} people never share a visible group, and rows of fewer than "
-        f"{body['least_words']} words stay: {held['groups_hidden']} answers of {held['people']} people were hidden "
-        f"(“{SUPPRESSED}”), {held['rows']} rows were left out."
+        f"Every line below looks like those of at least {body['least_speakers']} people, hidden answers included, and rows "
+        f"of fewer than {body['least_words']} words stay: {held['groups_hidden']} answers of {held['people']} people were "
+        f"hidden (“{SUPPRESSED}”), {held['rows']} rows were left out."
     )
+    if held["absent"]:
+        page.text(
+            f"{held['absent']} people stay out of this export: laid beside an earlier one, it would show them by "
+            "themselves. Who came since waits until there are more; where somebody left, some others are left out too."
+        )
     page.heading("Sign-off")
     page.text(f"SHA-256 of the content: {made.sha256}")
     page.text(f"Code: {made.code}")

@@ -1,4 +1,4 @@
-"""Gates that need no other night: a limit on a WER, a gap, an accuracy, a share of failures."""
+"""Gates on what a group's figures are, which need no other night: a limit on a WER, a gap, an accuracy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair.nightly.gate_outcome import Gate, GateStatus
+from asrfair.nightly.gate_outcome import WITHIN_CHANCE, Gate, GateStatus
 from asrfair.runs.gate_settings import GateSettings
 from asrfair.scoring.metric import WER, Metric
 from asrfair.types import GroupSettings
@@ -19,7 +19,6 @@ _SMALL = ("few_speakers", "few_words", "not_stated")
 def absolute_gates(
     disparity: pd.DataFrame,
     gaps: pd.DataFrame,
-    scores: pd.DataFrame,
     groups: GroupSettings,
     settings: GateSettings,
     *,
@@ -30,7 +29,6 @@ def absolute_gates(
     Args:
         disparity: The table ``disparity.csv``.
         gaps: The table ``gaps.csv``.
-        scores: ``engine``, ``condition``, ``status`` of every row.
         groups: How small is too small.
         settings: The limits.
         metric: What the columns of the tables hold, which are called as those of WER are.
@@ -38,7 +36,7 @@ def absolute_gates(
     rule = "max_wer" if metric == WER else "max_rate"
     found: list[Gate] = []
     for row in disparity.to_dict("records"):
-        limits = settings.of(str(row["condition"]))
+        limits = settings.of(str(row["condition"]), str(row["attribute"]), str(row["group"]))
         if limits.max_wer is not None:
             found.append(_of_group(row, rule, limits.max_wer, groups, settings))
         if limits.min_accuracy is not None:
@@ -47,26 +45,6 @@ def absolute_gates(
         limits = settings.of(str(row["condition"]))
         if limits.max_gap is not None:
             found.append(_of_gap(row, limits.max_gap, settings))
-    failed = scores["status"].isin(["error", "missing"])
-    asked = failed | (scores["status"] == "scored")
-    for (engine, condition), rows in scores[asked].groupby(["engine", "condition"], sort=False):
-        limit = settings.of(str(condition)).max_failed
-        if limit is not None:
-            share = float(failed[rows.index].mean())
-            status: GateStatus = "fail" if share > limit else "pass"
-            found.append(
-                Gate(
-                    rule="max_failed",
-                    engine=str(engine),
-                    condition=str(condition),
-                    attribute="overall",
-                    group="all",
-                    status=status,
-                    limit=limit,
-                    value=share,
-                    note=f"{int(failed[rows.index].sum()):,} of {len(rows):,} utterances",
-                )
-            )
     return [replace(gate, measure=metric.label) for gate in found]
 
 
@@ -84,11 +62,10 @@ def _of_group(row: dict[Any, Any], rule: str, limit: float, groups: GroupSetting
     elif not math.isfinite(value):
         status, note = "fail", "nothing was scored"
     else:
-        sure = settings.judge == "interval"
-        if rule == "min_accuracy":
-            status = "fail" if (high if sure and math.isfinite(high) else value) < limit else "pass"
-        else:
-            status = "fail" if (low if sure and math.isfinite(low) else value) > limit else "pass"
+        least = rule == "min_accuracy"
+        near = high if least else low
+        sign = -1.0 if least else 1.0
+        status, note = _held(sign * value, sign * near, sign * limit, settings)
     return Gate(
         rule=rule,
         engine=str(row["engine"]),
@@ -106,8 +83,10 @@ def _of_group(row: dict[Any, Any], rule: str, limit: float, groups: GroupSetting
 
 def _of_gap(row: dict[Any, Any], limit: float, settings: GateSettings) -> Gate:
     value, low, high = (_number(row[name]) for name in ("gap", "gap_ci_low", "gap_ci_high"))
-    judged = low if settings.judge == "interval" and math.isfinite(low) else value
-    status: GateStatus = "not_tested" if not math.isfinite(value) else "fail" if judged > limit else "pass"
+    status: GateStatus = "not_tested"
+    note = "fewer than two groups are large enough"
+    if math.isfinite(value):
+        status, note = _held(value, low, limit, settings)
     return Gate(
         rule="max_gap",
         engine=str(row["engine"]),
@@ -119,8 +98,17 @@ def _of_gap(row: dict[Any, Any], limit: float, settings: GateSettings) -> Gate:
         value=value,
         low=low,
         high=high,
-        note="" if math.isfinite(value) else "fewer than two groups are large enough",
+        note=note,
     )
+
+
+def _held(value: float, near: float, limit: float, settings: GateSettings) -> tuple[GateStatus, str]:
+    """Return whether a figure is beyond its limit, and whether surely; ``near`` is the nearer end of its interval."""
+    if value <= limit:
+        return "pass", ""
+    if settings.judge == "interval" and math.isfinite(near) and near <= limit:
+        return "warn", WITHIN_CHANCE
+    return "fail", ""
 
 
 def _number(value: Any) -> float:

@@ -7,7 +7,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 
 from asrfair.data.runfile import check_night, settings_of
 from asrfair.errors import InputError
-from asrfair.nightly.history import History, Night
+from asrfair.nightly.gate_outcome import Gate
+from asrfair.nightly.history import OUTAGE, History, Night
 from asrfair.nightly.night_to_night import Key, Movements
 from asrfair.nightly.paired_nights import Scored
 from asrfair.scoring import ScoreSummary, score_run
 from asrfair.types import ScoringSettings
 
+HELD = ("pass", "warn")
+"""Verdicts of nights on which no gate failed."""
 _MARKS = ("night", "suite", "recording")
 
 
@@ -52,13 +55,14 @@ def find_baseline(history: History, suite: str, wanted: str) -> Baseline | None:
     Args:
         history: The history.
         suite: The suite's name.
-        wanted: ``accepted``, the number of a night, ``window:N`` (the newest N nights), or a run folder.
+        wanted: ``accepted``, the number of a night, ``window:N`` (the newest N nights that no gate failed on, since the
+            last that was accepted, and that one), or a run folder.
 
     Returns:
         ``None`` where the history has no night of this suite yet.
 
     Raises:
-        InputError: There is no such night or folder, or it is of another suite.
+        InputError: There is no such night or folder, it is of another suite, or it was an outage.
     """
     if wanted == "accepted":
         number = history.accepted(suite)
@@ -67,12 +71,16 @@ def find_baseline(history: History, suite: str, wanted: str) -> Baseline | None:
         night = history.night(int(wanted))
         if night.suite != suite:
             raise InputError("that night is of another suite", value=night.suite, remedy="Name a night of this one")
+        refuse_outage(night)
         return Baseline(name=f"night {night.number}", nights=(night,))
     if wanted.startswith("window:") and wanted[7:].isdecimal() and int(wanted[7:]):
-        nights = history.nights(suite)[-int(wanted[7:]) :]
-        if not nights:
+        accepted = history.accepted(suite)
+        if accepted is None:
             return None
-        return Baseline(name=f"the {len(nights)} nights before", nights=tuple(nights))
+        held = [night for night in history.nights(suite) if night.number > accepted and night.verdict in HELD]
+        nights = [history.night(accepted), *held][-int(wanted[7:]) :]
+        name = f"the {len(nights)} nights up to {nights[-1].number} that held"
+        return Baseline(name=name, nights=tuple(nights))
     if not (Path(wanted) / "run.json").is_file():
         raise InputError(
             "this is no baseline",
@@ -81,6 +89,52 @@ def find_baseline(history: History, suite: str, wanted: str) -> Baseline | None:
             remedy="Give 'accepted', the number of a night, 'window:N', or a run folder",
         )
     return Baseline(name=f"run {Path(wanted).resolve().name}", run=Path(wanted))
+
+
+def refuse_outage(night: Night) -> None:
+    """Let no night become a baseline of which too much was lost.
+
+    Raises:
+        InputError: It was an outage.
+    """
+    if night.verdict == OUTAGE:
+        raise InputError(
+            "of that night too much was lost to failures: it can be no baseline",
+            value=f"night {night.number}",
+            remedy="Name another night, or raise [gates] max_failed if that much is always lost, and run one",
+        )
+
+
+def last_judged(nights: Sequence[Night], name: str) -> Night | None:
+    """Return the newest night that was held against this baseline and came to a verdict on it."""
+    for night in reversed(nights):
+        if night.verdict != OUTAGE and night.content.get("baseline") == name:
+            return night
+    return None
+
+
+def gates_of(night: Night) -> dict[Key, Gate]:
+    """Read a night's gates against its baseline back."""
+    table = _plain(night.path / "gates.parquet")
+    names = {item.name for item in fields(Gate)}
+    rows = table[table["rule"] == "max_increase"].reindex(columns=[c for c in table if c in names]).to_dict("records")
+    gates = [Gate(**{str(key): _value(value) for key, value in row.items()}) for row in rows]
+    return {(gate.engine, gate.condition, gate.attribute, gate.group): gate for gate in gates}
+
+
+def changes_of(nights: Sequence[Night], name: str, most: int = 60) -> dict[Key, list[float]]:
+    """Return how each group's charted figure moved over the nights that were held against this baseline."""
+    found: dict[Key, list[float]] = {}
+    for night in [night for night in nights if night.content.get("baseline") == name][-most:]:
+        for key, gate in gates_of(night).items():
+            found.setdefault(key, []).append(gate.z)
+    return found
+
+
+def _value(value: Any) -> Any:
+    if value is None or value is pd.NA:
+        return math.nan
+    return value
 
 
 def scored(
@@ -150,6 +204,8 @@ def alike_before(nights: Sequence[Night], inputs: Mapping[str, Any], after: int,
     """Return the nights right before tonight that had the same inputs, newest first, none up to ``after``."""
     found: list[Night] = []
     for night in reversed(nights):
+        if night.verdict == OUTAGE:
+            continue
         if night.number <= after or len(found) >= most or not same_inputs(night.content.get("inputs"), inputs):
             break
         found.append(night)
@@ -174,7 +230,7 @@ def measured_movements(
         still: Engines that say that they always give the same answer.
         most: How many of the newest nights are used.
     """
-    newest = nights[-most:]
+    newest = [night for night in nights if night.verdict != OUTAGE][-most:]
     values: dict[Key, list[float]] = {}
     for place, night in enumerate(newest):
         table = _plain(night.path / "groups.parquet")

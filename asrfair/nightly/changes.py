@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from asrfair.errors import AsrfairError
+from asrfair.recognise.engines.table import load_class
+
 Kind = Literal["package", "engine", "manifest", "noise", "condition", "normalizer", "suite", "code"]
 SHOWN = 5
 """How many names a sentence lists."""
@@ -70,9 +73,18 @@ def rules_of(content: Mapping[str, Any]) -> dict[str, str]:
 
 def _flat(engine: Mapping[str, Any]) -> dict[str, str]:
     found = {"name": str(engine["name"])}
+    if _answers_are_files(found["name"]):
+        return found
     found.update({f"option {key}": str(value) for key, value in engine["options"].items()})
     found.update({str(key): str(value) for key, value in engine["fingerprint"].items()})
     return found
+
+
+def _answers_are_files(name: str) -> bool:
+    try:
+        return bool(getattr(load_class(name), "answers_are_files", False))
+    except AsrfairError:
+        return False  # a plug-in that is gone: what it said of itself is all there is
 
 
 def changes_between(

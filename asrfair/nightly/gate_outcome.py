@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-GateStatus = Literal["pass", "fail", "not_tested"]
+GateStatus = Literal["pass", "warn", "fail", "not_tested"]
+
+WITHIN_CHANCE = "beyond the limit, but within chance"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +19,13 @@ class Gate:
     """One gate: one rule for one engine, condition, attribute and group.
 
     Args:
-        rule: ``max_wer`` (``max_rate`` of another metric), ``max_gap``, ``min_accuracy``, ``max_failed`` or ``max_increase``.
+        rule: ``max_wer`` (``max_rate`` of another metric), ``max_gap``, ``min_accuracy``, ``max_failed``, ``min_coverage`` or
+            ``max_increase``.
         engine: The engine's label.
         condition: The condition's name.
         attribute: The attribute.
         group: The group; ``worst − best`` for a gap.
-        status: ``not_tested`` where too little is known of the group.
+        status: ``not_tested`` where too little is known of the group; ``warn`` beyond the limit, but within chance.
         limit: What the suite allows, a fraction.
         value: What was found, a fraction (for ``max_increase`` the difference to the baseline).
         low: Lower bound of its interval, where there is one.
@@ -36,6 +39,13 @@ class Gate:
         band: How much the figure moves from night to night when nothing changes.
         power_nights: In how many nights an increase of the suite's ``detect`` is found with probability 0.8; 0 where
             it is not found within the window.
+        chart: Where the group's chart stands, 1 and more being an alarm (``max_increase`` only).
+        chart_mean: Mean increase over the nights since the chart last rose from zero.
+        chart_nights: How many those are.
+        z: The change since the night before in units of what the group's utterances alone would make of it.
+        found: The increase as it was when the gate first failed; NaN where it holds.
+        found_nights: For how many nights it has been found, tonight included; 0 where it holds.
+        below: Nights in a row, tonight last, on which a found increase was not there.
         note: A few words for the reader.
         measure: What the rate is called.
     """
@@ -58,6 +68,13 @@ class Gate:
     level: float = math.nan
     band: float = math.nan
     power_nights: int | None = None
+    chart: float = math.nan
+    chart_mean: float = math.nan
+    chart_nights: int = 0
+    z: float = math.nan
+    found: float = math.nan
+    found_nights: int = 0
+    below: int = 0
     note: str = ""
     measure: str = "WER"
 

@@ -28,6 +28,8 @@ from asrfair.data.sealed import opened, read_object, sealed
 from asrfair.data.wholefile import own_folder, sync_folder
 from asrfair.errors import EnvironmentFailedError, InputError
 
+OUTAGE = "outage"
+"""The verdict of a night of which too much was lost; it is never a baseline."""
 _FOLDER = re.compile(r"night-(\d{6,})")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -124,7 +126,7 @@ class History:
         return f"It has {numbers[0]} to {numbers[-1]}" if numbers else "It is empty"
 
     def commit(self, token: str, fill: Callable[[Path, int], Mapping[str, Any]]) -> Night:
-        """Add a night: all of it, or nothing. The first one of its suite is accepted with it.
+        """Add a night: all of it, or nothing. The first one of its suite that is no outage is accepted with it.
 
         Args:
             token: Names the attempt; if the history has a night of it already, that night is returned.
@@ -147,7 +149,7 @@ class History:
                 write_json(aside / NIGHT_FILE, sealed(content))
                 sync_tree(aside)
                 suite = str(content["suite"])
-                if not self.nights(suite):
+                if content.get("verdict") != OUTAGE and all(night.verdict == OUTAGE for night in self.nights(suite)):
                     self._accept(number, suite, "the first night", str(content.get("finished", "")))
                 aside.rename(self.path(number))
                 sync_folder(self.folder / "nights")
@@ -189,13 +191,13 @@ class History:
         older is taken instead of it: a gate that has lost its baseline must not pass.
 
         Returns:
-            ``None`` where the history has no night of this suite.
+            ``None`` where the history has no night of this suite, or none that is no outage.
 
         Raises:
             InputError: The history has nights of this suite, and which one was accepted cannot be read.
         """
         present = set(self.numbers())
-        mine = [night.number for night in self.nights(suite)]
+        mine = [night.number for night in self.nights(suite) if night.verdict != OUTAGE]
         if not mine:
             return None
         for place in range(self._places(), 0, -1):
@@ -233,16 +235,25 @@ class History:
 
     # --- retention ---------------------------------------------------------------------------------------------
 
-    def retain(self, keep: int, suite: str) -> list[int]:
+    def retain(self, keep: int, suite: str, every: int = 0) -> list[int]:
         """Remove all but the newest ``keep`` nights of a suite; accepted nights stay whatever their age.
+
+        Args:
+            keep: How many of the newest stay.
+            suite: The suite's name.
+            every: Thin the older ones instead of removing them: of those whose numbers fall into one block of so many,
+                the last stays.
 
         Returns:
             The numbers of the nights removed.
         """
         with self.lock():
-            kept = {self._record(place)["night"] for place in range(self._places(), 0, -1)}
+            kept: set[Any] = {self._record(place)["night"] for place in range(self._places(), 0, -1)}
             nights = self.nights(suite)
-            gone = [night.number for night in nights[: max(len(nights) - max(keep, 1), 0)] if night.number not in kept]
+            older = [night.number for night in nights[: max(len(nights) - max(keep, 1), 0)]]
+            if every:
+                kept |= set({number // every: number for number in older}.values())
+            gone = [number for number in older if number not in kept]
             numbers = self.numbers()
             if numbers:
                 self._mark(night=max(numbers[-1], self._highest()))

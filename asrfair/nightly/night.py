@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -19,13 +20,26 @@ from asrfair.data.tablefile import read_result, write_parquet
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 from asrfair.nightly.absolute import absolute_gates
-from asrfair.nightly.baseline import Baseline, alike_before, find_baseline, measured_movements, same_inputs, scored
+from asrfair.nightly.baseline import (
+    Baseline,
+    alike_before,
+    changes_of,
+    find_baseline,
+    gates_of,
+    last_judged,
+    measured_movements,
+    same_inputs,
+    scored,
+)
 from asrfair.nightly.cache import Cache, key_of
 from asrfair.nightly.cache_fill import keep, prefill
 from asrfair.nightly.changes import Change, changes_between, inputs_of
 from asrfair.nightly.gate_outcome import gates_table
 from asrfair.nightly.history import History, Night, room_needed, write_json
 from asrfair.nightly.keys import Keys, hash_recordings
+from asrfair.nightly.message import make_message
+from asrfair.nightly.notify import notify
+from asrfair.nightly.outage import LOST, coverage_gates, failed_gates
 from asrfair.nightly.paired_nights import Scored
 from asrfair.nightly.relative import relative_gates
 from asrfair.nightly.verdict import Verdict, to_junit, to_markdown
@@ -33,8 +47,10 @@ from asrfair.nightly.workfolder import WorkFolder, remove, work_folder
 from asrfair.nightly.write_trend import write_trend
 from asrfair.recognise.engines import EngineContext
 from asrfair.runs.invariance_table import INVARIANCE_FILE
+from asrfair.runs.notify_settings import NotifySettings
 from asrfair.runs.pipeline import RunResult, run_suite
 from asrfair.runs.suite import Suite
+from asrfair.say.answer import make_answer
 from asrfair.scoring.metric import get_metric
 from asrfair.stats import Analysis
 from asrfair.version import __version__
@@ -48,6 +64,8 @@ class NightResult:
     verdict: Verdict
     trend: tuple[Path, ...]
     removed: tuple[int, ...] = ()
+    untold: tuple[str, ...] = ()
+    """What of ``[notify]`` did not work, in sentences."""
 
 
 def run_night(
@@ -56,6 +74,7 @@ def run_night(
     *,
     baseline: str = "accepted",
     keep_nights: int | None = None,
+    thin: int = 0,
     cache: bool = True,
     report: bool = False,
     workers: int | None = None,
@@ -63,13 +82,15 @@ def run_night(
 ) -> NightResult:
     """Run a suite as the next night of a history.
 
-    A night that was cut off is resumed by the same call. The first night of a suite is accepted as its baseline.
+    A night that was cut off is resumed by the same call. The first night of a suite that is no outage is accepted as its
+    baseline.
 
     Args:
         suite: The suite, with its gates.
         folder: The history.
         baseline: What to compare with; see :func:`asrfair.nightly.baseline.find_baseline`.
         keep_nights: Remove all but the newest of this suite afterwards; accepted nights stay.
+        thin: Of the older ones, keep the last of each so many instead.
         cache: Whether what an earlier night transcribed may be used.
         report: Whether the night also gets the full report of a run.
         workers: Worker processes.
@@ -111,14 +132,20 @@ def run_night(
         counts["transcribed"] = sum(item.results for item in result.transcribe.engines.values())
         numbers = history.numbers()
         keep(work.run, keys, store, (numbers[-1] if numbers else 0) + 1)
+        claim = make_answer(result.analysis.tables, read_run_file(work.run)).lead
         night, verdict = _commit(history, suite, work, result, conditions, keys, counts, baseline)
         remove(work)
     removed: list[int] = []
     if keep_nights is not None:
-        removed = history.retain(keep_nights, suite.name)
+        removed = history.retain(keep_nights, suite.name, thin)
         store.forget(_oldest_in_use(history, keep_nights))
     trend = write_trend(history, suite.name)
-    return NightResult(night=night, verdict=verdict, trend=tuple(trend), removed=tuple(removed))
+    untold: list[str] = []
+    if suite.notify != NotifySettings():
+        link = suite.notify.link.replace("{night}", str(night.number)).replace("{suite}", quote(suite.name))
+        message = make_message(verdict, result.analysis.tables["disparity"], claim, link or str(trend[0]))
+        untold = notify(suite.notify, history, message)
+    return NightResult(night=night, verdict=verdict, trend=tuple(trend), removed=tuple(removed), untold=tuple(untold))
 
 
 def _oldest_in_use(history: History, keep_nights: int) -> int:
@@ -162,6 +189,7 @@ def _commit(
     if keys.recordings:
         utterances["recording"] = utterances["utterance_id"].map(keys.recordings).fillna("")
     tonight = Scored(utterances=utterances, scores=pd.read_parquet(run / "scores.parquet"))
+    counts["lost"] = int(tonight.scores["status"].isin(LOST).sum())
     found = find_baseline(history, suite.name, wanted)
     checked = (
         read_result(run / INVARIANCE_FILE, text=("engine", "condition", "attribute", "group"))
@@ -236,15 +264,18 @@ def judge(
     gates = absolute_gates(
         analysis.tables["disparity"],
         analysis.tables["gaps"],
-        tonight.scores,
         suite.groups,
         suite.gates,
         metric=analysis.frame.metric,
     )
+    gates += failed_gates(tonight, suite.groups, suite.gates)
     before = history.nights(suite.name)
     warnings: list[str] = []
     changes: list[Change] = []
-    wants = any(suite.gates.of(name).max_increase is not None for name in suite.conditions)
+    wants = suite.gates.compares
+    missing = sorted({f"{attribute} = {group}" for attribute, group in suite.gates.groups} - _named(analysis))
+    if missing:
+        warnings.append(f"[gates] has limits for groups that nobody is in: {', '.join(missing)}")
     if baseline is not None:
         rules = inputs["normalizer"]
         folders = [(night.path, night.content["inputs"]["normalizer"]) for night in baseline.nights]
@@ -263,7 +294,9 @@ def judge(
         after = max((night.number for night in baseline.nights), default=0)
         earlier = alike_before(before, inputs, after, suite.gates.window_nights - 1)
         newest = [tonight, *(scored(n.path, rules, n.content["inputs"]["normalizer"], suite.scoring) for n in earlier)]
+        gates += coverage_gates(tonight, sides, suite.groups, suite.gates)
         if wants:
+            last = last_judged(before, baseline.name)
             relative = relative_gates(
                 newest,
                 sides,
@@ -272,6 +305,11 @@ def judge(
                 movements=measured_movements(before, checked, still),
                 same_inputs=same_inputs(baseline.inputs, inputs),
                 metric=analysis.frame.metric,
+                changes=changes_of(before, baseline.name),
+                before=None if last is None else gates_of(last),
+                last=None
+                if last is None
+                else scored(last.path, rules, last.content["inputs"]["normalizer"], suite.scoring),
             )
             gates += relative
             if not relative:
@@ -291,6 +329,11 @@ def judge(
         counts=counts,
         warnings=tuple(warnings),
     )
+
+
+def _named(analysis: Analysis) -> set[str]:
+    rows = analysis.tables["disparity"][["attribute", "group"]].drop_duplicates()
+    return {f"{attribute} = {group}" for attribute, group in rows.itertuples(index=False)}
 
 
 def _rows(night: Night) -> pd.DataFrame:

@@ -7,7 +7,7 @@ reference, are compared.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.scoring.metric import WER, Metric
+from asrfair.scoring.metric import QUANTITIES, WER, Metric
 from asrfair.stats.frame import Frame, frame_of
 from asrfair.types import GroupSettings
 
@@ -45,6 +45,7 @@ class Look:
         pairs: Indices of (newest, baseline) among ``frame.runs()``.
         named: Engine and condition of each pair.
         utterances: How many utterances are compared.
+        baselines: How many nights the other side pools.
     """
 
     nights: int
@@ -52,6 +53,7 @@ class Look:
     pairs: tuple[tuple[int, int], ...]
     named: tuple[tuple[str, str], ...]
     utterances: int
+    baselines: int = 1
 
 
 def widths(nights: int, window: int) -> list[int]:
@@ -100,7 +102,48 @@ def make_look(
         pairs=tuple((place[a, c], place[b, c]) for a, b, _, c in wanted),
         named=tuple((e, c) for _, _, e, c in wanted),
         utterances=len(kept),
+        baselines=len(baseline),
     )
+
+
+def news(nights: Sequence[Scored], metric: Metric = WER) -> dict[tuple[int, ...], list[tuple[str, str]]]:
+    """Return which nights say something that the newer ones do not, by run: places among the nights, and the runs.
+
+    A night on which a run's counts are those of the night after it, to the utterance, is no look of its own.
+
+    Args:
+        nights: Newest first.
+        metric: What is compared.
+    """
+    found: dict[tuple[int, ...], list[tuple[str, str]]] = {}
+    prints = [_prints(night.scores, metric) for night in nights]
+    for run in prints[0]:
+        places = [0]
+        for place in range(1, len(nights)):
+            if prints[place].get(run) != prints[places[-1]].get(run):
+                places.append(place)
+        found.setdefault(tuple(places), []).append(run)
+    return found
+
+
+def only(night: Scored, runs: Collection[tuple[str, str]]) -> Scored:
+    """Return a night with the rows of some runs."""
+    pairs = pd.MultiIndex.from_frame(night.scores[["engine", "condition"]])
+    return Scored(utterances=night.utterances, scores=night.scores[pairs.isin(list(runs))].reset_index(drop=True))
+
+
+def _prints(scores: pd.DataFrame, metric: Metric) -> dict[tuple[str, str], bytes]:
+    """Return what names each run's counts."""
+    counted = [name.lstrip("-") for name in (*metric.numerator, *metric.denominator)]
+    rows = scores[
+        ["utterance_id", "status", *[name for name in dict.fromkeys([*QUANTITIES, *counted]) if name in scores]]
+    ]
+    hashes = pd.util.hash_pandas_object(rows, index=False)
+    keys = scores[["engine", "condition"]].astype(str)
+    return {
+        (str(engine), str(condition)): np.sort(part.to_numpy()).tobytes()
+        for (engine, condition), part in hashes.groupby([keys["engine"], keys["condition"]], sort=False)
+    }
 
 
 _MARKS = ("\x1fnewest", "\x1fbaseline")

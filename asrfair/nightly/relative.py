@@ -14,15 +14,17 @@ do: a benchmark has no last night, and a change in a year must be seen as soon a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import special
 
-from asrfair.nightly.gate_outcome import Gate
+from asrfair.nightly.chart import SHARE, Step, alarms, charted, restlessness, steps_of
+from asrfair.nightly.gate_outcome import WITHIN_CHANCE, Gate, GateStatus
+from asrfair.nightly.lasting import stay_found
 from asrfair.nightly.night_to_night import Key, Movement, Movements
-from asrfair.nightly.paired_nights import Look, Scored, make_look, widths
+from asrfair.nightly.paired_nights import Look, Scored, make_look, news, only, widths
 from asrfair.nightly.shrunken_variance import moderate
 from asrfair.runs.gate_settings import GateSettings
 from asrfair.scoring.metric import WER, Metric
@@ -60,6 +62,10 @@ def relative_gates(
     movements: Movements | None = None,
     same_inputs: bool = True,
     metric: Metric = WER,
+    before: Mapping[Key, Gate] | None = None,
+    last: Scored | None = None,
+    steps: Mapping[Key, Step] | None = None,
+    changes: Mapping[Key, Sequence[float]] | None = None,
 ) -> list[Gate]:
     """Hold the newest nights against the baseline.
 
@@ -71,38 +77,67 @@ def relative_gates(
         movements: What figures do by themselves from night to night.
         same_inputs: Whether nothing is known to have changed since the baseline. Otherwise what differs between
             speakers is not only chance between nights, and more nights do not make it smaller.
+        before: The gates of the last night that was held against the same baseline: where the charts stand, and what
+            was found and must stay found.
+        last: The scores of that night.
+        steps: What tonight adds to the charts, where the caller knows it already.
+        changes: How much each group's charted figure moved between the nights before (:attr:`Gate.z`).
 
         metric: What is compared.
 
     Returns:
         One gate for each engine, condition and group whose condition has a ``max_increase``.
     """
-    looks = [
-        look
-        for width in widths(len(newest), settings.window_nights)
-        if (look := make_look(newest[:width], baseline, groups, metric)) is not None
-    ]
-    if not looks:
-        return []
     movements = movements or Movements()
-    found: dict[Key, list[Gate]] = {}
-    first: dict[Key, tuple[_Cells, int, int]] = {}
-    for look in looks:
-        for by in dict.fromkeys([(), *groups.by]):
-            cells = _cells(look, by)
-            for p, (engine, condition) in enumerate(look.named):
-                limit = settings.of(condition).max_increase
-                if limit is None:
-                    continue
-                for g, group in enumerate(cells.grouping.names):
-                    key = (engine, condition, cells.grouping.attribute, group)
-                    movement = movements.of(key, left_out=look.nights - 1)
-                    gate = _gate(cells, p, g, key, limit, look.nights, len(baseline), movement, groups)
-                    found.setdefault(key, []).append(gate)
-                    if look is looks[0]:
-                        first[key] = (cells, p, g)
-    gates = _decide(found, first, len(looks), len(baseline), settings, movements, same_inputs)
+    tested: dict[Key, _Tested] = {}
+    news_of = news(newest, metric)
+    for places, runs in news_of.items():
+        nights = [newest[place] for place in places]
+        part = nights if len(news_of) == 1 else [only(night, runs) for night in nights]
+        own = baseline if len(news_of) == 1 else [only(night, runs) for night in baseline]
+        looks = {
+            width: look
+            for width in widths(len(part), settings.window_nights)
+            if (look := make_look(part[:width], own, groups, metric)) is not None
+        }
+        if 1 not in looks:
+            continue
+        if steps is None:
+            before_that = None if last is None else make_look([last], own, groups, metric)
+            made = steps_of(looks[1], before_that, groups, len(own))
+        for width, look in looks.items():
+            left_out = places[width - 1]
+            for by in dict.fromkeys([(), *groups.by]):
+                cells = _cells(look, by)
+                for p, (engine, condition) in enumerate(look.named):
+                    for g, group in enumerate(cells.grouping.names):
+                        key = (engine, condition, cells.grouping.attribute, group)
+                        limit = settings.of(condition, *key[2:]).max_increase
+                        if limit is None:
+                            continue
+                        movement = movements.of(key, left_out=left_out)
+                        gate = _gate(cells, p, g, key, limit, look.nights, len(baseline), movement, groups)
+                        item = tested.setdefault(key, _Tested(cells=cells, p=p, g=g, looks=len(looks)))
+                        item.gates.append((gate, movement))
+                        item.step = (made if steps is None else steps).get(key)
+    for key, item in tested.items():
+        if item.step is not None:
+            restless = restlessness((changes or {}).get(key, ()))
+            item.step = replace(item.step, noise=item.step.noise * restless)
+    gates = _decide(tested, len(baseline), settings, movements, same_inputs, before or {})
     return [replace(gate, measure=metric.label) for gate in gates]
+
+
+@dataclass(kw_only=True)
+class _Tested:
+    """One group of one run: its gate in every look, and its place in the first."""
+
+    cells: _Cells
+    p: int
+    g: int
+    looks: int
+    gates: list[tuple[Gate, Movement]] = field(default_factory=list)
+    step: Step | None = None
 
 
 def _cells(look: Look, by: tuple[str, ...]) -> _Cells:
@@ -197,52 +232,51 @@ def _spread(sd: float, nights: int, baselines: int) -> float:
 
 
 def _decide(
-    found: dict[Key, list[Gate]],
-    first: dict[Key, tuple[_Cells, int, int]],
-    looks: int,
+    tested: dict[Key, _Tested],
     baselines: int,
     settings: GateSettings,
     movements: Movements,
     same_inputs: bool,
+    before: Mapping[Key, Gate],
 ) -> list[Gate]:
     """Correct for looks and gates, and decide."""
-    keys = list(found)
-    best: list[Gate] = []
-    for key in keys:
-        tested = [gate for gate in found[key] if gate.status != "not_tested"]
+    best: dict[Key, tuple[Gate, Movement]] = {}
+    for key, item in tested.items():
+        first = item.gates[0]
+        able = [pair for pair in item.gates if pair[0].status != "not_tested"]
         # of the looks at the same p-value (unchanged: all 1) the newest night alone is the one to show
-        gate = min(tested, key=lambda item: item.p) if tested else found[key][0]
-        gate = replace(gate, tonight=found[key][0].value)
-        best.append(replace(gate, p=min(gate.p * looks, 1.0)) if tested else gate)
-    adjusted = holm(np.array([gate.p for gate in best], dtype=np.float64))
-    level = settings.alpha / settings.horizon_nights
-    tests = sum(gate.status != "not_tested" for gate in best)
+        gate, movement = min(able, key=lambda pair: pair[0].p) if able else first
+        gate = replace(gate, tonight=first[0].value)
+        best[key] = replace(gate, p=min(gate.p * item.looks, 1.0)) if able else gate, movement
+    adjusted = holm(np.array([gate.p for gate, _ in best.values()], dtype=np.float64))
+    tests = sum(gate.status != "not_tested" for gate, _ in best.values())
+    level = _level(settings)
     result = []
-    for gate, p_holm, key in zip(best, adjusted.tolist(), keys, strict=True):
-        movement = movements.of(key, left_out=gate.nights - 1)
+    for (key, (gate, movement)), p_holm in zip(best.items(), adjusted.tolist(), strict=True):
         width = 2.0 * _spread(movement.band, gate.nights, baselines)
-        if gate.status == "not_tested":
-            result.append(replace(gate, level=level, band=width))
-            continue
-        beyond = gate.value > gate.limit and not gate.value <= width
-        fails = beyond and p_holm <= level
-        note = "" if fails or not beyond else "above the limit, but within chance"
-        cells, p, g = first[key]
-        nights = power_nights(
-            cells, p, g, tests, baselines, gate.limit, settings, movements.of(key), same_inputs=same_inputs
-        )
-        result.append(
-            replace(
-                gate,
-                status="fail" if fails else "pass",
-                p_holm=p_holm,
-                level=level,
-                band=float(width),
-                note=note,
-                power_nights=nights,
-            )
-        )
+        kept = replace(gate, level=level, band=float(width))
+        if gate.status != "not_tested":
+            item = tested[key]
+            beyond = gate.value > gate.limit and not gate.value <= width
+            kept = charted(replace(kept, p_holm=p_holm), item.step, tests, baselines, settings, before)
+            fails = beyond and p_holm <= level
+            by_chart = alarms(kept)
+            status: GateStatus = "fail" if fails or by_chart else "pass"
+            note = f"added up over {kept.chart_nights} nights" if by_chart and not fails else ""
+            if status == "pass" and max(gate.value, gate.tonight) > gate.limit:
+                status, note = "warn", WITHIN_CHANCE
+            power = power_nights(
+                item.cells, item.p, item.g, tests, baselines, gate.limit, settings, movements.of(key),
+                same_inputs=same_inputs,
+            )  # fmt: skip
+            kept = replace(kept, status=status, note=note, power_nights=power)
+        result.append(stay_found(kept, before.get(key), movements.of(key)))
     return result
+
+
+def _level(settings: GateSettings) -> float:
+    """What the tests of one night may spend."""
+    return (1.0 - SHARE) * settings.alpha / settings.horizon_nights
 
 
 def power_nights(
@@ -286,7 +320,7 @@ def power_nights(
     if not (np.isfinite(df) and np.isfinite(uneven) and total > 0) or delta <= limit:
         return 0
     steps = widths(settings.window_nights, settings.window_nights)
-    level = settings.alpha / settings.horizon_nights / (tests * len(steps))
+    level = _level(settings) / (tests * len(steps))
     steps = steps if same_inputs else [1]
     shift = np.log1p(delta / rate)
     critical = special.stdtrit(df, 1.0 - level)

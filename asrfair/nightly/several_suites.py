@@ -35,13 +35,20 @@ class NightlyResult:
 
     @property
     def exit_code(self) -> int:
-        """0 all gates hold, 1 a gate failed; the largest of the failures' if a suite came to no verdict."""
-        return max([int(verdict.word == "fail") for verdict in self.verdicts] + [f.exit_code for f in self.failures])
+        """0 all gates hold, 1 a gate failed, 3 an outage; or what kept a suite from its verdict, if that is more."""
+        return max([verdict.exit_code for verdict in self.verdicts] + [f.exit_code for f in self.failures])
+
+    @property
+    def word(self) -> str:
+        """The worst that any suite came to."""
+        words = {verdict.word for verdict in self.verdicts}
+        worst = next((word for word in ("outage", "fail", "warn") if word in words), "pass")
+        return "no verdict" if self.failures else worst
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``verdict.json`` over all suites."""
         return {
-            "verdict": "no verdict" if self.failures else "fail" if self.exit_code else "pass",
+            "verdict": self.word,
             "suites": [verdict.to_json() for verdict in self.verdicts],
             "no_verdict": [{"suite": failed.suite, "message": failed.message} for failed in self.failures],
         }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from asrfair.data.wholefile import PAGE_POLICY
 from asrfair.errors import printable
 from asrfair.nightly.trend import Mark, Panel, Trend
+from asrfair.nightly.verdict import WORDS
 
 WIDTH, HEIGHT = 330, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 16, 20
@@ -25,9 +26,9 @@ _LEGEND = (
     "against, by its rules. Red: a gate failed on that night. Dashed, with a letter: something changed, as listed below."
 )
 _STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--muted:#5b6570;--rule:#d5dae0;--page:#fff;--line:#0b5394;--bad:#b3261e}
+:root{color-scheme:light dark;--ink:#1b1f24;--muted:#5b6570;--rule:#d5dae0;--page:#fff;--line:#0b5394;--bad:#b3261e;--warn:#8a5300}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--muted:#a3acb5;--rule:#3b4249;--page:#15181b;--line:#7db7f0;
---bad:#ff8a80}}
+--bad:#ff8a80;--warn:#ffb95c}}
 body{font:16px/1.5 system-ui,sans-serif;margin:1.5rem auto;max-width:72rem;padding:0 1rem;color:var(--ink);
 background:var(--page);overflow-wrap:break-word}
 h1{font-size:1.5rem}h2{font-size:1.2rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1rem 0 .25rem}
@@ -37,11 +38,11 @@ svg{width:100%;height:auto;display:block}
 svg text{font-size:11px;fill:var(--muted)}.rule{stroke:var(--rule)}.mark{stroke:var(--muted);stroke-dasharray:3 3}
 .base{stroke:var(--ink);stroke-dasharray:1 3}.line{fill:none;stroke:var(--line);stroke-width:1.8}
 .band{fill:var(--line);opacity:.16}.dot{fill:var(--line)}.bad{fill:var(--bad)}
-.fail{color:var(--bad);font-weight:600}.muted{color:var(--muted)}
+.fail,.outage{color:var(--bad);font-weight:600}.warn{color:var(--warn);font-weight:600}.muted{color:var(--muted)}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.25rem .75rem .25rem 0;border-bottom:1px solid var(--rule)}
 td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-th,.pass,.fail{white-space:nowrap}summary{cursor:pointer;margin:.75rem 0}
+th,.pass,.warn,.fail,.outage{white-space:nowrap}summary{cursor:pointer;margin:.75rem 0}
 @media print{body{margin:0}}
 """
 
@@ -85,7 +86,7 @@ def _newest(trend: Trend) -> str:
 
 
 def _word(verdict: str) -> str:
-    return "failed" if verdict == "fail" else "passed"
+    return WORDS.get(verdict, "failed")
 
 
 def _changes(marks: Sequence[Mark]) -> str:

@@ -20,8 +20,11 @@ RULES = {
     "max_gap": "gap at most",
     "min_accuracy": "accuracy at least",
     "max_failed": "failed at most",
+    "min_coverage": "compared at least",
     "max_increase": "increase at most",
 }
+WORDS = {"pass": "passed", "warn": "passed with warnings", "fail": "failed", "outage": "outage"}
+"""Verdicts as people read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +57,35 @@ class Verdict:
         return tuple(gate for gate in self.gates if gate.status == "fail")
 
     @property
-    def word(self) -> Literal["pass", "fail"]:
-        """``pass`` or ``fail``."""
-        return "fail" if self.failed else "pass"
+    def warned(self) -> tuple[Gate, ...]:
+        """The gates beyond their limit, but within chance."""
+        return tuple(gate for gate in self.gates if gate.status == "warn")
+
+    @property
+    def word(self) -> Literal["pass", "warn", "fail", "outage"]:
+        """What the night came to; an outage goes before all else, since its figures are of what survived."""
+        if any(gate.rule == "max_failed" for gate in self.failed):
+            return "outage"
+        return "fail" if self.failed else "warn" if self.warned else "pass"
+
+    @property
+    def head(self) -> str:
+        """The verdict as people read it."""
+        return WORDS[self.word]
+
+    @property
+    def tally(self) -> str:
+        """How many gates failed, warned and could not be tested, in words."""
+        tested = sum(gate.status != "not_tested" for gate in self.gates)
+        warned = f", {len(self.warned)} warned" if self.warned else ""
+        against = f", against {self.baseline}" if self.baseline else ", with no baseline yet"
+        skipped = len(self.gates) - tested
+        return f"{len(self.failed)} of {tested} gates failed{warned}, {skipped} could not be tested{against}"
+
+    @property
+    def exit_code(self) -> int:
+        """0 all gates hold, 1 one failed, 3 an outage."""
+        return {"outage": 3, "fail": 1}.get(self.word, 0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``verdict.json``."""
@@ -66,6 +95,7 @@ class Verdict:
             "verdict": self.word,
             "baseline": self.baseline,
             "failed": [gate.to_json() for gate in self.failed],
+            "warned": [gate.to_json() for gate in self.warned],
             "gates": [gate.to_json() for gate in self.gates],
             "changes": [asdict(change) for change in self.changes],
             "changes_since_last_night": [asdict(change) for change in self.since_last],
@@ -91,9 +121,14 @@ def sentence(gate: Gate) -> str:
         if math.isfinite(gate.p_holm):
             text += f", p = {gate.p_holm:.2g} after Holm, tonight's level {gate.level:.2g}"
         return text + ")" + (f"; {gate.note}" if gate.note else "")
-    what = {"max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed"}.get(gate.rule, gate.measure)
+    what = _WHAT.get(gate.rule, gate.measure)
     text = f"{who}: {what} {_percent(gate.value)} ({rule_words(gate)} {_percent(gate.limit)})"
     return text + (f"; {gate.note}" if gate.note else "")
+
+
+_WHAT = {
+    "max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed", "min_coverage": "compared",
+}  # fmt: skip
 
 
 def _increase(gate: Gate, unit: str = "") -> str:
@@ -146,6 +181,8 @@ def to_junit(verdicts: Sequence[Verdict], failures: Sequence[Failure] = ()) -> b
             if gate.status == "fail":
                 failure = ET.SubElement(case, "failure", {"message": _xml(sentence(gate)), "type": gate.rule})
                 failure.text = _xml("\n".join(change.text for change in verdict.changes) or "No input changed.")
+            elif gate.status == "warn":
+                ET.SubElement(case, "system-out").text = _xml(f"WARN {sentence(gate)}")
             elif gate.status == "not_tested":
                 ET.SubElement(case, "skipped", {"message": _xml(gate.note)})
     for failed in failures:
@@ -172,39 +209,24 @@ def overview_markdown(verdicts: Sequence[Verdict], failures: Sequence[Failure] =
     parts = [to_markdown(verdict) for verdict in verdicts]
     if len(verdicts) + len(failures) == 1 and verdicts:
         return parts[0]
-    bad = sum(bool(verdict.failed) for verdict in verdicts)
+    bad = sum(bool(verdict.exit_code) for verdict in verdicts)
     total = len(verdicts) + len(failures)
     lines = [f"## asrfair nightly: {bad} of {total} suites failed, {len(failures)} came to no verdict", ""]
-    lines += ["| Suite | Night | Verdict | Gates failed |", "|---|---:|---|---:|"]
+    lines += ["| Suite | Night | Verdict | Gates failed | Warned |", "|---|---:|---|---:|---:|"]
     for verdict in verdicts:
-        word = "failed" if verdict.failed else "passed"
-        lines.append(f"| {_md(verdict.suite)} | {verdict.night} | {word} | {len(verdict.failed)} |")
-    lines += [f"| {_md(failed.suite)} |  | no verdict |  |" for failed in failures]
+        counts = f"{len(verdict.failed)} | {len(verdict.warned)}"
+        lines.append(f"| {_md(verdict.suite)} | {verdict.night} | {verdict.head} | {counts} |")
+    lines += [f"| {_md(failed.suite)} |  | no verdict |  |  |" for failed in failures]
     lines += ["", *(f"**{_md(failed.suite)}**: {_md(failed.message)}\n" for failed in failures)]
     return "\n".join([*lines, *parts])
 
 
 def to_markdown(verdict: Verdict) -> str:
     """Return the summary of one suite, fit for a comment on a pull request."""
-    tested = [gate for gate in verdict.gates if gate.status != "not_tested"]
-    skipped = len(verdict.gates) - len(tested)
-    head = "failed" if verdict.failed else "passed"
-    lines = [f"### asrfair nightly: {_md(verdict.suite)}, night {verdict.night}: {head}", ""]
-    against = f", against {_md(verdict.baseline)}" if verdict.baseline else ", with no baseline yet"
-    lines += [f"{len(verdict.failed)} of {len(tested)} gates failed, {skipped} could not be tested{against}.", ""]
-    if verdict.failed:
-        lines += [
-            "| Engine | Condition | Group | Gate | Found | Limit | p (Holm) |",
-            "|---|---|---|---|---:|---:|---:|",
-        ]
-        for gate in verdict.failed:
-            relative = gate.rule == "max_increase"
-            shown = _increase(gate) if relative else _percent(gate.value)
-            limit = _points(gate.limit) if relative else _percent(gate.limit)
-            p = f"{gate.p_holm:.2g}" if math.isfinite(gate.p_holm) else ""
-            cells = (gate.engine, gate.condition, f"{gate.attribute} = {gate.group}", rule_words(gate), shown, limit, p)
-            lines.append("| " + " | ".join(_md(cell) for cell in cells) + " |")
-        lines.append("")
+    lines = [f"### asrfair nightly: {_md(verdict.suite)}, night {verdict.night}: {verdict.head}", ""]
+    lines += [f"{_md(verdict.tally)}.", ""]
+    lines += _gates("", verdict.failed)
+    lines += _gates("Beyond the limit, but within chance", verdict.warned)
     lines += _listed("What changed since the baseline", [change.text for change in verdict.changes])
     if verdict.since_last != verdict.changes:
         lines += _listed("What changed since the night before", [change.text for change in verdict.since_last])
@@ -212,12 +234,37 @@ def to_markdown(verdict: Verdict) -> str:
         lines += ["No input changed since the baseline.", ""]
     lines += _listed("Warnings", verdict.warnings)
     lines += _listed("What these gates can see", power_lines(verdict.gates))
-    counts = verdict.counts
-    lines.append(
-        f"{counts.get('transcribed', 0):,} transcribed, {counts.get('cached', 0):,} from the cache, "
-        f"{counts.get('resumed', 0):,} from a run that was cut off."
-    )
+    lines.append(counted(verdict))
     return "\n".join(lines) + "\n"
+
+
+def counted(verdict: Verdict) -> str:
+    """Return in words what was transcribed, and what was lost."""
+    counts = verdict.counts
+    return (
+        f"{counts.get('transcribed', 0):,} transcribed, {counts.get('cached', 0):,} from the cache, "
+        f"{counts.get('resumed', 0):,} from a run that was cut off; {counts.get('lost', 0):,} lost to failures."
+    )
+
+
+def _gates(title: str, gates: Sequence[Gate]) -> list[str]:
+    """Return gates as a table with a row each."""
+    if not gates:
+        return []
+    lines = [f"**{title}**", ""] if title else []
+    lines += [
+        "| Engine | Condition | Group | Gate | Found | Limit | p (Holm) | |",
+        "|---|---|---|---|---:|---:|---:|---|",
+    ]
+    for gate in gates:
+        relative = gate.rule == "max_increase"
+        shown = _increase(gate) if relative else _percent(gate.value)
+        limit = _points(gate.limit) if relative else _percent(gate.limit)
+        p = f"{gate.p_holm:.2g}" if math.isfinite(gate.p_holm) else ""
+        who = f"{gate.attribute} = {gate.group}"
+        cells = (gate.engine, gate.condition, who, rule_words(gate), shown, limit, p, gate.note)
+        lines.append("| " + " | ".join(_md(cell) for cell in cells) + " |")
+    return [*lines, ""]
 
 
 def _listed(title: str, items: Sequence[str]) -> list[str]:

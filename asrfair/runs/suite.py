@@ -16,6 +16,7 @@ from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
 from asrfair.runs.gate_settings import GateSettings, GatesTable
+from asrfair.runs.notify_settings import NotifySettings, NotifyTable
 from asrfair.runs.threshold_settings import ThresholdTable
 from asrfair.scoring.metric import allow_metric, counted_by
 from asrfair.stats.claims.table import QUESTIONS
@@ -104,6 +105,7 @@ class _File(_Table):
     report: _Report = _Report()
     gates: GatesTable = GatesTable()
     threshold: ThresholdTable = ThresholdTable()
+    notify: NotifyTable = NotifyTable()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +129,7 @@ class Suite:
     audio: bool = False
     gates: GateSettings = field(default_factory=GateSettings)
     threshold: ThresholdTable = field(default_factory=ThresholdTable)
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
 
 def read_suite(path: Path) -> Suite:
@@ -148,7 +151,7 @@ def read_suite(path: Path) -> Suite:
             )
         _check_label(label, toml, "engine", index, "label" if engine.label else "name")
         labels.add(label)
-        options = _absolute_paths(engine.options, folder)
+        options = absolute_paths(engine.options, folder)
         engines.append(EngineSpec(name=engine.name, label=label, options=options))
     conditions = tuple(dict.fromkeys(itertools.chain(content.suite.conditions, _expand(content.grid, toml))))
     if len(conditions) > MAX_CONDITIONS:
@@ -194,7 +197,8 @@ def read_suite(path: Path) -> Suite:
         ),
         title=content.report.title,
         audio=content.report.audio,
-        gates=_gates(content.gates, conditions, toml),
+        gates=_gates(content.gates, conditions, _groups(content.groups), toml),
+        notify=content.notify.settings(folder),
         threshold=content.threshold,
     )
 
@@ -218,7 +222,7 @@ def _primary(names: list[str], groups: GroupSettings, toml: TomlFile) -> tuple[s
     return tuple(names)
 
 
-def _gates(table: GatesTable, conditions: tuple[str, ...], toml: TomlFile) -> GateSettings:
+def _gates(table: GatesTable, conditions: tuple[str, ...], groups: GroupSettings, toml: TomlFile) -> GateSettings:
     for name in table.condition:
         if name not in conditions:
             raise toml.error(
@@ -228,6 +232,21 @@ def _gates(table: GatesTable, conditions: tuple[str, ...], toml: TomlFile) -> Ga
                 name,
                 remedy=f"The suite has: {', '.join(conditions)}",
             )
+    attributes = [INTERSECTION.join(by) for by in groups.by]
+    for attribute, limits in table.group.items():
+        if attribute not in attributes:
+            raise toml.error(
+                "these gates are for groups that the suite does not make",
+                "gates",
+                "group",
+                attribute,
+                remedy=f"Its [groups] has: {', '.join(attributes) or 'none'}",
+            )
+        for name, limit in limits.items():
+            if limit.max_gap is not None:
+                raise toml.error(
+                    "a gap is between groups, and no group has one", "gates", "group", attribute, name, "max_gap"
+                )
     return table.settings()
 
 
@@ -256,7 +275,7 @@ def _resolve(text: str, folder: Path, toml: TomlFile, *keys: str) -> Path:
     return path
 
 
-def _absolute_paths(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def absolute_paths(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Options whose key ends in ``_file``, ``_dir`` or is ``path`` name files relative to the suite."""
     return {
         key: str((folder / value).resolve())

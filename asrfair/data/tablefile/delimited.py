@@ -1,7 +1,12 @@
-"""CSV and TSV, read by column; slower passes only to say on which line something is wrong."""
+"""CSV and TSV, read by column; slower passes only to say on which line something is wrong.
+
+Spreadsheets of half of Europe write a CSV with semicolons, and in the letters of Windows (code page 1252). A first line
+with semicolons and no comma is taken for one; only then is text that is not UTF-8 read as that code page.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator
@@ -25,11 +30,12 @@ def read_delimited(path: Path, kind: Kind) -> pa.Table:
     """Read a CSV or TSV into text columns; an error names the line."""
     names = _header(path, kind)
     check_header(path, names)
+    semicolons = _semicolons(path, kind)
     try:
         table = pa_csv.read_csv(
             path if path.suffix.lower() != GZIP else open_table(path),
-            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES),
-            parse_options=_parse_options(kind),
+            read_options=pa_csv.ReadOptions(block_size=BLOCK_BYTES, encoding=_encoding(path, kind)),
+            parse_options=_parse_options(kind, ";" if semicolons else ","),
             convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False),
         )
     except (pa.ArrowException, ValueError) as error:
@@ -39,10 +45,34 @@ def read_delimited(path: Path, kind: Kind) -> pa.Table:
     return table
 
 
-def _parse_options(kind: Kind) -> pa_csv.ParseOptions:
+def _semicolons(path: Path, kind: Kind) -> bool:
+    """Whether a CSV's cells are parted by semicolons."""
+    if kind == "tsv":
+        return False
+    with open_table(path) as stream:
+        line = stream.readline(BLOCK_BYTES)
+    return b";" in line and b"," not in line
+
+
+def _encoding(path: Path, kind: Kind) -> str:
+    """UTF-8, or the code page of Windows for a file with semicolons that is no UTF-8."""
+    if not _semicolons(path, kind):
+        return "utf-8"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_table(path) as stream:
+        try:
+            while block := stream.read(BLOCK_BYTES):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "cp1252"
+    return "utf-8"
+
+
+def _parse_options(kind: Kind, delimiter: str) -> pa_csv.ParseOptions:
     if kind == "tsv":
         return pa_csv.ParseOptions(delimiter="\t", quote_char=False, newlines_in_values=False)
-    return pa_csv.ParseOptions(delimiter=",", newlines_in_values=True)
+    return pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
 
 
 def _header(path: Path, kind: Kind) -> list[str]:
@@ -61,11 +91,14 @@ def _header(path: Path, kind: Kind) -> list[str]:
 def delimited_lines(path: Path, kind: Kind) -> Iterator[tuple[int, list[str]]]:
     """Yield (first line, cells) of every record that is not blank; slow, for headers and for pointing at errors."""
     csv.field_size_limit(max(csv.field_size_limit(), BLOCK_BYTES))
-    with io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="") as stream:
+    encoding = _encoding(path, kind)
+    with io.TextIOWrapper(
+        open_table(path), encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline=""
+    ) as stream:
         if kind == "tsv":
             reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
         else:
-            reader = csv.reader(stream, strict=False)
+            reader = csv.reader(stream, delimiter=";" if _semicolons(path, kind) else ",", strict=False)
         before = 0
         for cells in reader:
             first, before = before + 1, reader.line_num

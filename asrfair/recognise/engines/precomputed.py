@@ -43,6 +43,8 @@ class Precomputed(EngineBase):
     """Looks hypotheses up. An utterance without one is ``missing``; rows for other utterances reach the ledger."""
 
     traits = EngineTraits(needs_audio=False, parallel="inline", max_batch=1024)
+    answers_are_files = True
+    """Its files are what the service answered tonight: that they differ from night to night is no change of inputs."""
 
     def __init__(self, spec: EngineSpec, context: EngineContext) -> None:
         super().__init__(spec, context)
