@@ -104,7 +104,7 @@ def test_the_bundle_says_nothing_about_where_it_was_made(bundle: Path, repositor
         packed = archive.namelist()
         assert not [name for name in packed if str(repository).encode() in archive.read(name)]
     assert "asrfair/_shipped/manifests/demo/demo.csv" in packed
-    assert "asrfair/report/templates/page.html.j2" in packed
+    assert "asrfair/report/html/templates/page.html.j2" in packed
 
 
 def test_an_installed_asrfair_packs_itself_again(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

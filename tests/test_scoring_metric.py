@@ -14,6 +14,7 @@ from score_runs import write_run
 
 import asrfair as af
 from asrfair.cards import OUTLINES, blank_prose, gather
+from asrfair.data.runfile import write_run_file
 from asrfair.errors import InputError
 from asrfair.report import write_report
 from asrfair.runs.pipeline import rescore, run_suite
@@ -95,7 +96,7 @@ def test_a_run_folder_cannot_have_anything_imported(
     evil = "asrfair_evil_module:attack"
     content["statistics"]["metric"] = evil
     content["scoring"]["metrics"] = [evil]
-    (run / "run.json").write_text(json.dumps(content), encoding="utf-8")
+    write_run_file(run, content)  # whoever makes such a folder seals it too
     (tmp_path / "lib" / "asrfair_evil_module.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     write_report(run, html=True, plots=False)
     assert "short_words_lost" in af.load_run(run).groups

@@ -140,12 +140,12 @@ class DecodedFile:
         self._at = min(max(frame, 0), self.frames)
         return self._at
 
-    def read(self, frames: int, *, dtype: str = "float32", always_2d: bool = True) -> npt.NDArray[np.float32]:
-        """Return the next frames, shape (frames, channels)."""
-        del dtype, always_2d
+    def read(self, frames: int, *, dtype: str = "float32", always_2d: bool = False) -> npt.NDArray[np.float32]:
+        """Return the next frames: shape (frames, channels), or (frames,) of one channel unless ``always_2d``."""
+        del dtype
         part = self._samples[self._at : self._at + max(frames, 0)]
         self._at += len(part)
-        return part
+        return part if always_2d or self.channels > 1 else part[:, 0]
 
     def __enter__(self) -> Self:
         return self
