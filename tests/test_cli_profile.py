@@ -37,7 +37,15 @@ def test_show_says_what_why_and_from_where(capsys: pytest.CaptureFixture[str]) -
     """The chain with its numbers, the reasons, references and licence."""
     assert 0 == run(["profile", "show", "imaging-floor@severe"])
     out = capsys.readouterr().out
-    for part in ("frequency_hz = 118", "rate_hz = 1.2", "snr_db = 8", "weighting = A", "Why these numbers", "References", "Licence"):
+    for part in (
+        "frequency_hz = 118",
+        "rate_hz = 1.2",
+        "snr_db = 8",
+        "weighting = A",
+        "Why these numbers",
+        "References",
+        "Licence",
+    ):
         assert part in out
     assert 0 == run(["profile", "show", "imaging-floor@severe", "--json"])
     described = json.loads(capsys.readouterr().out)

@@ -40,7 +40,7 @@ def main() -> int:
         "nightly",
         "lastmile.export_ledger",
         "cli.verify",
-        "report.page",
+        "report.html.page",
     ):
         importlib.import_module(f"asrfair.{module}")  # once, and not in every child
     wrong: list[str] = []
