@@ -62,8 +62,8 @@ def test_the_shipped_benchmark_runs_in_a_room_without_people(kit: Kit, tmp_path:
         out = tmp_path / f"{name}.json"
         call("export", kit.folder, "--out", out, "--sign-off", call("export", kit.folder).split()[-1])
         exports.append(json.loads(out.read_text(encoding="utf-8"))["body"])
-        for name in (".site-key", ".releases", "exports.jsonl"):  # a kit that was never released from: another site
-            (kit.folder / name).unlink()
+        for kept in (".site-key", ".releases", "exports.jsonl"):  # a kit that was never released from: another site
+            (kit.folder / kept).unlink()
     assert {"demo"} == {row[0] for row in exports[0]["rows"]}
     assert exports[0]["rows"] == exports[1]["rows"]
     assert exports[0]["site"] != exports[1]["site"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from asrfair.data.runlock import writing
-from asrfair.data.wholefile import subfolder
+from asrfair.data.wholefile import subfolder, sweep
 from asrfair.report.console import print_table
 from asrfair.report.html.utterances import AudioSource
 from asrfair.report.loading import RunData, load_run
@@ -61,7 +61,9 @@ def _write(data: RunData, folder: Path, *, html: bool, plots: bool, audio: Audio
     if plots:
         from asrfair.report.figures import write_figures
 
-        written = write_figures(data, subfolder(folder, "plots"))
+        plots = subfolder(folder, "plots")
+        sweep(plots)
+        written = write_figures(data, plots)
     written.append(write_markdown(data, folder / "report.md"))
     if html:
         from asrfair.report.html.page import write_html
