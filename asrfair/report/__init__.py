@@ -61,9 +61,9 @@ def _write(data: RunData, folder: Path, *, html: bool, plots: bool, audio: Audio
     if plots:
         from asrfair.report.figures import write_figures
 
-        plots = subfolder(folder, "plots")
-        sweep(plots)
-        written = write_figures(data, plots)
+        pictures = subfolder(folder, "plots")
+        sweep(pictures)
+        written = write_figures(data, pictures)
     written.append(write_markdown(data, folder / "report.md"))
     if html:
         from asrfair.report.html.page import write_html
