@@ -33,6 +33,7 @@ def transcribe(shared_data: Path, folder: Path, name: str, every: int, by: list[
     return folder / name
 
 
+@pytest.mark.slow
 def test_speechocean762_by_gender_and_age_band(shared_data: Path, tmp_path: Path) -> None:
     """Forty Mandarin-native speakers: groups of ten and more get intervals, and their counts add up to everybody's."""
     folder = transcribe(shared_data, tmp_path, "speechocean762", 10, ["gender", "age_band"])
@@ -50,6 +51,7 @@ def test_speechocean762_by_gender_and_age_band(shared_data: Path, tmp_path: Path
     assert float(everybody["wer"]) > 0.5  # read speech of second-language speakers, a recogniser trained on US English
 
 
+@pytest.mark.slow
 def test_fsdd_accents_of_single_speakers_get_no_interval(shared_data: Path, tmp_path: Path) -> None:
     """Where an accent is one speaker the table says so instead of giving an interval."""
     folder = transcribe(shared_data, tmp_path, "fsdd", 5, ["accent"])
@@ -60,6 +62,7 @@ def test_fsdd_accents_of_single_speakers_get_no_interval(shared_data: Path, tmp_
     assert all("few_speakers" in flag for flag in single["flag"])
 
 
+@pytest.mark.slow
 def test_small_speech_of_mixed_rates_and_channels(shared_data: Path, tmp_path: Path) -> None:
     """Stereo, 8 to 44.1 kHz, WAV and FLAC: all of it is decoded and scored."""
     folder = transcribe(shared_data, tmp_path, "small_speech", 3, ["accent", "gender"])

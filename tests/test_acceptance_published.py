@@ -66,6 +66,7 @@ def published(shared_data: Path) -> dict[str, dict[str, object]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_edacc_group_figures_equal_the_published_ones(edacc: Path, published: dict, system: str) -> None:
     """Every group's WER, words, utterances and speakers equal the published figures."""
@@ -116,6 +117,7 @@ def artie(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "attribute", "group", "wer", "utterances"),
     [

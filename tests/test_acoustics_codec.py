@@ -46,6 +46,7 @@ ALIGNED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("body", ALIGNED)
 def test_speech_stays_where_it_was(shared_data: Path, tmp_path: Path, body: str) -> None:

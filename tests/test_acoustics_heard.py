@@ -280,6 +280,7 @@ def test_padding_goes_on_with_the_recordings_own_floor(tmp_path: Path) -> None:
     assert before == pytest.approx(10 * np.log10(np.mean(floor**2)), abs=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_a_mild_place_is_easier_than_any_severe_one(shared_data: Path) -> None:
     """Severities mean the same everywhere: what mild leaves of speech (STOI) is more than severe leaves anywhere."""

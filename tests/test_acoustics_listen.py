@@ -70,6 +70,7 @@ def _sentences(shared_data: Path) -> list[tuple[str, np.ndarray]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize(("rate", "snr_db"), [(16_000, 15.0), (44_100, 5.0), (48_000, 0.0)])
 def test_hum_and_knock_are_reported_and_the_sentence_is_cut_out(

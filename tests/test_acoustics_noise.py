@@ -57,6 +57,7 @@ def _measured_snr(clean: Clip, noise: np.ndarray) -> float:
     return level - 10 * np.log10(float(np.mean(noise[mask] ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_snr_over_active_speech_is_the_one_asked_for(shared_data: Path, tmp_path: Path) -> None:
     """200 real utterances, every recorded and generated noise at every SNR: within 0.1 dB, by an independent measure.
@@ -86,6 +87,7 @@ def test_the_snr_over_active_speech_is_the_one_asked_for(shared_data: Path, tmp_
     assert worst < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_three_seconds_of_silence_change_nothing(shared_data: Path, tmp_path: Path) -> None:
     """With 3 s of silence after the speech the SNR stays within 0.2 dB; audiomentations' moves by decibels."""

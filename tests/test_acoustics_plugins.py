@@ -81,6 +81,7 @@ def test_global_random_state_is_seeded_and_put_back() -> None:
     assert expected == (random.random(), float(np.random.rand()))  # noqa: NPY002
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_transforms_are_seeded_by_utterance(shared_data: Path, tmp_path: Path, transform: str) -> None:

@@ -95,6 +95,7 @@ def everything(shared_data: Path, tmp_path: Path) -> Renderer:
     return renderer(place, parse_condition("imaging-floor"), context=real_corpus(shared_data))
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_the_same_bytes_in_any_order_worker_and_start_method(shared_data: Path, everything: Renderer) -> None:
@@ -202,6 +203,7 @@ def _shipped() -> list[str]:
     return [path.stem for path in list_profiles()]
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("name", _shipped())
 def test_every_shipped_profile_keeps_what_it_should(shared_data: Path, name: str) -> None:

@@ -204,6 +204,7 @@ def test_a_flooding_program_is_held_back(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120_000  # KiB
 
 
+@pytest.mark.slow
 def test_grandchildren_end_with_their_program(tmp_path: Path) -> None:
     """A program that starts another and does not answer is ended with it, and nothing of it is left."""
     child = (
@@ -223,6 +224,7 @@ def test_grandchildren_end_with_their_program(tmp_path: Path) -> None:
             pytest.fail("the grandchild is still there")
 
 
+@pytest.mark.slow
 def test_answers_that_are_paid_for_are_not_paid_for_again(tmp_path: Path) -> None:
     """A run over a service is killed again and again just after its first answers: what came back is never asked again."""
     pytest.importorskip("httpx")

@@ -125,6 +125,7 @@ def test_edacc_and_demo_make_one_card_in_every_template(demo: Path, edacc: Path,
             assert b"pocketsphinx" in content
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_floors_of_edacc_and_demo_recomputed_by_hand(demo: Path, edacc: Path, tmp_path: Path) -> None:
     """Floors of two corpora equal those computed from the CSV files; three accents of EdAcc are too small to say."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from acoustics_helpers import condition, renderer, synthetic_speech
 
 from asrfair.acoustics.effects.base import EFFECTS, effect_of
@@ -14,6 +15,7 @@ def _page(repository: Path) -> str:
     return (repository / "docs" / "effects.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_every_block_is_a_chain_that_renders(repository: Path, tmp_path: Path) -> None:
     """Each example as a profile of its own, on a clip."""
     blocks = re.findall(r"```toml\n(.*?)```", _page(repository), flags=re.DOTALL)

@@ -95,6 +95,7 @@ def write_case(folder: Path, number: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_thousand_broken_files(tmp_path: Path) -> None:
     """Each is read and scored with every row accounted for, or refused with a printable reason that names the file."""
     read = 0

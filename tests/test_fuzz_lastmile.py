@@ -93,6 +93,7 @@ def mutate_json(value: Any, rng: random.Random) -> Any:
     return rng.choice(JSON)
 
 
+@pytest.mark.slow
 def test_a_kit_s_settings_are_read_or_refused(tmp_path: Path) -> None:
     """300 broken kit.toml files: each makes a kit whose counts can be shown, or names file and line."""
     kit = site(tmp_path / "kit", 1, speakers=9)
@@ -138,6 +139,7 @@ def test_a_kit_s_tables_are_read_or_refused(tmp_path: Path) -> None:
     assert min(ends["used"], ends["refused"]) > 20, ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [True, False], ids=["sealed again", "as it is"])
 def test_exports_are_merged_or_refused(sealed: bool, tmp_path: Path) -> None:
     """300 broken exports, with and without a new hash that fits: each is pooled or refused in a sentence."""

@@ -203,6 +203,7 @@ def test_tables_with_mutated_bytes(tmp_path: Path, capsys: pytest.CaptureFixture
     assert 10 <= usable <= CASES_PER_FAMILY - 10
 
 
+@pytest.mark.slow
 def test_tables_with_hostile_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Well-formed tables full of formulas, escapes, paths, odd numbers and odd Unicode are read or refused."""
     usable = 0

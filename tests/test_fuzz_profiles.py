@@ -75,6 +75,7 @@ def _try(path: Path, name: str, context: RenderContext, clip: Clip) -> str:
     return "rendered"
 
 
+@pytest.mark.slow
 def test_hundreds_of_broken_profiles_end_in_a_sentence(tmp_path: Path) -> None:
     """600 mutations of the shipped profiles: none ends in a traceback, in samples that are not finite, or too loud."""
     rng = random.Random(20_240_601)

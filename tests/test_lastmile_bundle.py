@@ -44,6 +44,7 @@ def offline(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_bundle_installs_and_runs_the_demo_without_a_network(bundle: Path, tmp_path: Path) -> None:
     """From the copied folder and Python alone to the demo's report, in a network namespace that holds no network."""
@@ -107,6 +108,7 @@ def test_the_bundle_says_nothing_about_where_it_was_made(bundle: Path, repositor
     assert "asrfair/report/html/templates/page.html.j2" in packed
 
 
+@pytest.mark.slow
 def test_an_installed_asrfair_packs_itself_again(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle can be made from an installation without its source; what pip noted about the machine stays out."""
     import importlib.metadata

@@ -117,6 +117,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_the_canaries_are_where_they_should_not_leave_from(kit: Path) -> None:
     """The runs hold the secrets, so that the tests below look for something that is there."""
     for source in ("room", "benchmark"):

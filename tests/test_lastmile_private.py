@@ -64,6 +64,7 @@ def largest_loss(seen: np.ndarray, absent: np.ndarray) -> float:
     return max(losses)
 
 
+@pytest.mark.slow
 def test_releases_as_files_do_not_tell_whether_a_person_is_in_them(tmp_path: Path) -> None:
     """The attack on the numbers in the written files of two kits, one of which lacks a person, stays under epsilon too."""
     epsilon, releases, most, found = 1.0, 3000, 50, []

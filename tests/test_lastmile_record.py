@@ -55,6 +55,7 @@ def test_a_session_from_consent_to_recordings(tmp_path: Path) -> None:
     assert "not_stated" == read_speakers(kit).set_index("speaker_id").loc["speaker-01", "gender"]
 
 
+@pytest.mark.slow
 def test_what_the_browser_did_to_the_sound_is_an_attribute(tmp_path: Path) -> None:
     """Echo cancellation and the like are a condition of their own: columns of the run's manifest."""
     kit = make_kit(tmp_path / "kit", sentences=1)

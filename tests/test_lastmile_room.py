@@ -43,6 +43,7 @@ def kit(tmp_path: Path) -> Kit:
     return made
 
 
+@pytest.mark.slow
 def test_the_shipped_benchmark_runs_in_a_room_without_people(kit: Kit, tmp_path: Path) -> None:
     """120 synthetic clips in quiet and in the room: a report in plain words, and an export of nobody's counts."""
     path = kit.folder / "kit.toml"
@@ -82,6 +83,7 @@ def speak(kit: Kit, noise: Callable[[int], np.ndarray], snr_db: float) -> None:
         soundfile.write(target, samples + sound, rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snr_db", [10.0, 20.0])
 def test_the_room_is_as_loud_as_the_recordings_say(kit: Kit, snr_db: float) -> None:
     """Speech over a known noise gives its ratio back within 4 dB; kit.toml wins over what is measured."""

@@ -79,6 +79,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_every_mistake_is_found_in_plain_words(kit: Path) -> None:
     """Swapped, clipped, elsewhere, a word missing, copied, silent, forgotten: each is named for its own file."""
     findings = json.loads((kit / "check.json").read_text(encoding="utf-8"))
@@ -156,6 +157,7 @@ def unpacked(data: bytes, depth: int = 3) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_what_was_recorded_again_is_heard_again(kit: Path, shared_data: Path) -> None:
     """The same run goes on from its journal; a new recording under an old name is transcribed, not the old one kept."""
     name = "recordings/lucas/05.wav"

@@ -61,6 +61,7 @@ def write_batching(folder: Path, **options: object) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_batch_is_looked_up_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     """Another row in the manifest shifts the batches: those that have other clips now are transcribed again.
 
@@ -84,6 +85,7 @@ def test_a_batch_is_looked_up_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert pd.read_parquet(path).set_index("utterance_id")["hypothesis"].to_dict() == found[2]
 
 
+@pytest.mark.slow
 def test_a_batch_with_a_failure_is_transcribed_again_together(tmp_path: Path) -> None:
     """The failed clip is not tried alone: alone, its words would be others."""
     folder, history = tmp_path / "s", tmp_path / "h"
@@ -96,6 +98,7 @@ def test_a_batch_with_a_failure_is_transcribed_again_together(tmp_path: Path) ->
     assert ["4", "4", "4"] == (folder / "calls.txt").read_text(encoding="utf-8").split()
 
 
+@pytest.mark.slow
 def test_a_function_without_a_version_is_never_looked_up(tmp_path: Path) -> None:
     """Nobody can know whether it is still the same function."""
     suite = write_batching(tmp_path / "s", callable="hearing:hear_one", max_batch=1, version="")
@@ -103,6 +106,7 @@ def test_a_function_without_a_version_is_never_looked_up(tmp_path: Path) -> None
     assert (12, 0) == counts(suite, tmp_path / "h")
 
 
+@pytest.mark.slow
 def test_the_check_of_invariance_sets_the_band(tmp_path: Path) -> None:
     """An engine whose words follow its batches has a band as wide as they moved its figures tonight."""
     folder, history = tmp_path / "s", tmp_path / "h"
@@ -118,6 +122,7 @@ def test_the_check_of_invariance_sets_the_band(tmp_path: Path) -> None:
         assert abs(2 * 2**0.5 * abs(moved[place]) - gate.band) < 1e-12
 
 
+@pytest.mark.slow
 def test_an_engine_that_cannot_be_read_costs_nothing(tmp_path: Path) -> None:
     """With its folder moved away the night refuses to go on, and the journal keeps what was transcribed."""
     folder = tmp_path / "s"

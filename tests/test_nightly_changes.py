@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import soundfile
 from nightly_nights import go, write_suite
 
@@ -43,6 +44,7 @@ def write_profile(folder: Path, name: str, *, seed: int, snr: int = 10) -> None:
     (folder / f"{name}.toml").write_text(PROFILE.format(name=name, snr=snr, file=f"{name}.wav"), encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_night_transcribes_only_what_a_change_touches(tmp_path: Path) -> None:
     """All, nothing, one profile's rows, one recording's rows in every condition: each counted and named."""
     folder = tmp_path / "s"
@@ -143,6 +145,7 @@ def test_packages_engines_and_code_are_named() -> None:
     assert [] == changes_between(before, before)
 
 
+@pytest.mark.slow
 def test_old_nights_are_scored_again_without_audio(tmp_path: Path) -> None:
     """By another normalizer, after the recordings are gone: the trend has one scale, and the nights stay as they were."""
     folder, history = tmp_path / "s", tmp_path / "h"
@@ -196,6 +199,7 @@ def test_old_nights_are_scored_again_without_audio(tmp_path: Path) -> None:
     assert ["night-000001", "night-000002"] == sorted(path.name for path in (history / "rescored").iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_a_baseline(tmp_path: Path) -> None:
     """The command compares with a run made elsewhere, names what differs from it, and fails what is worse than it."""
     folder, history, out = tmp_path / "s", str(tmp_path / "h"), tmp_path / "out"

@@ -42,6 +42,7 @@ def shell(command: list[str], folder: Path, environment: dict[str, str]) -> subp
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_workflow(examples: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Its steps run in order in a checkout: a night that passes, and one that fails but still leaves its summary."""
     workflow = yaml.safe_load((examples / "github-actions.yml").read_text(encoding="utf-8"))
@@ -72,6 +73,7 @@ def test_the_workflow(examples: Path, environment: dict[str, str], tmp_path: Pat
         assert (folder / path).is_dir()
 
 
+@pytest.mark.slow
 def test_the_cron_line(examples: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """The line says nothing after a good night or while another runs, and all after a bad one; cron would send it."""
     text = (examples / "crontab").read_text(encoding="utf-8")
@@ -95,6 +97,7 @@ def test_the_cron_line(examples: Path, environment: dict[str, str], tmp_path: Pa
     assert [1, 2] == History(folder / "history").numbers()
 
 
+@pytest.mark.slow
 def test_the_job_array(examples: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Each task runs its suite into the one history and ends with its own code."""
     shutil.copy(examples / "slurm-array.sh", tmp_path)
@@ -112,6 +115,7 @@ def test_the_job_array(examples: Path, environment: dict[str, str], tmp_path: Pa
     assert not (tmp_path / "scontrol.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_task_whose_time_is_up_is_resumed(examples: Path, environment: dict[str, str], tmp_path: Path) -> None:
     """Slurm's signal ends the night in order; the task goes back into the queue, and goes on where it stopped."""
     suite = write_suite(tmp_path / "s", count=200, options={"latency_s": 0.02})

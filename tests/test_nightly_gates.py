@@ -344,6 +344,7 @@ def test_the_command_ends_with_the_verdict(tmp_path: Path) -> None:
         go(suite, history, baseline="yesterday")
 
 
+@pytest.mark.slow
 def test_several_suites_have_one_verdict(tmp_path: Path) -> None:
     """Each suite has its own nights; one that fails for want of an engine does not keep the others from theirs."""
     from xml.etree import ElementTree as ET

@@ -65,6 +65,7 @@ def test_nights_are_numbered_from_one_and_read_back(tmp_path: Path) -> None:
     assert ["a-0", "a-1", "a-2", "a-3"] == check_whole(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_writers_at_once_that_are_killed_lose_and_double_nothing(tmp_path: Path) -> None:
     """Two processes commit to one history and are killed at random moments, until both are through."""
     dice = random.Random(7)
@@ -102,6 +103,7 @@ def in_a_small_file_system(script: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_history_as_it_was(tmp_path: Path) -> None:
     """On a file system of 600 KiB nights are added until it is full; what is there is whole, and room lets it go on."""
     script = f"""
@@ -131,6 +133,7 @@ END
     assert said.endswith("more-0\n")
 
 
+@pytest.mark.slow
 def test_the_command_meets_a_full_disk_and_goes_on_later(tmp_path: Path) -> None:
     """Full in the midst of a run, and full at its end: exit code 3 and a remedy; room lets the same command go on."""
     suite, history = write_suite(tmp_path / "s", count=300), tmp_path / "h"
@@ -156,6 +159,7 @@ print([night.verdict for night in History(Path('{history}')).nights()])"
     assert said.count("disk is full") == 2, said
 
 
+@pytest.mark.slow
 def test_commands_at_once_that_are_killed_leave_whole_nights(tmp_path: Path) -> None:
     """Two commands on one history are killed at random moments, again and again, until both come through."""
     suite, history = write_suite(tmp_path / "s", count=40, options={"latency_s": 0.01}), tmp_path / "h"
@@ -211,6 +215,7 @@ def test_acceptance_and_retention(tmp_path: Path) -> None:
         kept.accept(99, "", "")
 
 
+@pytest.mark.slow
 def test_two_whole_nights_at_once_and_a_night_that_was_cut_off(tmp_path: Path) -> None:
     """Two runs of one suite at once become two nights; one that is killed is resumed and becomes one."""
     suite = write_suite(tmp_path / "s", count=80, options={"latency_s": 0.05})

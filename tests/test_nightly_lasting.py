@@ -187,6 +187,7 @@ def test_an_outage_has_its_word_and_code_and_is_no_baseline(tmp_path: Path) -> N
     assert [2] == [night.number for night in find_baseline(kept, "small", "window:7").nights]
 
 
+@pytest.mark.slow
 def test_a_lasting_change_fails_every_night_until_it_is_accepted(tmp_path: Path) -> None:
     """The same worse transcripts night after night: each fails, and the first after the acceptance passes."""
     history, gates = tmp_path / "h", "[gates]\nmax_increase = 0.02\n"
@@ -236,6 +237,7 @@ def test_older_nights_are_thinned(tmp_path: Path) -> None:
     assert [] == history.retain(4, "s", 7)
 
 
+@pytest.mark.slow
 def test_bisect_says_which_of_several_changes_did_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two options changed, and one of them made the gates fail: each is run alone, and the harmful one is named."""
     history, gates = tmp_path / "h", "[gates]\nmax_increase = 0.02\n"

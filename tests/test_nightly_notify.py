@@ -104,6 +104,7 @@ def night(suite: Path, history: Path) -> int:
     return run(["nightly", str(suite), "--history", str(history), "--workers", "1"])
 
 
+@pytest.mark.slow
 def test_a_webhook_that_fails_changes_nothing_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,6 +173,7 @@ def test_mail_by_a_server_that_takes_it_and_one_that_does_not(
     assert ["Subject: asrfair: small, night 1: passed", "Subject: asrfair: small, night 2: passed"] == subjects
 
 
+@pytest.mark.slow
 def test_files_for_prometheus_and_github(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

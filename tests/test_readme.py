@@ -14,6 +14,7 @@ FILE_BLOCK = re.compile(r"^```\w+ (?P<name>[\w.\-]+)\n(?P<text>.*?)^```", re.MUL
 CONSOLE_BLOCK = re.compile(r"^```console\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_readme_commands_run(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each console line ends with exit code 0 in a folder that holds only the files that the README shows."""
     readme = (repository / "README.md").read_text(encoding="utf-8")

@@ -40,6 +40,7 @@ def clip(samples: int, utterance_id: str = "a") -> Clip:
     return Clip(utterance_id=utterance_id, samples=np.full(samples, 0.1, np.float32), sample_rate_hz=16_000)
 
 
+@pytest.mark.slow
 def test_a_run_uses_jobs_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Each utterance gets its own job's text; a failed job is an error row; bucket and job list end empty."""
     manifest = make_manifest(tmp_path, 10, audio=True)
@@ -136,6 +137,7 @@ def test_refused_rights_end_the_run() -> None:
         AmazonTranscribe(amazon(url, bucket="other"), EngineContext()).transcribe([clip(1600)])
 
 
+@pytest.mark.slow
 def test_a_service_that_stays_busy_is_an_error_row() -> None:
     """Throttling beyond the time-out costs this utterance only, and leaves no audio in the bucket."""
     handler: type[Aws] = aws(throttled=10**6)

@@ -164,6 +164,7 @@ def holds_key(folder: Path) -> list[str]:
     return [str(p) for p in folder.rglob("*") if p.is_file() and KEY[:12].encode() in p.read_bytes()]
 
 
+@pytest.mark.slow
 def test_every_utterance_survives_faults_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """With 30 % faults of seven kinds, all texts arrive, each at its utterance; refusals reach the ledger; no key."""
     manifest = make_manifest(tmp_path, 48, audio=True)
@@ -190,6 +191,7 @@ def test_every_utterance_survives_faults_once(tmp_path: Path, capfd: pytest.Capt
     assert KEY[:12] not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_without_retries_every_fault_is_a_ledger_row(tmp_path: Path) -> None:
     """What is not tried again ends as an error with its reason, and a resume with retry_errors mends it."""
     manifest = make_manifest(tmp_path, 40, audio=True)

@@ -49,6 +49,7 @@ def engine() -> PocketSphinx:
     return create(spec("pocketsphinx"), CONTEXT)
 
 
+@pytest.mark.slow
 def test_transcripts_do_not_depend_on_what_was_heard_before(engine: PocketSphinx, clips: list[Clip]) -> None:
     """Forwards, backwards after loud noise, and with a new decoder each: the same text, times and confidence."""
     forwards = {answer.utterance_id: answer for answer in engine.transcribe(clips)}
@@ -62,6 +63,7 @@ def test_transcripts_do_not_depend_on_what_was_heard_before(engine: PocketSphinx
         assert [forwards[clip.utterance_id]] == create(spec("pocketsphinx"), CONTEXT).transcribe([clip])
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_real_speech_does_not_depend_on_the_order(engine: PocketSphinx, shared_data: Path) -> None:
     """On noisy real recordings, where the packaged decoder does depend on the order, ours does not."""
@@ -89,6 +91,7 @@ def test_words_and_times_agree_with_the_text(engine: PocketSphinx, clips: list[C
         assert 0 <= answer.confidence <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [0, 1, 2, 100, 400, 410, 800, 1600, 4000])
 def test_very_short_clips_are_empty_not_fatal(engine: PocketSphinx, samples: int, clips: list[Clip]) -> None:
     """Silence and noise of nearly no length give an answer, and the decoder works afterwards."""
@@ -130,6 +133,7 @@ def test_a_dictionary_and_a_grammar_of_words_can_be_given(tmp_path: Path, clips:
     assert not any("/" in value for value in plain.fingerprint().values())
 
 
+@pytest.mark.slow
 def test_sigkill_changes_nothing_for_a_real_engine(tmp_path: Path, repository: Path, demo: pd.DataFrame) -> None:
     """Killed three times while PocketSphinx works, a run ends with the bytes of an undisturbed one."""
     folder = repository / "manifests" / "demo"

@@ -48,6 +48,7 @@ def test_a_failure_after_the_last_batch_ends_the_run(tmp_path: Path) -> None:
     assert "refused" in str(outcome[0])
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that gets SIGSTOP in the middle of its work is noticed, killed, replaced; every row is there."""
     monkeypatch.setattr(pools, "SILENCE_S", 4.0)
@@ -58,6 +59,7 @@ def test_a_stopped_worker_is_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
     assert summary.engines["s"].replaced_workers >= 1
 
 
+@pytest.mark.slow
 def test_a_batch_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that sleeps for ever over one utterance costs that utterance, and the ledger knows why."""
     monkeypatch.setattr(pools, "LOOK_S", 0.3)

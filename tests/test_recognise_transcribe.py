@@ -26,6 +26,7 @@ def hypotheses(run: Path) -> pd.DataFrame:
     return pd.read_parquet(run / "hypotheses.parquet").set_index("utterance_id")
 
 
+@pytest.mark.slow
 def test_workers_order_and_kind_do_not_change_a_byte(tmp_path: Path) -> None:
     """1, 2 and 3 workers, a shuffled manifest, threads, a device and no worker at all give identical files."""
     manifest, shuffled = make_manifest(tmp_path, 60), make_manifest(tmp_path, 60, order=5)
@@ -42,6 +43,7 @@ def test_workers_order_and_kind_do_not_change_a_byte(tmp_path: Path) -> None:
         assert expected == contents(tmp_path / parallel)
 
 
+@pytest.mark.slow
 def test_all_kinds_of_workers_hear_the_same(tmp_path: Path) -> None:
     """Audio that travels through pipes, in batches or not, arrives as it was decoded."""
     manifest = make_manifest(tmp_path, 12, audio=True)
@@ -141,6 +143,7 @@ def test_what_engines_count_is_added_up(tmp_path: Path, parallel: str) -> None:
     assert 9.0 == summary.engines["dying"].statistics["calls"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["processes", "device"])
 def test_a_killed_worker_is_replaced_and_its_utterance_tried_again(tmp_path: Path, parallel: str) -> None:
     """SIGKILL of a worker costs nothing if it happens once, and one error row if it happens twice."""
@@ -156,6 +159,7 @@ def test_a_killed_worker_is_replaced_and_its_utterance_tried_again(tmp_path: Pat
     assert "worker_killed: its process was killed by SIGKILL, 2 times" == table.loc["u0004", "error"]
 
 
+@pytest.mark.slow
 def test_a_batch_that_kills_is_taken_apart(tmp_path: Path) -> None:
     """Of a batch of five whose worker dies twice, only the utterance to blame is lost."""
     path = make_manifest(tmp_path, 10)
@@ -327,6 +331,7 @@ def kill_again_and_again(arguments: dict[str, object], *, kills: int, longest_s:
     return rows
 
 
+@pytest.mark.slow
 def test_sigkill_at_twenty_moments_changes_nothing(tmp_path: Path) -> None:
     """Killed 20 times, in starting, working and finishing, a run ends with the bytes of an undisturbed one."""
     manifest = make_manifest(tmp_path, 1600)
@@ -339,6 +344,7 @@ def test_sigkill_at_twenty_moments_changes_nothing(tmp_path: Path) -> None:
     assert contents(tmp_path / "whole") == contents(tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_sigkill_in_the_last_moments_changes_nothing(tmp_path: Path) -> None:
     """Killed while Parquet is written, the next start writes the same files."""
     manifest = make_manifest(tmp_path, 50)
@@ -353,6 +359,7 @@ def test_sigkill_in_the_last_moments_changes_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "killed").glob("*.tmp"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_a_run_that_resumes(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C and a termination signal end the process soon, keep what was done, and leave no worker behind."""

@@ -143,6 +143,7 @@ def test_the_page_asks_for_nothing_and_logs_nothing(browser: Browser, run: Path)
         assert [] == visit.logged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_nothing(browser: Browser, small: Path, scheme: str, width: str) -> None:
@@ -472,6 +473,7 @@ def test_hypotheses_are_shown_as_text(browser: Browser, small: Path) -> None:
         assert "and" == visit.page.locator("#errors ins").nth(1).inner_text()
 
 
+@pytest.mark.slow
 def test_the_viewer_shows_every_utterance(browser: Browser, small: Path) -> None:
     """Served, the same page asks its server: a group's utterances come, filters work, a second run can be chosen."""
     sites = [RunSite(load_run(small)), RunSite(load_run(small))]

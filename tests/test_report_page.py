@@ -315,6 +315,7 @@ def test_the_same_run_gives_the_same_pages(run: Path, tmp_path: Path) -> None:
         assert (run / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_large_run_makes_a_small_page(tmp_path: Path) -> None:
     """60 groups × 20 conditions × 4 engines: under 4 MB, and without the plots' folder well under a minute."""
     groups = {"accent": tuple(f"accent of region {number}" for number in range(60))}

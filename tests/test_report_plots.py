@@ -112,6 +112,7 @@ def small_png(figure: Figure) -> Image.Image:
     return picture.convert("L").resize((width, height), Image.Resampling.BOX)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "case"), CASES)
 def test_plots_look_as_they_did(name: str, case: str, request: pytest.FixtureRequest) -> None:
     """Each plot differs from its golden image by no more than fonts and rasterizers do.

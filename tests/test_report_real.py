@@ -33,6 +33,7 @@ def scored(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_real_tables_are_all_read(scored: Path) -> None:
     """Every table that the analysis writes and the report knows has a section, with all its rows."""
     tables = all_tables(load_run(scored))

@@ -226,6 +226,7 @@ def test_the_terminal_answer_fits_narrow_and_piped(run: RunData) -> None:
     assert {"small", "large"} <= {line.split(" ")[0] for line in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engines", [1, 2, 5, 25])
 @pytest.mark.parametrize("width", [80, 64])
 def test_every_table_on_80_columns_names_or_counts_every_engine(tmp_path: Path, engines: int, width: int) -> None:

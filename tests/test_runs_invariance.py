@@ -53,6 +53,7 @@ def test_samples_are_balanced_and_depend_on_the_seed_only(tmp_path: Path) -> Non
     assert 30 == len(choose_sample(manifest, [], 99, seed=1))
 
 
+@pytest.mark.slow
 def test_flips_are_found_and_counted_by_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where padding hurts, the table has the WER both ways, run.json the sum, and the terminal a line."""
     suite = make_suite(tmp_path, "test_runs_invariance:Crowded", 'max_batch = 4, parallel = "inline"')

@@ -44,6 +44,7 @@ def shards(suite: Path, folder: Path, count: int = 2) -> list[Path]:
     return folders
 
 
+@pytest.mark.slow
 def test_merged_shards_are_the_whole_run(tmp_path: Path) -> None:
     """Scores and every table of three merged shards, given in any order, are the bytes of the run in one go."""
     suite = make_suite(tmp_path)
@@ -61,6 +62,7 @@ def test_merged_shards_are_the_whole_run(tmp_path: Path) -> None:
     assert both[0] == both[1]
 
 
+@pytest.mark.slow
 def test_a_merged_run_can_be_resumed(tmp_path: Path) -> None:
     """The merged folder's journal is that of a whole run: nothing is left to do, and errors can be tried again."""
     suite = make_suite(tmp_path)
@@ -92,6 +94,7 @@ def test_shards_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     assert not (out / "journal.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_make_and_merge_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Shards count from 1, their end says what to do next, and merge prints the outcome of the whole."""
     suite = make_suite(tmp_path)

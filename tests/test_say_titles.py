@@ -74,6 +74,7 @@ def test_titles_name_the_extremes_of_all_engines(run: RunData) -> None:
         assert percent(whole["wer"].iloc[-1]) in title
 
 
+@pytest.mark.slow
 def test_every_title_of_the_page_is_one_of_these(run: RunData) -> None:
     """The page's titles, also those that stand in it packed, are made here, each for what is picked."""
     page = html_page(run)

@@ -55,6 +55,7 @@ def shared_texts(shared_data: Path) -> set[str]:
     return texts | {re.sub("<[A-Z_]+>", "", text) for text in texts}
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_whisper_rules_are_the_published_ones_on_all_real_texts(shared_data: Path) -> None:
     """Every reference and hypothesis of the real data comes out as from whisper-normalizer 0.1.1."""

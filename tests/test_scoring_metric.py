@@ -51,6 +51,7 @@ def suite_of(folder: Path, module: str, gates: str = "[gates]\nmax_rate = 0.01\n
     return path
 
 
+@pytest.mark.slow
 def test_a_metric_of_ten_lines_is_in_the_table_the_page_the_card_and_the_gate(tmp_path: Path, module: str) -> None:
     """It compares groups in disparity.csv, report.html, a service card and a night's gates, under its own name."""
     assert len(OWN.splitlines()) <= 10

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.shared
 TIMES = 60
 
 
+@pytest.mark.slow
 def test_dealt_labels_find_nothing(shared_data: Path, repository: Path, tmp_path: Path) -> None:
     """EdAcc, two systems, accents dealt out to speakers at random: any finding in at most 7 %, sampling error aside.
 

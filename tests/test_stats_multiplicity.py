@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
@@ -12,6 +13,7 @@ from asrfair.stats.compare.multiplicity import benjamini_hochberg, holm
 P_VALUES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=30)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(P_VALUES)
 def test_holm_is_that_of_statsmodels(values: list[float]) -> None:

@@ -43,6 +43,7 @@ def asrfair(environment: dict[str, str], *arguments: object) -> subprocess.Compl
     return subprocess.run(command, check=False, env=environment, capture_output=True, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_runs_and_kits_do_without_and_a_history_says_that_it_cannot(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
