@@ -68,10 +68,13 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
         *places(claims, engines),
         *further(here),
     ] or [_nothing(tables, condition)]
+    yes = [claim for claim in claims if claim.affirmed]
+    # What was found comes before what stays open; a reader who stops after the first sentence has the finding.
+    found = {claim.id for claim in yes}
+    told.sort(key=lambda one: found.isdisjoint(one.claim_ids))
     lead, rest = told[0], told[1:]
     warned = tuple(cautions.warnings(tables, condition))
     chosen = selected(tables, facts)
-    yes = [claim for claim in claims if claim.affirmed]
     return Answer(
         lead=called(lead.text, facts),
         lead_ids=lead.claim_ids,

@@ -227,7 +227,11 @@ def places(claims: Sequence[Claim], engines: Sequence[str]) -> Iterator[Sentence
         mine = [c for c in effects if c.condition == worst.condition and c.estimate * worst.estimate > 0]
         verb = "costs" if worst.estimate > 0 else "spares"
         who = _name(worst.engine) if len(engines) == 1 or len(mine) == 1 else f"{len(mine)} of {len(engines)} engines"
-        text = f"{_name(worst.condition)} {verb} everybody {_size(mine)} against {_name(worst.versus)} ({who})."
+        text = f"{_name(worst.condition)} {verb} everybody {_size(mine)}"
+        if len(mine) == 1:
+            text += f": {say.percent(worst.rate)} of words wrong, {_name(worst.versus)} {say.percent(worst.versus_rate)} ({who})."
+        else:
+            text += f" against {_name(worst.versus)} ({who})."
         yield Sentence(text=text, claim_ids=_ids(mine))
     for kind in ("interaction", "interaction_ratio"):
         found = affirmed(claims, kind)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pandas as pd
 from markupsafe import Markup
 
 from asrfair.report.html.drawing import HEIGHT, Scale, wer_scale
@@ -34,9 +33,6 @@ class Ranked:
 def ranked_engines(run: RunData, *, by: str, condition: str) -> list[Ranked]:
     """Return the engines of a condition, the fewest errors over everybody first."""
     rows = run.disparity[run.disparity["condition"] == condition]
-    gaps = run.tables.get("gaps", pd.DataFrame(columns=["engine", "condition", "attribute"]))
-    gaps = gaps[(gaps["condition"] == condition) & (gaps["attribute"] == by)]
-    ends = {row["engine"]: row for row in records(gaps)}
     found = []
     whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["wer"].notna()]
     mine = dict(list(rows[rows["attribute"] == by].groupby("engine", sort=False)))
@@ -46,9 +42,6 @@ def ranked_engines(run: RunData, *, by: str, condition: str) -> list[Ranked]:
         worst = None
         if len(groups) > 1 and by != OVERALL_ATTRIBUTE:
             worst = records(groups.head(1))[0]
-            end = ends.get(engine)
-            if end is not None and end["worst_group"] == worst["group"] and "worst_ci_low" in end:
-                worst |= {"ci_low": end["worst_ci_low"], "ci_high": end["worst_ci_high"]}
         found.append(Ranked(engine=engine, overall=overall, worst=worst))
     return found
 
