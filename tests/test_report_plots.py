@@ -266,7 +266,7 @@ def test_titles_agree_with_the_tables_over_all_engines(crowd: RunData) -> None:
     for planned in planned_figures(crowd):
         stems.append(planned.stem)
         title = planned.draw().texts[0].get_text().replace("\n", " ")
-        for found in re.findall(r"[\d\u202f,.]+\u00a0%", title):
+        for found in re.findall(r"[\d,,.]+\u00a0%", title):
             assert found in known, (planned.stem, title)
         if planned.stem.startswith(("groups-engines", "forest")):
             assert "accent 20: 432.1\u00a0% of words wrong with engine-f" in title

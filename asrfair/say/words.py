@@ -125,11 +125,12 @@ def number(value: object, kind: Kind) -> str:
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞"
     if kind == "count":
-        return f"{value:,.0f}".replace(",", "\u202f")
+        return f"{value:,.0f}"
     if kind == "p":
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if kind == "number":
-        return f"{value:.3g}".replace("-", "−")
+        # What is left of sums that cancel is no digit to read.
+        return "0" if abs(value) < 1e-9 else f"{value:.3g}".replace("-", "−")
     text = {
         "percent": f"{100 * value:,.1f}",
         "points": f"{100 * value:+,.1f}",
@@ -139,7 +140,7 @@ def number(value: object, kind: Kind) -> str:
     }[kind]
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
-    return text.replace("-", "−").replace(",", "\u202f")
+    return text.replace("-", "−")
 
 
 def interval(low: object, high: object, kind: Kind) -> str:

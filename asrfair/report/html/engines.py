@@ -136,7 +136,7 @@ def in_hundred(wer: object) -> str:
     if words.missing(wer):
         return words.ABSENT
     value = 100 * float(str(wer))
-    return f"{value:.1f}" if 0 < value < 1 else f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:.1f}" if 0 < value < 1 else f"{value:,.0f}"
 
 
 def said(row: Mapping[str, Any]) -> str:
