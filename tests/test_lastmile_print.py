@@ -40,7 +40,7 @@ def test_the_sign_off_page_prints_whole(tmp_path: Path) -> None:
     (tmp_path / "page.pdf").write_bytes(pdf)
     text = "\n".join(sheet.extract_text() for sheet in pypdf.PdfReader(tmp_path / "page.pdf").pages)
     assert all(name in text for name in COUNTS)
-    # Long codes may take two lines in their cell.
+    # A code is copied from paper letter for letter: no two letters of it printed as one ("ff" as a ligature).
     joined = "".join(text.split())
     assert all(str(row[3]) in joined for row in made.body["rows"])
     assert made.sha256[:12] in text

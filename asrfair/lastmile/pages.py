@@ -15,7 +15,7 @@ Kind = Literal["heading", "text", "list", "table", "line"]
 
 _STYLE = """
 body { font: 17px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a;
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; font-variant-ligatures: none; }
 h1, h2, p, ul { max-width: 46rem; }
 .wide { overflow-x: auto; } .wide table { overflow-wrap: normal; }
 h1 { font-size: 1.7rem; } h2 { font-size: 1.25rem; margin-top: 2rem; }
