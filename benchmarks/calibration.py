@@ -1,4 +1,4 @@
-"""Do the intervals cover, do the tests hold, is the stated power real? Simulated from known truth.
+"""Do the intervals cover, is the stated power real? Simulated from known truth.
 
 Speakers' true rates follow a gamma or a log-normal law with a coefficient of variation of 0.4 or 0.8 around the
 group's; words a speaker are log-normal (σ 0.6, mean 300, in utterances of 15); errors are Poisson. For each table the
@@ -22,8 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.stats.compare.conditions import interact
-from asrfair.stats.compare.multiplicity import holm
-from asrfair.stats.compare.permutation import VERSUS, layout_of, permute, step_down
 from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds
 from asrfair.stats.estimate.extremes import jackknife_extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
@@ -264,39 +262,6 @@ def paired_table(rng: np.random.Generator, sets: int) -> list[str]:
     return lines
 
 
-def family_table(rng: np.random.Generator, sets: int) -> list[str]:
-    """Seven equal groups tested against the rest and the best: how often anything is found."""
-    lines = ["law        cv   speakers   any false alarm (%): Holm   step-down maxima   unadjusted"]
-    for world in worlds():
-        for sizes in ([5] * GROUPS, [10] * GROUPS, [50] * GROUPS, [5, 6, 8, 10, 20, 40, 60]):
-            alarms = np.zeros(3)
-            done = 0
-            while done < sets:
-                batch = min(100, sets - done)
-                alarms += false_alarms(rng, draw_sets(rng, world, batch, sizes, [RATE] * GROUPS))
-                done += batch
-            share = 100 * alarms / done
-            lines.append(
-                f"{world.law:9} {world.cv:4.1f} {_name(sizes):>9}   {share[0]:20.1f} {share[1]:18.1f} {share[2]:12.1f}"
-            )
-    return lines
-
-
-def false_alarms(rng: np.random.Generator, rates: Rates, draws: int = 999) -> Floats:
-    """Number of sets with any p ≤ 0.05: after Holm, by step-down maxima, unadjusted."""
-    compared = np.ones(rates.rate.shape, dtype=bool)
-    layout, cells = layout_of(rates.grouping, compared, -1, np.nanmin(rates.df, axis=0), rates.effective.min(axis=0))
-    found = permute(rates.cell_errors[:, cells], rates.cell_words[:, cells], layout, draws, rng)
-    alarms = np.zeros(3)
-    places = [VERSUS.index("best"), VERSUS.index("rest")]
-    p = found.p[:, places]
-    for one in range(len(p)):
-        adjusted = step_down(found.observed[one, places].ravel(), found.draws[:, one, places].reshape(draws, -1))
-        for place, values in enumerate((holm(p[one]), adjusted, p[one])):
-            alarms[place] += bool(np.nanmin(values) <= 1 - LEVEL)
-    return alarms
-
-
 def power_table(rng: np.random.Generator, sets: int) -> list[str]:
     """The minimum detectable difference that tables state, and how often a difference of that size is really found."""
     lines = ["law        cv   speakers   stated MDD (median) found (%), should be 80"]
@@ -329,7 +294,6 @@ TABLES = {
     "difference": difference_table,
     "gap": gap_table,
     "paired": paired_table,
-    "family": family_table,
     "power": power_table,
 }
 

@@ -35,7 +35,7 @@ from scipy import stats
 
 from asrfair.say.check import contradictions
 from asrfair.say.claims import worded
-from asrfair.stats.attribute_part import generator, make_part
+from asrfair.stats.attribute_rates import attribute_rates, generator
 from asrfair.stats.claims.collect import claim_table
 from asrfair.stats.claims.dealt import deal
 from asrfair.stats.claims.group_questions import group_test
@@ -180,7 +180,7 @@ def analyse(
     frame = load_frame(run, groups)
     ledger = pd.DataFrame({name: pd.Series(dtype=str) for name in ("engine", "condition", "utterance_id", "reason")})
     groupings = [make_grouping(frame, by) for by in ((), *groups.by)]
-    parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
+    parts = [attribute_rates(frame, grouping, groups, statistics) for grouping in groupings]
     tables = {
         "gaps": in_run_order(
             frame,

@@ -96,10 +96,9 @@ def _print(found: Comparison, out: Path | None) -> None:
         table = Table(title=Text(printable(f"{a} − {b}, {condition}")), box=None, title_justify="left")
         for heading in ("Attribute", "Group"):
             table.add_column(heading)
-        for heading in ("WER % A", "WER % B", "A − B, points", "interval", "p (Holm)"):
+        for heading in ("WER % A", "WER % B", "A − B, points", "interval"):
             table.add_column(heading, justify="right")
         for row in block.to_dict("records"):
-            p = row["p_holm"]
             cells = (
                 str(row["attribute"]),
                 str(row["group"]),
@@ -107,7 +106,6 @@ def _print(found: Comparison, out: Path | None) -> None:
                 f"{100 * row['wer_b']:.1f}",
                 f"{100 * row['difference']:+.1f}".replace("-", "−"),
                 sentences.span(row["ci_low"], row["ci_high"], unit="") or str(row["flag"]).replace("_", " "),
-                "" if p != p else f"{p:.3f}",  # noqa: PLR0124 -- NaN: not tested
             )
             table.add_row(*(Text(printable(cell)) for cell in cells))
         console.print()

@@ -23,12 +23,6 @@ SPEAKERS: Final = Column(name="speakers", heading="Speakers", kind="count")
 UTTERANCES: Final = Column(name="utterances", heading="Utterances", kind="count")
 REF_WORDS: Final = Column(name="ref_words", heading="Words", kind="count", says="Words of the references.")
 FLAG: Final = Column(name="flag", heading="Note", kind="flag")
-P_HOLM: Final = Column(
-    name="p_holm",
-    heading="p (Holm)",
-    kind="p",
-    says="Chance of a difference this large if there were none, corrected for the number of comparisons (Holm).",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +165,6 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
                 name="difference", heading="Difference, points", kind="points", low="ci_low", high="ci_high", drawn=True
             ),
             Column(name="ratio", heading="Ratio", kind="ratio", low="ratio_ci_low", high="ratio_ci_high"),
-            P_HOLM,
             Column(
                 name="mdd",
                 heading="Smallest detectable, points",
@@ -207,7 +200,6 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
                 kind="p",
                 says="Matched-pairs test over segments; it ignores speakers.",
             ),
-            P_HOLM,
             FLAG,
         ),
     ),
@@ -239,7 +231,6 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
                 low="ratio_ci_low",
                 high="ratio_ci_high",
             ),
-            P_HOLM,
             Column(name="scales_disagree", heading="Scales disagree", kind="flag"),
             FLAG,
         ),
@@ -259,7 +250,6 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             Column(
                 name="adjusted_ratio", heading="Ratio, adjusted", kind="ratio", low="ci_low", high="ci_high", drawn=True
             ),
-            Column(name="glm_ratio", heading="Ratio, robust GLM", kind="ratio", low="glm_ci_low", high="glm_ci_high"),
             Column(
                 name="matched_ratio",
                 heading="Ratio, matched",

@@ -12,9 +12,6 @@ from asrfair.say import numbers as say
 
 Tables = Mapping[str, pd.DataFrame]
 
-LEVEL = 0.05
-"""Corrected p-values below this are called beyond chance."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

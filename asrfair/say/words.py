@@ -40,7 +40,6 @@ FLAGS: Final[dict[str, str]] = {
     "not_confirmed": "not confirmed on held-out speakers",
     "confirmed": "confirmed on held-out speakers",
     "no_convergence": "the model did not converge",
-    "models_disagree": "the models disagree",
     "little_overlap": "too few alike to match",
     "overdispersed": "more spread than the model expects",
     "scales_disagree": "difference and ratio disagree",

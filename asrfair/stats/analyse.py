@@ -14,7 +14,7 @@ from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
 from asrfair.scoring.metric import WER, Metric, column_of
-from asrfair.stats.attribute_part import generator, make_part
+from asrfair.stats.attribute_rates import attribute_rates, generator
 from asrfair.stats.core_tables import (
     coverage_table,
     disparity_table,
@@ -107,27 +107,25 @@ def analyse_frame(
     prompts = prompt_table(frame, groupings, fixed=fixed)
     frame = replace(frame, prompt=None) if fixed else frame
     _check_reference(groupings, groups)
-    parts = [make_part(frame, grouping, groups, statistics) for grouping in groupings]
-    overall = parts[0]
+    attributes = [attribute_rates(frame, grouping, groups, statistics) for grouping in groupings]
+    overall = attributes[0]
     disparity = [
-        disparity_table(
-            frame, part.grouping, part.rates, groups, statistics, ledger, flags=part.flags, draws=part.draws
-        )
-        for part in parts
+        disparity_table(frame, one.grouping, one.rates, groups, statistics, ledger, flags=one.flags, draws=one.draws)
+        for one in attributes
     ]
     gaps = [
         gaps_table(
             frame,
-            part.rates,
+            one.rates,
             overall.rates,
             groups,
             statistics,
-            generator(statistics, "maxima", part.grouping.attribute),
-            draws=part.draws,
+            generator(statistics, "maxima", one.grouping.attribute),
+            draws=one.draws,
             overall_draws=overall.draws,
             ledger=ledger,
         )
-        for part in parts
+        for one in attributes
     ]
     tables = {
         "disparity": in_run_order(frame, disparity),
@@ -139,9 +137,9 @@ def analyse_frame(
         tables["prompts"] = prompts
     if full:
         from asrfair.stats.claims.collect import claim_table
-        from asrfair.stats.further_tables import further_tables
+        from asrfair.stats.secondary_tables import secondary_tables
 
-        tables |= further_tables(frame, parts, groups, statistics, ledger, scoring or ScoringSettings())
+        tables |= secondary_tables(frame, attributes, groups, statistics, ledger, scoring or ScoringSettings())
         tables["claims"] = claim_table(frame, groupings[1:], tables, groups, statistics, ledger)
     return tables
 

@@ -16,7 +16,7 @@ from asrfair.report.html.engines import in_hundred, said
 from asrfair.report.html.views import Choices, breakable, link
 from asrfair.report.loading import RunData
 from asrfair.say import words
-from asrfair.say.finding import LEVEL, records
+from asrfair.say.finding import records
 from asrfair.types import OVERALL_ATTRIBUTE
 
 STEPS: Final = 9
@@ -33,14 +33,11 @@ Certain = frozenset[tuple[str, str, str, str]]
 def certain_groups(run: RunData) -> Certain:
     """Return the groups that are worse beyond chance, given everything that was looked at."""
     claims = run.tables.get("claims")
-    if claims is not None:
-        yes = claims[(claims["kind"] == "group") & (claims["affirmed"] == "true") & (claims["estimate"] > 0)]
-    else:
-        table = run.tables.get("differences", pd.DataFrame(columns=["difference"]))
-        p = next((name for name in ("p_max_t", "p_holm") if name in table), "")
-        yes = table[(table[p] <= LEVEL) & (table["difference"] > 0)] if p else table.iloc[:0]
+    if claims is None:
+        return frozenset()
+    yes = claims[(claims["kind"] == "group") & (claims["affirmed"] == "true") & (claims["estimate"] > 0)]
     names = ("engine", "condition", "attribute", "group")
-    return frozenset(zip(*(yes[name].astype(str) for name in names), strict=True)) if len(yes) else frozenset()
+    return frozenset(zip(*(yes[name].astype(str) for name in names), strict=True))
 
 
 def engine_map(run: RunData, choices: Choices, certain: Certain, *, by: str, condition: str) -> Markup:

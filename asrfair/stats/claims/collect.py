@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from asrfair.stats.attribute_part import generator
+from asrfair.stats.attribute_rates import generator
 from asrfair.stats.claims.dealt import Dealt, deal
 from asrfair.stats.claims.extreme_pairs import Extreme, compare_extremes
 from asrfair.stats.claims.family import decide

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from asrfair.stats.compare.permutation import Deal
 from asrfair.stats.frame import Floats, Ints
 from asrfair.stats.groups import Grouping
 
@@ -57,6 +56,28 @@ class Dealt:
             statistic(*_with_rest(self.sums(features, self.source[start : min(start + step, count)])))
             for start in range(0, count, step)
         ]
+
+
+class Deal:
+    """Deals cells: those of one-group speakers among each other, those of a many-group speaker within that speaker."""
+
+    def __init__(self, speaker: Ints) -> None:
+        _, block, count = np.unique(speaker, return_inverse=True, return_counts=True)
+        several = count[block] > 1
+        self.alone = np.flatnonzero(~several)
+        self.shared = np.flatnonzero(several)
+        self.block = block[self.shared]
+        self.size = len(speaker)
+
+    def __call__(self, draws: int, rng: np.random.Generator) -> Ints:
+        """Which cell's counts each cell gets, shape (draws, M)."""
+        source = np.tile(np.arange(self.size), (draws, 1))
+        source[:, self.alone] = rng.permuted(source[:, self.alone], axis=1)
+        if len(self.shared):
+            here = np.argsort(self.block, kind="stable")
+            there = np.argsort(self.block + rng.random((draws, len(self.block))), axis=1)
+            source[:, self.shared[here]] = self.shared[there]
+        return source
 
 
 def deal(grouping: Grouping, draws: int, rng: np.random.Generator) -> Dealt:

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special
 
 from asrfair.stats.compare.engines import joined
-from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.contrasts import recover
 from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.paired import Change, paired_change, paired_sums
@@ -34,8 +32,6 @@ COLUMNS = [
     "difference_in_differences",
     "ci_low",
     "ci_high",
-    "p",
-    "p_holm",
     "ratio_of_ratios",
     "ratio_ci_low",
     "ratio_ci_high",
@@ -54,7 +50,6 @@ class Interaction:
     ratio: Floats
     ratio_low: Floats
     ratio_high: Floats
-    p: Floats
 
 
 def interaction_table(
@@ -63,8 +58,7 @@ def interaction_table(
     """Make ``interactions.csv``: every group × condition against the reference group and the clean condition.
 
     The reference group is the named one, else the best group of the clean condition. The baseline is ``clean``, else
-    the first condition. ``p`` is for the ratio of ratios, where a test is most reliable; Holm's correction is over all
-    rows.
+    the first condition.
 
     Args:
         frame: The scores.
@@ -114,7 +108,6 @@ def interaction_table(
                     "difference_in_differences": effect.difference.ravel()[pick],
                     "ci_low": cells(effect.low),
                     "ci_high": cells(effect.high),
-                    "p": cells(effect.p),
                     "ratio_of_ratios": effect.ratio.ravel()[pick],
                     "ratio_ci_low": cells(effect.ratio_low),
                     "ratio_ci_high": cells(effect.ratio_high),
@@ -125,7 +118,6 @@ def interaction_table(
             )
         )
     table = pd.concat(parts, ignore_index=True).sort_values("run", kind="stable", ignore_index=True)
-    table["p_holm"] = holm(table["p"].to_numpy(dtype=np.float64))
     return table[COLUMNS]
 
 
@@ -166,7 +158,6 @@ def interact(found: Change, reference: npt.NDArray[np.int64], tail: float) -> In
         freedom = np.fmin(satterthwaite(found.se_log**2, at(found.se_log) ** 2), satterthwaite(expected, at(expected)))
         freedom = np.fmin(freedom, most)
         half = t_quantile(1.0 - tail, freedom) * np.sqrt(variance)
-        p = 2.0 * special.stdtr(freedom, -np.abs(log_ratio) / np.sqrt(variance))
         return Interaction(
             difference=found.difference - at(found.difference),
             low=low,
@@ -174,7 +165,6 @@ def interact(found: Change, reference: npt.NDArray[np.int64], tail: float) -> In
             ratio=np.exp(log_ratio),
             ratio_low=np.exp(log_ratio - half),
             ratio_high=np.exp(np.minimum(log_ratio + half, 700.0)),
-            p=p,
         )
 
 

@@ -1,7 +1,7 @@
-"""Engine against engine on the same speakers: paired intervals, a sign-flip test over speakers, and MAPSSWE.
+"""Engine against engine on the same speakers: paired intervals over speakers, and MAPSSWE.
 
 MAPSSWE (Gillick & Cox 1989) takes each utterance for an independent segment: z = mean(d) / (sd(d) / √n), d the
-difference in errors. It is what other tools print and stands here beside the tests over speakers for that reason; with
+difference in errors. It is what other tools print and stands here for that reason; what is said of engines are claims over speakers. With
 few speakers who say much its p-value is too small, since utterances of one speaker are not independent.
 
 Only utterances that both engines have been scored on are compared.
@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from asrfair.stats.compare.multiplicity import holm
-from asrfair.stats.estimate.paired import Change, paired_change, paired_sums
+from asrfair.stats.estimate.paired import paired_change, paired_sums
 from asrfair.stats.estimate.two_way import paired_readings
 from asrfair.stats.frame import Floats, Frame
 from asrfair.stats.groups import Grouping
@@ -34,30 +33,22 @@ COLUMNS = [
     "ci_high",
     "mapsswe_z",
     "mapsswe_p",
-    "p_permutation",
-    "p_holm",
     "flag",
 ]
-_CHUNK = 4_000_000
 
 
 def comparison_table(
-    frame: Frame,
-    groupings: list[Grouping],
-    groups: GroupSettings,
-    statistics: StatisticsSettings,
-    rng: np.random.Generator,
+    frame: Frame, groupings: list[Grouping], groups: GroupSettings, statistics: StatisticsSettings
 ) -> pd.DataFrame:
     """Compare every two engines in every condition and group: ``comparisons.csv``.
 
-    ``difference`` is the WER of the first engine minus that of the second. Holm's correction is over all rows.
+    ``difference`` is the WER of the first engine minus that of the second.
 
     Args:
         frame: The scores.
         groupings: The attributes, the overall group among them.
         groups: How small is too small.
-        statistics: Confidence and number of sign flips.
-        rng: Source of chance.
+        statistics: Confidence.
     """
     conditions = len(frame.conditions)
     named = [(a, b, c) for a, b in itertools.combinations(range(len(frame.engines)), 2) for c in range(conditions)]
@@ -74,7 +65,6 @@ def comparison_table(
         words = found.first.words
         few = {"few_speakers": speakers < groups.min_speakers, "few_words": words < max(groups.min_words, 1)}
         shown = ~(few["few_speakers"] | few["few_words"])
-        p = np.where(shown, sign_flip(grouping, found, statistics.draws, rng), np.nan)
         z = np.stack([mapsswe(frame, grouping, *pair) for pair in named])
         z = np.where(shown, z, np.nan)
         size = len(grouping.names)
@@ -91,46 +81,13 @@ def comparison_table(
                     "ci_high": np.where(shown, high, np.nan).ravel(),
                     "mapsswe_z": z.ravel(),
                     "mapsswe_p": 2.0 * special.ndtr(-np.abs(z)).ravel(),
-                    "p_permutation": p.ravel(),
                     "pair": np.repeat(np.arange(len(named)), size),
                     "flag": joined(few, grouping).ravel(),
                 }
             )
         )
     table = pd.concat(parts, ignore_index=True).sort_values("pair", kind="stable", ignore_index=True)
-    table["p_holm"] = holm(table["p_permutation"].to_numpy())
     return table[COLUMNS]
-
-
-def sign_flip(grouping: Grouping, found: Change, draws: int, rng: np.random.Generator) -> Floats:
-    """P-values of no difference between two engines: the labels of the engines are swapped for whole speakers.
-
-    Args:
-        grouping: The groups.
-        found: The pairs, with errors and words of each cell.
-        draws: Number of random sign patterns.
-        rng: Source of chance.
-
-    Returns:
-        (1 + patterns with a difference at least as large) / (1 + draws), shape (P, G).
-    """
-    words = found.words.astype(np.float64)
-    errors = found.errors.astype(np.float64)
-    with np.errstate(all="ignore"):
-        total = np.add.reduceat(words, grouping.starts, axis=-1)[..., grouping.cell_group]
-        share = np.nan_to_num(errors[0] / total[0] - errors[1] / total[1])
-    speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
-    ends = np.append(grouping.starts[1:], len(grouping.cell_group))
-    observed = np.abs(np.add.reduceat(share, grouping.starts, axis=-1))
-    count = np.zeros(observed.shape)
-    step = max(1, _CHUNK // len(speakers))
-    for start in range(0, draws, step):
-        size = min(step, draws - start)
-        signs = (rng.integers(0, 2, (size, len(speakers)), dtype=np.int8) * 2 - 1).astype(np.float64)
-        for group, (first, last) in enumerate(zip(grouping.starts, ends, strict=True)):
-            flipped = np.abs(signs[:, column[first:last]] @ share[:, first:last].T)
-            count[:, group] += (flipped >= observed[:, group] * (1.0 - 1e-9)).sum(axis=0)
-    return (1.0 + count) / (1.0 + draws)
 
 
 def mapsswe(frame: Frame, grouping: Grouping, engine_a: int, engine_b: int, condition: int) -> Floats:

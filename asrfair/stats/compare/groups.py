@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.stats.compare.permutation import VERSUS, Permuted, layout_of, permute
+from asrfair.stats.attribute_rates import AttributeRates, generator
 from asrfair.stats.estimate import contrasts
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.extremes import correlations, largest_difference
@@ -21,19 +22,26 @@ from asrfair.stats.groups import Grouping
 from asrfair.stats.plan.power import detectable_difference, speakers_needed
 from asrfair.types import GroupSettings, StatisticsSettings
 
-
-@dataclass(frozen=True, kw_only=True)
-class Differences:
-    """The rows of one attribute before the family's adjustment, and the permutations that it needs.
-
-    ``test`` is the place of a row's test in ``permuted`` (flat), -1 where none is made. The column ``p_fine`` is the
-    permutation p-value or, where no permutation reached what was observed, so that it is only known to be smaller than
-    one in so many, that of Student's t if smaller (times the number of groups where the other one is the best of them).
-    """
-
-    table: pd.DataFrame
-    test: npt.NDArray[np.int64]
-    permuted: Permuted | None
+COLUMNS = [
+    "engine",
+    "condition",
+    "attribute",
+    "group",
+    "versus",
+    "versus_group",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "sim_low",
+    "sim_high",
+    "ratio",
+    "ratio_ci_low",
+    "ratio_ci_high",
+    "mdd",
+    "mdd_corrected",
+    "speakers_needed",
+    "flag",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,50 +57,32 @@ class _Side:
     critical: Floats
 
 
-def differences(
-    frame: Frame,
-    rates: Rates,
-    groups: GroupSettings,
-    statistics: StatisticsSettings,
-    *,
-    flags: npt.NDArray[np.object_],
-    draws: Draws | None,
-    permutations: int,
-    looked_at: int,
-    rng: np.random.Generator,
-) -> Differences:
-    """Compare the groups of one attribute in every run.
+def difference_table(
+    frame: Frame, attributes: Sequence[AttributeRates], groups: GroupSettings, statistics: StatisticsSettings
+) -> list[pd.DataFrame]:
+    """Make the rows of ``differences.csv``, a table an attribute. It tests nothing: claims do.
 
     Args:
         frame: The scores.
-        rates: Rates of the attribute's groups.
-        groups: How small is too small, and the reference group.
+        attributes: The attributes, without everybody.
+        groups: How small is too small, and the reference groups.
         statistics: Confidence and interval.
-        flags: Flags of the groups, shape (R, G).
-        draws: Bootstrap draws where percentile intervals are asked for.
-        permutations: Number of permutations.
-        looked_at: Groups that are looked at in the whole run, for which ``mdd_corrected`` is corrected.
-        rng: Source of chance.
     """
-    grouping = rates.grouping
-    compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
+    compared = [
+        comparable(one.rates, min_speakers=groups.min_speakers, min_words=groups.min_words) for one in attributes
+    ]
+    looked_at = int(sum(enough.sum() for enough in compared))
     tail = (1.0 - statistics.confidence) / 2
-    sides = [_best(rates, compared, tail, rng)]
-    reference = _reference(grouping, groups)
-    if reference >= 0:
-        sides.append(_named(rates, compared, reference, tail))
-    sides.append(_rest(rates, compared, tail))
-    permuted = None
-    if compared.sum(axis=1).max(initial=0) > 1:
-        with np.errstate(all="ignore"):
-            df = np.nan_to_num(rates.df, nan=np.inf).min(axis=0)
-        layout, cells = layout_of(
-            grouping, compared, reference, np.where(np.isfinite(df), df, 1.0), rates.effective.min(axis=0)
-        )
-        permuted = permute(rates.cell_errors[:, cells], rates.cell_words[:, cells], layout, permutations, rng)
-    parts = [_table(frame, rates, side, statistics, tail, flags, draws, permuted, looked_at) for side in sides]
-    table = pd.concat([part for part, _ in parts], ignore_index=True)
-    return Differences(table=table, test=np.concatenate([test for _, test in parts]), permuted=permuted)
+    tables = [pd.DataFrame(columns=COLUMNS)]
+    for one, enough in zip(attributes, compared, strict=True):
+        rng = generator(statistics, "differences", one.grouping.attribute)
+        sides = [_best(one.rates, enough, tail, rng)]
+        reference = _reference(one.grouping, groups)
+        if reference >= 0:
+            sides.append(_named(one.rates, enough, reference, tail))
+        sides.append(_rest(one.rates, enough, tail))
+        tables.extend(_table(frame, one, side, statistics, tail, looked_at) for side in sides)
+    return tables
 
 
 def _reference(grouping: Grouping, groups: GroupSettings) -> int:
@@ -225,16 +215,10 @@ def _sidak(first: Estimate, second: Estimate, usable: npt.NDArray[np.bool_], tai
 
 
 def _table(
-    frame: Frame,
-    rates: Rates,
-    side: _Side,
-    statistics: StatisticsSettings,
-    tail: float,
-    flags: npt.NDArray[np.object_],
-    draws: Draws | None,
-    permuted: Permuted | None,
-    family: int,
-) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    frame: Frame, attribute: AttributeRates, side: _Side, statistics: StatisticsSettings, tail: float, looked_at: int
+) -> pd.DataFrame:
+    """Rows of one kind of comparison; ``mdd_corrected`` is corrected for the groups looked at in the whole run."""
+    rates, flags, draws = attribute.rates, attribute.flags, attribute.draws
     own, other, usable = rates.estimate, side.estimate, side.usable
     found = contrasts.contrast(own, other, side.correlation)
     low, high = contrasts.difference_bounds(own, other, tail, side.correlation)
@@ -242,14 +226,7 @@ def _table(
     ratio_low, ratio_high = contrasts.ratio_bounds(own, other, tail, side.correlation)
     if draws is not None:
         low, high, ratio_low, ratio_high = _percentile(draws, rates, side, statistics.confidence)
-    place = VERSUS.index(side.versus)
-    runs, size = rates.rate.shape
-    test = (np.arange(runs)[:, None] * len(VERSUS) + place) * size + np.arange(size)[None, :]
-    p = np.full((runs, size), np.nan) if permuted is None else permuted.p[:, place]
-    p = np.where(usable, p, np.nan)
-    looked_at = np.maximum(usable.sum(axis=1, keepdims=True), 1) if side.versus == "best" else 1
-    fine = np.minimum(found.p * looked_at, 1.0)
-    unreached = p * (1 + (0 if permuted is None else len(permuted.draws))) < 1.5
+    size = rates.rate.shape[1]
     needed = speakers_needed(
         rate=other.rate,
         difference=statistics.detect,
@@ -268,12 +245,12 @@ def _table(
         shown = values if where is None else np.where(where, values, np.nan)
         return np.ravel(shown)[pick]
 
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "engine": np.repeat([engine for engine, _ in labels], size)[pick],
             "condition": np.repeat([condition for _, condition in labels], size)[pick],
             "attribute": rates.grouping.attribute,
-            "group": np.tile(np.array(rates.grouping.names, dtype=object), runs)[pick],
+            "group": np.tile(np.array(rates.grouping.names, dtype=object), len(labels))[pick],
             "versus": side.versus,
             "versus_group": np.ravel(side.names)[pick],
             "difference": cells(found.difference),
@@ -284,14 +261,12 @@ def _table(
             "ratio": cells(found.ratio),
             "ratio_ci_low": cells(ratio_low, where=usable),
             "ratio_ci_high": cells(ratio_high, where=usable),
-            "p_permutation": cells(p),
-            "p_fine": cells(np.where(unreached, np.fmin(p, fine), p)),
             "mdd": cells(
                 detectable_difference(other.rate, found.se_log, found.df_ratio, statistics.confidence), where=usable
             ),
             "mdd_corrected": cells(
                 detectable_difference(
-                    other.rate, found.se_log, found.df_ratio, 1.0 - (1.0 - statistics.confidence) / max(family, 1)
+                    other.rate, found.se_log, found.df_ratio, 1.0 - (1.0 - statistics.confidence) / max(looked_at, 1)
                 ),
                 where=usable,
             ),
@@ -299,7 +274,6 @@ def _table(
             "flag": np.ravel(joined)[pick],
         }
     )
-    return table, np.where(np.isnan(np.ravel(p)[pick]), -1, np.ravel(test)[pick])
 
 
 def _percentile(draws: Draws, rates: Rates, side: _Side, level: float) -> tuple[Floats, Floats, Floats, Floats]:

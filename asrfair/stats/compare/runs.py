@@ -24,7 +24,6 @@ from asrfair.stats.claims.collect import comparison_questions, decided
 from asrfair.stats.claims.question import Question
 from asrfair.stats.compare.engines import comparison_table
 from asrfair.stats.compare.left_out import left_out_table
-from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.group_rates import group_rates
 from asrfair.stats.frame import Frame, frame_of
 from asrfair.stats.groups import Grouping, make_grouping
@@ -100,17 +99,15 @@ def compare_runs(
     tables: list[pd.DataFrame] = []
     lost: list[pd.DataFrame] = []
     questions: list[Question] = []
-    for number, (a, b) in enumerate(chosen):
+    for a, b in chosen:
         labels = (f"{a} ({names[0]})", f"{b} ({names[1]})")
         merged = _merge(scores, (a, b), labels, conditions, kept.ids)
         frame = frame_of(utterances, merged, groups)
-        rng = np.random.default_rng([statistics.seed, number])
         groupings = [make_grouping(frame, by) for by in dict.fromkeys([(), *groups.by])]
         lost.append(left_out_table(scores, shared, groups.by, (a, b), labels, conditions))
-        tables.append(_compare(frame, groupings, groups, statistics, rng))
+        tables.append(_compare(frame, groupings, groups, statistics))
         questions += comparison_questions(for_claims(frame, NO_LEDGER), groupings[1:], groups, statistics)
     table = pd.concat(tables, ignore_index=True)
-    table["p_holm"] = holm(table["p_permutation"].to_numpy(dtype=np.float64))
     return Comparison(
         table=table,
         pairs=chosen,
@@ -125,13 +122,9 @@ def compare_runs(
 
 
 def _compare(
-    frame: Frame,
-    groupings: list[Grouping],
-    groups: GroupSettings,
-    statistics: StatisticsSettings,
-    rng: np.random.Generator,
+    frame: Frame, groupings: list[Grouping], groups: GroupSettings, statistics: StatisticsSettings
 ) -> pd.DataFrame:
-    table = comparison_table(frame, groupings, groups, statistics, rng)
+    table = comparison_table(frame, groupings, groups, statistics)
     rates: dict[tuple[str, str, str, str], float] = {}
     for grouping in groupings:
         found = group_rates(frame, grouping).rate

@@ -14,7 +14,7 @@ from asrfair.errors import InputError
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import Rates, group_rates
-from asrfair.stats.explain import glm, regression
+from asrfair.stats.explain import regression
 from asrfair.stats.explain.covariates import Columns, Covariate, make_columns, read_covariates
 from asrfair.stats.explain.design import Design, Floats
 from asrfair.stats.explain.matching import Matched, coarsen, match
@@ -38,9 +38,6 @@ COLUMNS = (
     "p_holm",
     "se_log",
     "df",
-    "glm_ratio",
-    "glm_ci_low",
-    "glm_ci_high",
     "matched_ratio",
     "matched_ci_low",
     "matched_ci_high",
@@ -147,7 +144,7 @@ def _rows(frame: Frame, grouping: Grouping, rates: Rates, run: int, groups: Grou
 
 
 def adjust(rows: _Rows, covariates: Sequence[Covariate], *, confidence: float) -> list[dict[str, object]]:
-    """Fit both models and match; return one record a group other than the reference group."""
+    """Fit the model with and without covariates, and match; return one record a group other than the reference group."""
     columns = make_columns(covariates, rows.index, rows.group, rows.words)
     used = [c for c in covariates if c.name in columns.used]
     matched = match(
@@ -172,7 +169,6 @@ def adjust(rows: _Rows, covariates: Sequence[Covariate], *, confidence: float) -
 class _Models:
     mixed: regression.MixedFit
     plain: regression.MixedFit
-    poisson: glm.PoissonFit
     test: regression.LikelihoodRatio
     dispersion: float
 
@@ -189,7 +185,6 @@ def _fit(rows: _Rows, columns: Columns) -> _Models:
     return _Models(
         mixed=mixed,
         plain=regression.fit(bare, scale=scale, robust=False),
-        poisson=glm.fit(design),
         test=regression.likelihood_ratio(design, mixed),
         dispersion=dispersion,
     )
@@ -218,19 +213,15 @@ def _record(
         flags.append("little_overlap")
     if models is None:
         return {**record, "p": np.nan, "flag": ";".join(["not_converged", *flags])}
-    mixed, poisson = models.mixed, models.poisson
+    mixed = models.mixed
     assert mixed.robust is not None
     contrast = np.zeros(len(mixed.beta))
     contrast[group], contrast[rows.reference] = 1.0, -1.0
     difference = float(contrast @ mixed.beta)
     error, freedom = mixed.robust.contrast(contrast)
     low, high = _bounds(difference, error, freedom, confidence)
-    pooled = float(contrast @ poisson.beta)
-    glm_low, glm_high = _bounds(pooled, *poisson.robust.contrast(contrast), confidence)
     if models.dispersion > OVERDISPERSED:
         flags.append("overdispersed")
-    if not glm_low <= np.exp(difference) <= glm_high or not low <= np.exp(pooled) <= high:
-        flags.append("models_disagree")
     return {
         **record,
         "unadjusted_ratio": float(np.exp(contrast[: len(rows.names)] @ models.plain.beta)),
@@ -240,9 +231,6 @@ def _record(
         "p": float(2 * scipy.stats.t.sf(abs(difference) / error, freedom)) if error > 0 else np.nan,
         "se_log": error,
         "df": freedom,
-        "glm_ratio": float(np.exp(pooled)),
-        "glm_ci_low": glm_low,
-        "glm_ci_high": glm_high,
         "p_likelihood_ratio": models.test.p,
         "speaker_sd": mixed.sigma,
         "overdispersion": models.dispersion,

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.stats
 
-from asrfair.stats.explain import glm
 from asrfair.stats.explain.design import Blocks, Design, Floats
 from asrfair.stats.explain.quadrature import Integral, integrate
 from asrfair.stats.explain.sandwich import Robust, leave_speakers_out
@@ -66,12 +65,12 @@ def fit(design: Design, *, scale: float = 1.0, robust: bool = True, first: Float
         design: The rows.
         scale: Over-dispersion φ ≥ 1 within speakers.
         robust: Whether leave-one-speaker-out shifts are computed.
-        first: Starting values of the group intercepts and slopes (otherwise the Poisson estimate).
+        first: Starting values of the group intercepts and slopes (otherwise pooled rates and no slopes).
 
     Raises:
         ArithmeticError: No convergence.
     """
-    beta = glm.estimate(design)[0] if first is None else first
+    beta = pooled_rates(design) if first is None else first
     theta = np.log(_first_sigma(design, beta, scale))
     point = np.append(beta, theta)
     state = _evaluate(design, point, scale)
@@ -110,6 +109,15 @@ def fit(design: Design, *, scale: float = 1.0, robust: bool = True, first: Float
         scale=scale,
         steps=steps,
     )
+
+
+def pooled_rates(design: Design) -> Floats:
+    """Return the groups' pooled log rates and zero slopes: where the search for the maximum starts."""
+    errors = np.bincount(design.group, weights=design.errors, minlength=design.groups)
+    words = np.bincount(design.group, weights=design.words, minlength=design.groups)
+    beta = np.zeros(design.parameters)
+    beta[: design.groups] = np.log(np.maximum(errors, 0.5) / words)
+    return beta
 
 
 def within_dispersion(design: Design, mixed: MixedFit) -> float:

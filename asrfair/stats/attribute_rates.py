@@ -17,7 +17,7 @@ from asrfair.types import GroupSettings, StatisticsSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class AttributeRates:
     """Everything that several tables need of one attribute. ``draws`` is ``None`` unless intervals are percentiles."""
 
     grouping: Grouping
@@ -26,14 +26,18 @@ class Part:
     draws: Draws | None
 
 
-def make_part(frame: Frame, grouping: Grouping, groups: GroupSettings, statistics: StatisticsSettings) -> Part:
+def attribute_rates(
+    frame: Frame, grouping: Grouping, groups: GroupSettings, statistics: StatisticsSettings
+) -> AttributeRates:
     """Pool the rates of an attribute's groups, and draw speakers where percentile intervals are asked for."""
     rates = group_rates(frame, grouping)
     percentile = statistics.interval == "percentile"
     draws = None
     if percentile:
         draws = speaker_draws(rates, statistics.draws, generator(statistics, "speakers", grouping.attribute))
-    return Part(grouping=grouping, rates=rates, flags=group_flags(rates, groups, percentile=percentile), draws=draws)
+    return AttributeRates(
+        grouping=grouping, rates=rates, flags=group_flags(rates, groups, percentile=percentile), draws=draws
+    )
 
 
 def generator(statistics: StatisticsSettings, *purpose: str) -> np.random.Generator:
