@@ -55,7 +55,7 @@ WORDS_SIGMA = 0.76
 SPREAD = 0.7
 OWN_SPREAD = 0.2
 RATE = 0.15
-CHECKED = 4
+CHECKED = 1
 """Every so many runs the sentences are made and held against the tables."""
 
 
@@ -75,6 +75,8 @@ class Design:
         adjust: Whether the length of an utterance is held fixed.
         subgroups: Whether combinations are searched.
         world: ``gamma``, ``t3``, ``bimodal``, ``length`` (speakers who say more make fewer errors) or ``loops``.
+        family: ``fdr`` or ``strict``.
+        primary: Questions stated before the data.
     """
 
     sizes: tuple[int, ...] = (8,) * 7
@@ -88,6 +90,8 @@ class Design:
     adjust: bool = False
     subgroups: bool = False
     world: str = "gamma"
+    family: str = "fdr"
+    primary: tuple[str, ...] = ()
 
 
 def spread(rng: np.random.Generator, world: str, shape: tuple[int, ...], cv: float = SPREAD) -> Floats:
@@ -166,16 +170,15 @@ def simulate(design: Design, rng: np.random.Generator, run: Path) -> Path:
     return run
 
 
-def analyse(
-    design: Design, run: Path, *, draws: int, seed: int, family: str = "fdr", words: bool = True
-) -> dict[str, pd.DataFrame]:
+def analyse(design: Design, run: Path, *, draws: int, seed: int, words: bool = True) -> dict[str, pd.DataFrame]:
     """Make the tables that claims need, and the claims, with their sentences or, which is faster, without."""
     groups = GroupSettings(by=tuple((f"a{i}",) for i in range(design.attributes)), min_speakers=3)
     statistics = StatisticsSettings(
         draws=draws,
         seed=seed,
         adjust=("length",) if design.adjust else (),
-        family=family,  # type: ignore[arg-type]
+        family=design.family,  # type: ignore[arg-type]
+        primary=design.primary,
     )
     frame = load_frame(run, groups)
     ledger = pd.DataFrame({name: pd.Series(dtype=str) for name in ("engine", "condition", "utterance_id", "reason")})
@@ -275,7 +278,7 @@ def _percent(count: float, runs: int) -> str:
     return f"{100 * share:5.1f} ± {100 * np.sqrt(max(share * (1 - share), 1 / max(runs, 1) / 4) / max(runs, 1)):.1f}"
 
 
-def many(design: Design, runs: int, *, draws: int, seed: int, family: str = "fdr") -> Tally:
+def many(design: Design, runs: int, *, draws: int, seed: int) -> Tally:
     """Simulate and judge many runs."""
     tally = Tally()
     for number in range(runs):
@@ -283,7 +286,7 @@ def many(design: Design, runs: int, *, draws: int, seed: int, family: str = "fdr
         with tempfile.TemporaryDirectory(prefix="asrfair-claims-", dir=_fast()) as folder:
             run = simulate(design, rng, Path(folder))
             words = number % CHECKED == 0
-            tables = analyse(design, run, draws=draws, seed=number, family=family, words=words)
+            tables = analyse(design, run, draws=draws, seed=number, words=words)
         claims = tables["claims"]
         yes = claims[claims["affirmed"].astype(bool)].to_dict("records")
         wrong = [row for row in yes if is_false({str(k): v for k, v in row.items()}, design)]
@@ -314,6 +317,10 @@ NULL = {
     "speakers in several groups": replace(BASE, several=0.5),
     "the same 20 sentences": replace(BASE, prompts=20),
     "other 20 sentences for each group": replace(BASE, prompts=20, lists=True),
+    "4 engines × 3 attributes, strict": replace(BASE, engines=(1.0,) * 4, attributes=3, family="strict"),
+    "4 engines × 3 attributes, a0 and engines primary": replace(
+        BASE, engines=(1.0,) * 4, attributes=3, primary=("a0", "engine")
+    ),
 }
 MIXED = {
     "7 × 20, one at 18 %, 3 engines": replace(
@@ -322,6 +329,9 @@ MIXED = {
     "7 × 20, 10–18 %, 3 engines, 2 places": replace(
         BASE, sizes=(20,) * 7, rates=(0.1, 0.11, 0.12, 0.13, 0.14, 0.16, 0.18), engines=(1.0, 1.0, 1.5),
         attributes=2, places=(1.0, 1.5),
+    ),
+    "the first, strict": replace(
+        BASE, sizes=(20,) * 7, rates=(0.1,) * 6 + (0.18,), engines=(1.0, 1.0, 1.2), attributes=3, family="strict"
     ),
 }  # fmt: skip
 POWER = {
@@ -333,17 +343,17 @@ POWER = {
 WORLDS = ("gamma", "t3", "length", "bimodal", "loops")
 
 
-def null_lines(runs: int, draws: int, family: str) -> list[str]:
+def null_lines(runs: int, draws: int) -> list[str]:
     """Share of null runs with any affirmative sentence, by design and world."""
-    lines = [f"any affirmative sentence where nothing is there, % of {runs} runs (family = {family})"]
+    lines = [f"any affirmative sentence where nothing is there, % of {runs} runs"]
     for world in WORLDS:
         for name, design in NULL.items():
-            if world != "gamma" and (design.prompts or design.subgroups):
+            if world != "gamma" and (design.prompts or design.subgroups or design.attributes > 1):
                 continue
             if world not in WORLDS[:3] and name not in {"1 engine, 7 × 8", "4 engines"}:
                 continue
             count = runs if not design.subgroups else max(runs // 4, 1)
-            tally = many(replace(design, world=world), count, draws=draws, seed=1, family=family)
+            tally = many(replace(design, world=world), count, draws=draws, seed=1)
             kinds = ", ".join(f"{kind} {count}" for kind, count in tally.kinds.most_common())
             lines.append(
                 f"{name:55} {world:8} {tally.runs:5d} runs {tally.share()}   {kinds or '–'}; {tally.contradicted()}"
@@ -354,11 +364,11 @@ def null_lines(runs: int, draws: int, family: str) -> list[str]:
     return lines
 
 
-def mixed_lines(runs: int, draws: int, family: str) -> list[str]:
+def mixed_lines(runs: int, draws: int) -> list[str]:
     """Share of false ones among the affirmed, where some differ."""
     lines = [f"share of false ones among the affirmed, % (runs with any false one), {runs} runs"]
     for name, design in MIXED.items():
-        tally = many(design, runs, draws=draws, seed=2, family=family)
+        tally = many(design, runs, draws=draws, seed=2)
         error = np.std(tally.shares) / np.sqrt(runs)
         lines.append(
             f"{name:45} {100 * np.mean(tally.shares):.2f} ± {100 * error:.2f} ({tally.share()}); "
@@ -504,7 +514,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--family", choices=("fdr", "strict"), default="fdr")
     parser.add_argument(
         "--only", nargs="+", default=["test", "null", "mixed", "power"], choices=("null", "mixed", "power", "test")
     )
@@ -514,10 +523,10 @@ def main() -> None:
         test_lines(asked.runs, asked.draws)
     if "null" in asked.only:
         print("null", flush=True)
-        null_lines(asked.runs, asked.draws, asked.family)
+        null_lines(asked.runs, asked.draws)
     if "mixed" in asked.only:
         print("mixed", flush=True)
-        mixed_lines(asked.runs, asked.draws, asked.family)
+        mixed_lines(asked.runs, asked.draws)
     if "power" in asked.only:
         print("power", flush=True)
         power_lines(asked.runs, asked.draws)
