@@ -25,6 +25,7 @@ from asrfair.stats.compare.conditions import interact
 from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds
 from asrfair.stats.estimate.extremes import jackknife_extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
+from asrfair.stats.estimate.largest_difference import largest_difference
 from asrfair.stats.estimate.paired import Change, change
 from asrfair.stats.estimate.rate_interval import Estimate, interval
 from asrfair.stats.estimate.simultaneous import simultaneous_interval
@@ -230,7 +231,7 @@ def gap_table(rng: np.random.Generator, sets: int) -> list[str]:
                 count = sets if max(sizes) < 200 else max(sets // 4, 100)
                 rates = draw_sets(rng, world, count, sizes, truth)
                 compared = np.ones(rates.rate.shape, dtype=bool)
-                found = jackknife_extremes(rates, compared, LEVEL, rng, draws=1000)
+                found = jackknife_extremes(rates, compared, LEVEL, largest_difference(rates, compared, rng, 1000))
                 shown = [
                     Coverage.of(*found.worst, max(truth)),
                     Coverage.of(*found.gap, max(truth) - min(truth)),

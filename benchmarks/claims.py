@@ -35,7 +35,7 @@ from scipy import stats
 
 from asrfair.say.check import contradictions
 from asrfair.say.claims import worded
-from asrfair.stats.attribute_rates import attribute_rates, generator
+from asrfair.stats.attribute_rates import attribute_rates
 from asrfair.stats.claims.collect import claim_table
 from asrfair.stats.claims.dealt import deal
 from asrfair.stats.claims.group_questions import group_test
@@ -188,10 +188,7 @@ def analyse(design: Design, run: Path, *, draws: int, seed: int, words: bool = T
         "gaps": in_run_order(
             frame,
             [
-                gaps_table(
-                    frame, part.rates, parts[0].rates, groups, statistics,
-                    generator(statistics, "maxima", part.grouping.attribute),
-                )
+                gaps_table(frame, part.rates, part.compared, parts[0].rates, statistics, largest=part.largest)
                 for part in parts[1:]
             ],
         ),
@@ -202,7 +199,7 @@ def analyse(design: Design, run: Path, *, draws: int, seed: int, words: bool = T
         tables["subgroups"] = subgroup_table(
             frame, statistics, attributes=[f"a{i}" for i in range(design.attributes)], min_speakers=3
         )
-    tables["claims"] = claim_table(frame, groupings[1:], tables, groups, statistics, ledger)
+    tables["claims"] = claim_table(frame, parts[1:], tables, groups, statistics, ledger)
     if words:
         disparity = [
             disparity_table(frame, part.grouping, part.rates, groups, statistics, ledger, flags=part.flags)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
-from asrfair.stats.estimate.extremes import correlations
+from asrfair.stats.estimate.correlations import correlations
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.paired import change
 from asrfair.stats.estimate.rate_interval import interval

@@ -12,9 +12,11 @@ from test_stats_estimates import grouping_of
 from asrfair.stats.compare.conditions import interact
 from asrfair.stats.compare.groups import against_rest
 from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds, recover
-from asrfair.stats.estimate.extremes import correlations, jackknife_extremes, largest_difference, mean_interval
+from asrfair.stats.estimate.correlations import correlations
+from asrfair.stats.estimate.extremes import GapTest, jackknife_extremes, mean_interval
 from asrfair.stats.estimate.gaps import comparable, extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
+from asrfair.stats.estimate.largest_difference import critical_of_pairs, largest_difference, largest_scores
 from asrfair.stats.estimate.paired import change
 from asrfair.stats.estimate.rate_interval import limits
 
@@ -88,7 +90,8 @@ def test_best_worst_and_gap_leave_out_what_cannot_be_compared() -> None:
 def test_bounds_of_the_worst_group_are_the_largest_bounds() -> None:
     """Upper: the largest marginal upper bound; lower: the largest simultaneous lower bound."""
     rates = simulated([6, 6, 6], [0.1, 0.2, 0.25])
-    found = jackknife_extremes(rates, np.ones((1, 3), dtype=bool), 0.95, np.random.default_rng(1))
+    every = np.ones((1, 3), dtype=bool)
+    found = jackknife_extremes(rates, every, 0.95, largest_difference(rates, every, np.random.default_rng(1)))
     assert found.worst[1][0] == pytest.approx(limits(rates.estimate, 0.025)[1].max())
     each = 1 - 0.975 ** (1 / 3)
     assert found.worst[0][0] == pytest.approx(limits(rates.estimate, each)[0].max())
@@ -96,12 +99,24 @@ def test_bounds_of_the_worst_group_are_the_largest_bounds() -> None:
     assert found.ratio[0][0] >= 1
 
 
+@pytest.mark.parametrize("error", [0.2, 0.05, 0.01, 1e-3, 1e-6])
+def test_the_test_of_a_gap_and_its_bound_are_one(error: float) -> None:
+    """At any level, beyond the draws too, the lower bound of a gap is above 0 where the p-value is below, and only there."""
+    for seed in range(12):
+        rates = simulated([5, 8, 20, 30], [0.1, 0.12, 0.14, 0.1 + 0.03 * seed], seed=seed)
+        every = np.ones((1, 4), dtype=bool)
+        chance = largest_difference(rates, every, np.random.default_rng(seed), 500)
+        gap = GapTest(rates=rates, compared=every, largest=chance)
+        assert (gap.bounds(0, error)[0] > 0) == (gap.p(0) < error)
+
+
 def test_the_largest_difference_of_equal_groups_is_the_studentised_range() -> None:
     """With equal spread and very many degrees of freedom the quantile is q(k, ∞) / √2 of Tukey's range."""
     rates = simulated([6, 6, 6, 6], [0.1] * 4)
     estimate = rates.estimate.map(lambda value: np.full((1, 4), value[0, 0]))
     many = type(estimate)(**{**estimate.__dict__, "df": np.full((1, 4), 1e6)})
-    q = largest_difference(many, None, 0.95, np.random.default_rng(3), 40_000)[0, 0, 1]
+    draws = largest_scores(many, None, np.random.default_rng(3), 40_000)
+    q = critical_of_pairs(many, np.quantile(draws, 0.95, axis=1), 0.95)[0, 0, 1]
     assert q == pytest.approx(stats.studentized_range.ppf(0.95, 4, 1e5) / math.sqrt(2), abs=0.03)
 
 

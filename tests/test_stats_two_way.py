@@ -21,7 +21,8 @@ from asrfair.stats.compare.conditions import interact
 from asrfair.stats.compare.groups import against_rest
 from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
 from asrfair.stats.estimate.contrasts import contrast, difference_bounds
-from asrfair.stats.estimate.extremes import correlations, mean_interval
+from asrfair.stats.estimate.correlations import correlations
+from asrfair.stats.estimate.extremes import mean_interval
 from asrfair.stats.estimate.group_rates import Rates, group_rates, rates_of_cells
 from asrfair.stats.estimate.paired import change, paired_change, paired_sums
 from asrfair.stats.estimate.two_way import Items, paired_readings

@@ -55,15 +55,11 @@ def _alone(claim: Claim) -> Iterator[str]:
             yield f"affirmed at p = {claim.p_adjusted}"
         if claim.flag:
             yield f"affirmed and flagged {claim.flag}"
-        if claim.kind not in {"omnibus", "worst", "group", "gap"} and not (claim.ci_low > none or claim.ci_high < none):
+        if claim.kind not in {"omnibus", "worst", "group"} and not (claim.ci_low > none or claim.ci_high < none):
             yield f"affirmed with an interval that holds no effect: {claim.ci_low} to {claim.ci_high}"
-        if claim.kind in {"group", "gap"} and not (claim.ci_low >= none or claim.ci_high <= none):
+        if claim.kind == "group" and not (claim.ci_low >= none or claim.ci_high <= none):
             yield f"affirmed with an interval around no effect: {claim.ci_low} to {claim.ci_high}"
-    elif (
-        claim.kind not in {"omnibus", "worst", "gap"}
-        and not claim.flag
-        and (claim.ci_low > none or claim.ci_high < none)
-    ):
+    elif claim.kind not in {"omnibus", "worst"} and not claim.flag and (claim.ci_low > none or claim.ci_high < none):
         yield f"not affirmed with an interval that excludes no effect: {claim.ci_low} to {claim.ci_high}"
     if np.isfinite(claim.estimate) and not claim.flag and np.isfinite(claim.ci_low + claim.ci_high):
         slack = 1e-9

@@ -14,7 +14,7 @@ from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
 from asrfair.scoring.metric import WER, Metric, column_of
-from asrfair.stats.attribute_rates import attribute_rates, generator
+from asrfair.stats.attribute_rates import attribute_rates
 from asrfair.stats.core_tables import (
     coverage_table,
     disparity_table,
@@ -117,10 +117,10 @@ def analyse_frame(
         gaps_table(
             frame,
             one.rates,
+            one.compared,
             overall.rates,
-            groups,
             statistics,
-            generator(statistics, "maxima", one.grouping.attribute),
+            largest=one.largest,
             draws=one.draws,
             overall_draws=overall.draws,
             ledger=ledger,
@@ -140,7 +140,7 @@ def analyse_frame(
         from asrfair.stats.secondary_tables import secondary_tables
 
         tables |= secondary_tables(frame, attributes, groups, statistics, ledger, scoring or ScoringSettings())
-        tables["claims"] = claim_table(frame, groupings[1:], tables, groups, statistics, ledger)
+        tables["claims"] = claim_table(frame, attributes[1:], tables, groups, statistics, ledger)
     return tables
 
 

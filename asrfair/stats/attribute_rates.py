@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from asrfair.stats.core_tables import group_flags
 from asrfair.stats.estimate.bootstrap import Draws, speaker_draws
+from asrfair.stats.estimate.gaps import comparable
 from asrfair.stats.estimate.group_rates import Rates, group_rates
+from asrfair.stats.estimate.largest_difference import LargestDifference, largest_difference
 from asrfair.stats.frame import Frame
 from asrfair.stats.groups import Grouping
 from asrfair.types import GroupSettings, StatisticsSettings
@@ -18,12 +20,23 @@ from asrfair.types import GroupSettings, StatisticsSettings
 
 @dataclass(frozen=True, kw_only=True)
 class AttributeRates:
-    """Everything that several tables need of one attribute. ``draws`` is ``None`` unless intervals are percentiles."""
+    """Everything that several tables need of one attribute.
+
+    Attributes:
+        grouping: The groups.
+        rates: Their rates.
+        compared: Which are large enough to be compared, shape (R, G).
+        flags: What is to be said of each rate, shape (R, G).
+        draws: Of speakers; ``None`` unless intervals are percentiles.
+        largest: The largest difference of any two groups under chance; ``None`` where intervals are percentiles.
+    """
 
     grouping: Grouping
     rates: Rates
+    compared: npt.NDArray[np.bool_]
     flags: npt.NDArray[np.object_]
     draws: Draws | None
+    largest: LargestDifference | None
 
 
 def attribute_rates(
@@ -31,12 +44,20 @@ def attribute_rates(
 ) -> AttributeRates:
     """Pool the rates of an attribute's groups, and draw speakers where percentile intervals are asked for."""
     rates = group_rates(frame, grouping)
+    compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
     percentile = statistics.interval == "percentile"
-    draws = None
+    draws, largest = None, None
     if percentile:
         draws = speaker_draws(rates, statistics.draws, generator(statistics, "speakers", grouping.attribute))
+    else:
+        largest = largest_difference(rates, compared, generator(statistics, "maxima", grouping.attribute))
     return AttributeRates(
-        grouping=grouping, rates=rates, flags=group_flags(rates, groups, percentile=percentile), draws=draws
+        grouping=grouping,
+        rates=rates,
+        compared=compared,
+        flags=group_flags(rates, groups, percentile=percentile),
+        draws=draws,
+        largest=largest,
     )
 
 

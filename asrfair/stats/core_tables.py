@@ -14,8 +14,9 @@ from asrfair.scoring.ledger import GAVE_NOTHING
 from asrfair.scoring.metric import WER, WORDS
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
 from asrfair.stats.estimate.extremes import jackknife_extremes, percentile_extremes
-from asrfair.stats.estimate.gaps import comparable, extremes
+from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates, group_rates
+from asrfair.stats.estimate.largest_difference import LargestDifference
 from asrfair.stats.estimate.rate_interval import MIN_EFFECTIVE, MIN_SPEAKERS, interval
 from asrfair.stats.estimate.simultaneous import simultaneous_interval
 from asrfair.stats.frame import Floats, Frame
@@ -145,11 +146,11 @@ def group_flags(rates: Rates, groups: GroupSettings, *, percentile: bool) -> npt
 def gaps_table(
     frame: Frame,
     rates: Rates,
+    compared: npt.NDArray[np.bool_],
     overall: Rates,
-    groups: GroupSettings,
     statistics: StatisticsSettings,
-    rng: np.random.Generator,
     *,
+    largest: LargestDifference | None = None,
     draws: Draws | None = None,
     overall_draws: Draws | None = None,
     ledger: pd.DataFrame | None = None,
@@ -159,22 +160,23 @@ def gaps_table(
     Args:
         frame: The scores.
         rates: Rates of the attribute's groups.
+        compared: Which of them are large enough, shape (R, G).
         overall: Rates of everybody (micro).
-        groups: How small is too small.
         statistics: Confidence.
-        rng: For the critical values of the largest difference.
-        draws: Bootstrap draws of the groups where percentile intervals are asked for.
+        largest: The largest difference of any two groups under chance; or
+        draws: bootstrap draws of the groups, where percentile intervals are asked for.
         overall_draws: Those of everybody.
         ledger: Columns engine, condition, utterance_id, reason: where it shows loops, ``gap_capped`` is made.
     """
     level = statistics.confidence
     attribute = rates.grouping.attribute
-    compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
     found = extremes(rates.rate, compared)
     if draws is not None:
         bounds = percentile_extremes(draws, compared, level)
+    elif largest is not None:
+        bounds = jackknife_extremes(rates, compared, level, largest)
     else:
-        bounds = jackknife_extremes(rates, compared, level, rng)
+        raise ValueError("gaps need either largest differences or draws")
     micro_low, micro_high = rate_interval(overall, level, overall_draws)
     enough = found.groups > 0
     several = found.groups > 1

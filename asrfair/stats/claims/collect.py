@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
-from asrfair.stats.attribute_rates import generator
+from asrfair.stats.attribute_rates import AttributeRates, attribute_rates, generator
 from asrfair.stats.claims.dealt import Dealt, deal
 from asrfair.stats.claims.extreme_pairs import Extreme, compare_extremes
 from asrfair.stats.claims.family import decide
@@ -33,9 +33,9 @@ from asrfair.stats.claims.table import (
 )
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
-from asrfair.stats.core_tables import gaps_table
-from asrfair.stats.estimate.gaps import comparable
-from asrfair.stats.estimate.group_rates import Rates, group_rates
+from asrfair.stats.estimate.extremes import GapTest
+from asrfair.stats.estimate.group_rates import Rates
+from asrfair.stats.estimate.largest_difference import LargestDifference
 from asrfair.stats.estimate.paired import paired_change, paired_sums
 from asrfair.stats.estimate.two_way import paired_readings
 from asrfair.stats.frame import Floats, Frame, Ints
@@ -61,12 +61,13 @@ class _Attribute:
 
     rates: Rates
     compared: npt.NDArray[np.bool_]
+    largest: LargestDifference | None
     dealt: Dealt
 
 
 def claim_table(
     frame: Frame,
-    groupings: Sequence[Grouping],
+    parts: Sequence[AttributeRates],
     tables: Mapping[str, pd.DataFrame],
     groups: GroupSettings,
     statistics: StatisticsSettings,
@@ -78,7 +79,7 @@ def claim_table(
 
     Args:
         frame: The scores.
-        groupings: The attributes, without everybody.
+        parts: The attributes, without everybody.
         tables: Tables of the run; of those that are absent nothing is claimed.
         groups: How small is too small.
         statistics: Confidence, family, primary claims, seed.
@@ -86,12 +87,12 @@ def claim_table(
     """
     loops = loops_in_sight(frame, ledger)
     resting_on = capped(frame, loops) if loops.any() else frame
-    attributes = [_attribute(resting_on, grouping, groups, statistics) for grouping in groupings]
-    gaps = tables.get("gaps", pd.DataFrame())
     if resting_on is not frame or statistics.interval != "jackknife":
-        gaps = _gaps(resting_on, attributes, groups, statistics)
+        by_speaker = replace(statistics, interval="jackknife")
+        parts = [attribute_rates(resting_on, part.grouping, groups, by_speaker) for part in parts]
+    attributes = [_attribute(part, statistics) for part in parts]
     questions = [
-        *_group_questions(resting_on, attributes, {**tables, "gaps": gaps}, statistics),
+        *_group_questions(resting_on, attributes, tables),
         *_engine_questions(resting_on, attributes, statistics),
         *_condition_questions(resting_on, attributes, statistics),
         *_subgroup_questions(tables),
@@ -105,20 +106,6 @@ def claim_table(
     return table
 
 
-def _gaps(
-    frame: Frame, attributes: Sequence[_Attribute], groups: GroupSettings, statistics: StatisticsSettings
-) -> pd.DataFrame:
-    """Make gaps anew: of capped rates, and by the jackknife whatever interval the tables have."""
-    overall = group_rates(frame, make_grouping(frame, ()))
-    made = [
-        gaps_table(
-            frame, a.rates, overall, groups, statistics, generator(statistics, "gaps", a.rates.grouping.attribute)
-        )
-        for a in attributes
-    ]
-    return pd.concat(made, ignore_index=True) if made else pd.DataFrame()
-
-
 def comparison_questions(
     frame: Frame, groupings: Sequence[Grouping], groups: GroupSettings, statistics: StatisticsSettings
 ) -> list[Question]:
@@ -130,7 +117,10 @@ def comparison_questions(
         groups: How small is too small.
         statistics: Seed and draws.
     """
-    attributes = [_attribute(frame, grouping, groups, statistics) for grouping in groupings]
+    by_speaker = replace(statistics, interval="jackknife")
+    attributes = [
+        _attribute(attribute_rates(frame, grouping, groups, by_speaker), statistics) for grouping in groupings
+    ]
     return list(_engine_questions(frame, attributes, statistics, by_group=True))
 
 
@@ -145,28 +135,26 @@ def decided(questions: Sequence[Question], statistics: StatisticsSettings) -> pd
     return claim_frame(rows)
 
 
-def _attribute(frame: Frame, grouping: Grouping, groups: GroupSettings, statistics: StatisticsSettings) -> _Attribute:
-    rates = group_rates(frame, grouping)
-    compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
+def _attribute(part: AttributeRates, statistics: StatisticsSettings) -> _Attribute:
+    grouping = part.grouping
     draws = int(min(max(statistics.draws, DEALINGS), max(500, _MOST_DEALT // max(len(grouping.cell_group), 1))))
     dealt = deal(grouping, draws, generator(statistics, "claims", grouping.attribute))
-    return _Attribute(rates=rates, compared=compared, dealt=dealt)
+    return _Attribute(rates=part.rates, compared=part.compared, largest=part.largest, dealt=dealt)
 
 
 def _group_questions(
-    frame: Frame, attributes: Sequence[_Attribute], tables: Mapping[str, pd.DataFrame], statistics: StatisticsSettings
+    frame: Frame, attributes: Sequence[_Attribute], tables: Mapping[str, pd.DataFrame]
 ) -> Iterator[Question]:
-    gaps = {(r["engine"], r["condition"], r["attribute"]): r for _, r in tables.get("gaps", pd.DataFrame()).iterrows()}
     adjusted = _blocks(tables, "adjusted")
     for attribute in attributes:
         if attribute.compared.sum(axis=1).max(initial=0) < 2:
             continue
-        test = group_test(attribute.dealt, attribute.rates, attribute.compared, rest_inflation(attribute.rates))
+        rates, compared, largest = attribute.rates, attribute.compared, attribute.largest
+        test = group_test(attribute.dealt, rates, compared, rest_inflation(rates))
+        gap = None if largest is None else GapTest(rates=rates, compared=compared, largest=largest)
         for run, (engine, condition) in enumerate(frame.runs()):
-            name = (engine, condition, attribute.rates.grouping.attribute)
-            question = group_question(
-                name, run, test, attribute.rates, attribute.compared, gaps.get(name), statistics.confidence
-            )
+            name = (engine, condition, rates.grouping.attribute)
+            question = group_question(name, run, test, rates, compared, gap)
             children = [_adjusted_question(name, adjusted[name])] if name in adjusted else []
             yield Question(name=question.name, p=question.p, rows=question.rows, children=tuple(children))
 

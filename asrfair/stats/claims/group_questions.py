@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import special
 
 from asrfair.stats.claims.dealt import Dealt
@@ -22,7 +21,9 @@ from asrfair.stats.claims.question import Question
 from asrfair.stats.claims.speakers import Typical, freedom, rate_features, typical
 from asrfair.stats.claims.table import AND, GAP, GROUP, OMNIBUS, WORST, Row
 from asrfair.stats.estimate.contrasts import contrast
-from asrfair.stats.estimate.extremes import correlations
+from asrfair.stats.estimate.correlations import correlations
+from asrfair.stats.estimate.extremes import GapTest
+from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.normal_scores import normal_score, t_of_score
 from asrfair.stats.estimate.rate_interval import limits
@@ -112,8 +113,7 @@ def group_question(
     test: GroupTest,
     rates: Rates,
     compared: Bools,
-    gap: pd.Series | None,
-    confidence: float,
+    gap: GapTest | None,
 ) -> Question:
     """Make the question of one engine, condition and attribute.
 
@@ -123,8 +123,7 @@ def group_question(
         test: What the dealings gave.
         rates: Pooled rates.
         compared: Groups that are compared, shape (R, G).
-        gap: The row of ``gaps.csv``.
-        confidence: Of the intervals in ``gaps.csv``.
+        gap: The test of the pair that differs most clearly.
     """
     p = test.largest[run].p(test.score[run])
     question = ":".join((GROUP, *name))
@@ -155,23 +154,10 @@ def group_question(
                 versus_rate=float(rest[group]),
                 flag="pooled_disagrees" if against else "",
             )
-        if gap is not None and np.isfinite(gap["gap"]):
-            yield row(
-                GAP,
-                group=str(gap["worst_group"]),
-                versus=str(gap["best_group"]),
-                p=joint,
-                estimate=float(gap["gap"]),
-                ci_low=float(gap["gap_ci_low"]),
-                ci_high=float(gap["gap_ci_high"]),
-                level=confidence,
-                table="gaps",
-                rate=float(gap["worst_wer"]),
-                versus_rate=float(gap["best_wer"]),
-                flag="" if gap["gap_ci_low"] > 0 else "bound_at_zero",
-            )
+        if gap is not None and compared[run].sum() > 1:
+            yield row(GAP, **_gap(gap, run, error, joint))
         if compared[run].sum() > 1:
-            yield row(WORST, p=joint, **_worst(rates, run, compared[run], error))
+            yield row(WORST, **_worst(rates, run, compared[run], error, joint))
 
     return Question(name=question, p=joint, rows=rows)
 
@@ -185,11 +171,34 @@ def _rest(rates: Rates, run: int) -> Floats:
     return rest
 
 
-def _worst(rates: Rates, run: int, compared: Bools, error: float) -> dict[str, object]:
+def _gap(gap: GapTest, run: int, error: float, joint: float) -> dict[str, object]:
+    """How far the groups of the highest and the lowest rate are apart, and whether any two surely are.
+
+    Both the groups' own test (``joint``) and that of the clearest pair have to reject, and the interval says the same.
+    """
+    found, names = extremes(gap.rates.rate[[run]], gap.compared[[run]]), gap.rates.grouping.names
+    low, high = gap.bounds(run, error)
+    return {
+        "group": names[found.worst[0]],
+        "versus": names[found.best[0]],
+        "p": max(joint, gap.p(run)),
+        "estimate": float(found.gap[0]),
+        "ci_low": low if joint <= error else 0.0,
+        "ci_high": high,
+        "level": 1.0 - error,
+        "table": "gaps",
+        "rate": float(found.worst_rate[0]),
+        "versus_rate": float(found.best_rate[0]),
+    }
+
+
+def _worst(rates: Rates, run: int, compared: Bools, error: float, joint: float) -> dict[str, object]:
     """The group of the highest rate, its own interval, and all groups that may truly be the worst.
 
     A group is not the worst where some other one is worse beyond chance, against the largest of so many differences of
-    one sign (multiple comparisons with the best: Hsu 1984; with Slepian's inequality for the joint probability).
+    one sign (multiple comparisons with the best: Hsu 1984; with Slepian's inequality for the joint probability). That any group is
+    not the worst also asks that groups differ at all, which ``joint`` says: Hsu's set holds the truly worst, and where all
+    are alike each of them is.
     """
     use = np.flatnonzero(compared)
     highest = int(use[np.argmax(rates.rate[run][use])])
@@ -199,12 +208,15 @@ def _worst(rates: Rates, run: int, compared: Bools, error: float) -> dict[str, o
     found = contrast(one, other, shared)
     score = np.nan_to_num(normal_score(found.statistic, found.df_ratio), nan=0.0)
     worse = score.max(axis=0)  # how clearly the clearest other group is worse than this one
-    critical = float(special.ndtri((1.0 - error) ** (1.0 / max(len(use) - 1, 1))))
+    others = max(len(use) - 1, 1)
+    critical = float(special.ndtri((1.0 - error) ** (1.0 / others)))
+    clearest = float(np.delete(worse, np.flatnonzero(use == highest)).max(initial=-np.inf))
     maybe = use[(worse < critical) | (use == highest)]
     names = [rates.grouping.names[g] for g in maybe[np.argsort(-rates.rate[run][maybe], kind="stable")]]
     low, high = (float(bound[highest]) for bound in limits(estimate, error / 2))
     return {
         "group": rates.grouping.names[highest],
+        "p": max(joint, -np.expm1(others * special.log_ndtr(clearest))),
         "estimate": float(rates.rate[run][highest]),
         "ci_low": low,
         "ci_high": high,

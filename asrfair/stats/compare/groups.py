@@ -12,9 +12,10 @@ import pandas as pd
 from asrfair.stats.attribute_rates import AttributeRates, generator
 from asrfair.stats.estimate import contrasts
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
-from asrfair.stats.estimate.extremes import correlations, largest_difference
+from asrfair.stats.estimate.correlations import correlations
 from asrfair.stats.estimate.gaps import comparable, extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
+from asrfair.stats.estimate.largest_difference import critical_of_pairs, largest_scores
 from asrfair.stats.estimate.rate_interval import Estimate, t_quantile
 from asrfair.stats.estimate.two_way import regroup
 from asrfair.stats.frame import Floats, Frame
@@ -105,7 +106,8 @@ def _best(rates: Rates, compared: npt.NDArray[np.bool_], tail: float, rng: np.ra
         family = rates.estimate.map(lambda value, run=run, use=use: value[[run]][:, use])  # type: ignore[misc]
         if len(use) > 1 and family.known.all():
             within = None if shared is None else shared[np.ix_(use, use)][None]
-            at = largest_difference(family, within, 1.0 - 2 * tail, rng, 4000)[0]
+            p = 1.0 - 2 * tail
+            at = critical_of_pairs(family, np.quantile(largest_scores(family, within, rng), p, axis=1), p)[0]
             critical[run, use] = at[:, np.flatnonzero(use == best[run])[0]]
     others = np.arange(size)[None, :] != best[:, None]
     stated = rates.grouping.stated[None, :]

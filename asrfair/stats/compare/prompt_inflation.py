@@ -14,7 +14,7 @@ import numpy as np
 
 from asrfair.stats.compare.groups import against_rest
 from asrfair.stats.estimate.contrasts import contrast
-from asrfair.stats.estimate.extremes import correlations
+from asrfair.stats.estimate.correlations import correlations
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.paired import Change, change, paired_change
 from asrfair.stats.estimate.rate_interval import Estimate, t_quantile

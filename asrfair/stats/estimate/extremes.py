@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
-from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds
+from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
+from asrfair.stats.estimate.correlations import correlation_of
 from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates
-from asrfair.stats.estimate.normal_scores import normal_score, t_of_score
+from asrfair.stats.estimate.largest_difference import LargestDifference, critical_of_pairs, patterns
 from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, shift_of, t_quantile
 from asrfair.stats.frame import Floats, Ints
 
 Pair = tuple[Floats, Floats]
-_DRAWN_NUMBERS = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def percentile_extremes(draws: Draws, compared: npt.NDArray[np.bool_], level: fl
 
 
 def jackknife_extremes(
-    rates: Rates, compared: npt.NDArray[np.bool_], level: float, rng: np.random.Generator, *, draws: int = 4000
+    rates: Rates, compared: npt.NDArray[np.bool_], level: float, largest: LargestDifference
 ) -> ExtremeIntervals:
     """Intervals from the jackknife's standard errors, holding for whichever groups are truly best and worst.
 
@@ -65,34 +65,25 @@ def jackknife_extremes(
         rates: Group rates.
         compared: Groups that are compared, shape (R, G).
         level: Two-sided confidence.
-        rng: For the critical values of the largest difference.
-        draws: Draws of it.
+        largest: The largest difference of any two of them under chance.
     """
     runs = rates.rate.shape[0]
     bounds = np.full((4, 2, runs), np.nan)
     tail = (1.0 - level) / 2
-    patterns, kind = np.unique(compared, axis=0, return_inverse=True)
-    for number, pattern in enumerate(patterns):
-        use = np.flatnonzero(pattern)
-        some = np.flatnonzero(kind.ravel() == number)
-        if len(use):
-            some = some[np.isfinite(rates.se_log[np.ix_(some, use)]).all(axis=1)]
-        if len(use) == 0 or len(some) == 0:
-            continue
+    critical = largest.critical(1.0 - level)
+    for use, some in patterns(rates, compared):
         groups = rates.estimate.map(lambda value, some=some, use=use: value[np.ix_(some, use)])  # type: ignore[misc]
         each = 1.0 - (1.0 - tail) ** (1.0 / len(use))
         bounds[0, :, some] = np.stack(
             [limits(groups, each)[0].max(axis=1), limits(groups, tail)[1].max(axis=1)], axis=1
         )
-        correlation = None
-        if rates.related:
-            correlation = np.stack([correlations(rates, int(run))[np.ix_(use, use)] for run in some])
+        correlation = correlation_of(rates, some, use)
         people = None
         if rates.grouping.spans:
             people = np.stack([people_df(rates, int(run), use) for run in some])
         bounds[3, :, some] = np.stack(mean_interval(groups, tail, correlation, people), axis=1)
         if len(use) > 1:
-            pairs = _pairs(groups, tail, correlation, rng, draws)
+            pairs = _pairs(groups, tail, correlation, critical[some])
             bounds[1, :, some], bounds[2, :, some] = (np.stack(pair, axis=1) for pair in pairs)
     worst, gap, ratio, macro = ((pair[0], pair[1]) for pair in bounds)
     return ExtremeIntervals(worst=worst, gap=gap, ratio=ratio, macro=macro)
@@ -160,101 +151,85 @@ def people_df(rates: Rates, run: int, use: Ints) -> float:
     return float(max(kish * min(lowered, 1.0), 1.0))
 
 
-def correlations(rates: Rates, run: int) -> Floats:
-    """Correlation of the log rates of all groups of a run, shape (G, G): not 0 where they share speakers or sentences.
+@dataclass(frozen=True, kw_only=True)
+class _Pairs:
+    """All ordered pairs of the groups of some runs (first less second), a shape of (R, G, G)."""
 
-    What two groups' sentences have in common is at most what they vary by, so that a difference never varies less than
-    it does over speakers.
-    """
-    grouping = rates.grouping
-    speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
-    spread = np.zeros((len(grouping.names), len(speakers)))
-    spread[grouping.cell_group, column] = rates.influence[run]
-    items = rates.items
-    with np.errstate(all="ignore"):
-        if items is None:
-            spread /= np.sqrt((spread**2).sum(axis=1, keepdims=True))
-            spread = np.nan_to_num(spread)
-            matrix: Floats = np.clip(spread @ spread.T, -1.0, 1.0)
-            return matrix
-        own = items.variance[run]
-        most = (own[:, None] + own[None, :]) / 2
-        covariance = spread @ spread.T + np.clip(items.between(run), -most, most)
-        size = np.sqrt((spread**2).sum(axis=1) + own)
-        matrix = np.clip(np.nan_to_num(covariance / (size[:, None] * size[None, :])), -1.0, 1.0)
-    np.fill_diagonal(matrix, np.where(size > 0, 1.0, 0.0))
-    return matrix
+    groups: Estimate
+    correlation: Floats | None
 
+    @property
+    def _sides(self) -> tuple[Estimate, Estimate, Floats | float]:
+        first = self.groups.map(lambda value: value[:, :, None])
+        second = self.groups.map(lambda value: value[:, None, :])
+        return first, second, 0.0 if self.correlation is None else self.correlation
 
-def _pairs(
-    groups: Estimate, tail: float, correlation: Floats | None, rng: np.random.Generator, draws: int
-) -> tuple[Pair, Pair]:
-    """Bounds of the gap and of the ratio over all ordered pairs (first worse than second); each of shape (R,)."""
-    first = groups.map(lambda value: value[:, :, None])
-    second = groups.map(lambda value: value[:, None, :])
-    between: Floats | float = 0.0 if correlation is None else correlation
-    size = groups.rate.shape[1]
-    same = np.eye(size, dtype=bool)
-    everywhere = largest_difference(groups, correlation, 1.0 - 2 * tail, rng, draws)
-
-    def largest(values: Floats) -> Floats:
+    def _largest(self, values: Floats) -> Floats:
+        same = np.eye(values.shape[-1], dtype=bool)
         found: Floats = np.where(same, -np.inf, values).max(axis=(1, 2))
         return found
 
-    highest = largest(difference_bounds(first, second, tail, between)[1])
-    lowest = largest(difference_bounds(first, second, tail, between, everywhere)[0])
-    ratio_high = largest(ratio_bounds(first, second, tail, between)[1])
-    ratio_low = largest(ratio_bounds(first, second, tail, between, everywhere)[0])
-    return (np.maximum(lowest, 0.0), highest), (np.maximum(ratio_low, 1.0), ratio_high)
+    def lowest(self, score: Floats, tail: float) -> Floats:
+        """Largest lower bound of a difference where all hold at once up to this normal score; shape (R,)."""
+        first, second, between = self._sides
+        critical = critical_of_pairs(self.groups, score, 1.0 - 2 * tail)
+        return self._largest(difference_bounds(first, second, tail, between, critical)[0])
+
+    def highest(self, tail: float) -> Floats:
+        """Largest upper bound of a difference, each by itself."""
+        first, second, between = self._sides
+        return self._largest(difference_bounds(first, second, tail, between)[1])
+
+    def ratio(self, score: Floats, tail: float) -> Pair:
+        """The same two bounds of a ratio."""
+        first, second, between = self._sides
+        critical = critical_of_pairs(self.groups, score, 1.0 - 2 * tail)
+        low = self._largest(ratio_bounds(first, second, tail, between, critical)[0])
+        return low, self._largest(ratio_bounds(first, second, tail, between)[1])
 
 
-def largest_difference(
-    groups: Estimate, correlation: Floats | None, p: float, rng: np.random.Generator, draws: int
-) -> Floats:
-    """Critical values at which the differences of log rates of all pairs of several groups hold at once.
+def _pairs(groups: Estimate, tail: float, correlation: Floats | None, score: Floats) -> tuple[Pair, Pair]:
+    """Bounds of the gap and of the ratio over all ordered pairs (first worse than second); each of shape (R,)."""
+    pairs = _Pairs(groups=groups, correlation=correlation)
+    ratio_low, ratio_high = pairs.ratio(score, tail)
+    return (np.maximum(pairs.lowest(score, tail), 0.0), pairs.highest(tail)), (np.maximum(ratio_low, 1.0), ratio_high)
 
-    The studentised range of Tukey for groups of unequal spread and size: estimates and variance estimates are drawn.
-    Each pair's Student t is read as a normal score at the pair's own degrees of freedom (Wallace 1959) before the
-    largest is taken, and the quantile is read back the same way: one small group then widens its own comparisons, not
-    those of all others. Groups without errors have no log rate and take no part.
 
-    Args:
-        groups: Rates of shape (R, G).
-        correlation: Of their logarithms, shape (R, G, G); ``None`` for groups of different speakers.
-        p: Probability.
-        rng: Source of chance.
-        draws: Number of draws.
+@dataclass(frozen=True, kw_only=True)
+class GapTest:
+    """Whether any two groups of a run differ, by the pair that differs most clearly: p-values, and the bounds they decide.
 
-    Returns:
-        Critical values of Student's t for every pair, shape (R, G, G).
+    Attributes:
+        rates: Group rates.
+        compared: Groups that are compared, shape (R, G).
+        largest: The largest difference under chance.
     """
-    runs, size = groups.rate.shape
-    quantile = np.empty(runs)
-    first, second = (groups.map(lambda value, axis=axis: np.expand_dims(value, axis)) for axis in (2, 1))  # type: ignore[misc]
-    freedom = contrast(first, second).df_ratio
-    step = max(1, _DRAWN_NUMBERS // (draws * size))
-    for start in range(0, runs, step):
-        part = slice(start, min(start + step, runs))
-        se, df = np.sqrt(groups.variance[part]), groups.df[part]
-        shape = (draws, *se.shape)
-        value = rng.standard_normal(shape)
-        if correlation is not None:
-            values, vectors = np.linalg.eigh(correlation[part])
-            root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-            value = np.einsum("drg,rhg->drh", value, root)
-        value *= se
-        spread = (se * np.sqrt(rng.chisquare(df, shape) / df)) ** 2
-        largest = np.zeros(shape[:2])
-        for one in range(size - 1):
-            variance = spread[:, :, one, None] + spread[:, :, one + 1 :]
-            if correlation is not None:
-                shared = correlation[part][:, one, one + 1 :]
-                variance -= 2.0 * shared * np.sqrt(spread[:, :, one, None] * spread[:, :, one + 1 :])
-            taking_part = (se[:, one, None] > 0) & (se[:, one + 1 :] > 0)
-            with np.errstate(all="ignore"):
-                t = np.abs(value[:, :, one, None] - value[:, :, one + 1 :]) / np.sqrt(np.maximum(variance, 1e-300))
-                score = normal_score(t, freedom[part, one, one + 1 :])
-            np.maximum(largest, np.where(taking_part, score, 0.0).max(axis=-1), out=largest)
-        quantile[part] = np.quantile(largest, p, axis=0)
-    critical = t_of_score(quantile[:, None, None], freedom)
-    return np.where(quantile[:, None, None] > 0, critical, t_quantile(p, freedom))
+
+    rates: Rates
+    compared: npt.NDArray[np.bool_]
+    largest: LargestDifference
+
+    def _pairs(self, run: int) -> _Pairs:
+        rows, use = np.array([run]), np.flatnonzero(self.compared[run])
+        groups = self.rates.estimate.map(lambda value: value[np.ix_(rows, use)])
+        return _Pairs(groups=groups, correlation=correlation_of(self.rates, rows, use))
+
+    def p(self, run: int) -> float:
+        """The smallest error at which the lower bound of the gap is above 0; NaN where there is no interval."""
+        if np.isnan(self.largest.draws[run, 0]):
+            return float("nan")
+        pairs = self._pairs(run)
+        low, high = 0.0, 60.0
+        for _ in range(40):
+            score = (low + high) / 2.0
+            tail = max(self.largest.p(run, score) / 2.0, 1e-300)
+            low, high = (score, high) if pairs.lowest(np.array([score]), tail)[0] > 0 else (low, score)
+        return self.largest.p(run, low) if low > 0 else 1.0
+
+    def bounds(self, run: int, error: float) -> tuple[float, float]:
+        """Bounds of the gap at a two-sided error; the lower one is above 0 where :meth:`p` is below it."""
+        if np.isnan(self.largest.draws[run, 0]):
+            return float("nan"), float("nan")
+        pairs = self._pairs(run)
+        low = pairs.lowest(self.largest.critical(error)[[run]], error / 2)[0]
+        return max(float(low), 0.0), float(pairs.highest(error / 2)[0])
