@@ -181,7 +181,7 @@ def _gap(gap: GapTest, run: int, error: float, joint: float) -> dict[str, object
     return {
         "group": names[found.worst[0]],
         "versus": names[found.best[0]],
-        "p": max(joint, gap.p(run)),
+        "p": float(np.maximum(joint, gap.p(run))),  # NaN where there is no interval
         "estimate": float(found.gap[0]),
         "ci_low": low if joint <= error else 0.0,
         "ci_high": high,
