@@ -28,6 +28,7 @@ from asrfair.types import Clip, EngineSpec
 
 pytestmark = [
     pytest.mark.engines,
+    pytest.mark.timeout(1800),  # the first test trains the checkpoint: minutes, and more beside other work
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of SWIG types in other people's extensions
 ]
 torch = pytest.importorskip("torch", reason="torch is not installed (make test-engines installs it)")
