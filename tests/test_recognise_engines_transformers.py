@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,11 @@ from asrfair.cli.main import run as command
 from asrfair.data.audio import load_clip
 from asrfair.data.manifest import read_manifest
 from asrfair.errors import EngineError, InputError
+from asrfair.recognise.engines import torch_device
 from asrfair.recognise.engines.base import Engine, EngineContext
 from asrfair.recognise.engines.longform import cut_long
 from asrfair.recognise.engines.table import create
+from asrfair.recognise.engines.whisper_features import LogMel
 from asrfair.recognise.transcribe import TranscribeSummary, plan_batches, transcribe
 from asrfair.types import Clip, EngineSpec
 
@@ -101,16 +103,35 @@ def test_a_lack_of_memory_splits_the_batch_and_loses_nothing(
     """A device that holds two clips gets batches of eight: same texts, and the splits are counted."""
     recogniser = engine("transformers", model=str(demo_ctc), max_batch=8)
     expected = texts(recogniser, in_batches(demo_clips[:8], 1))
-    forward = recogniser._backoff._call
+    launch = recogniser.launch
 
-    def small(arrays: Sequence[object]) -> object:
-        if len(arrays) > 2:
+    def small(inputs: Mapping[str, torch.Tensor]) -> object:
+        if len(inputs["input_values"]) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return forward(arrays)
+        return launch(inputs)
 
-    monkeypatch.setattr(recogniser._backoff, "_call", small)
+    monkeypatch.setattr(recogniser, "launch", small)
     assert expected == texts(recogniser, [demo_clips[:8]])
-    assert {"out_of_memory_splits": 3.0} == recogniser.statistics()
+    assert 3.0 == recogniser.statistics()["out_of_memory_splits"]
+
+
+def test_a_few_shapes_leave_the_transcripts_as_they_are(demo_ctc: Path, demo_clips: list[Clip]) -> None:
+    """Batches filled up to buckets, in clips and in samples: the texts of the batches as they come."""
+    as_they_come = engine("transformers", model=str(demo_ctc), max_batch=16)
+    filled = engine("transformers", model=str(demo_ctc), max_batch=16, buckets=True)
+    shapes = set()
+    launch = filled.launch
+
+    def noted(inputs: Mapping[str, torch.Tensor]) -> object:
+        shapes.add(tuple(inputs["input_values"].shape))
+        return launch(inputs)
+
+    filled.launch = noted
+    batches = in_batches(sorted(demo_clips, key=lambda clip: clip.duration_s), 7)
+    assert texts(as_they_come, batches) == texts(filled, batches)
+    assert "masked, bucketed" == filled.fingerprint()["padding"]
+    assert {8, 1} == {rows for rows, _ in shapes}
+    assert len(shapes) < len(batches) / 2
 
 
 def test_long_audio_is_cut_and_joined(demo_ctc: Path, demo_clips: list[Clip]) -> None:
@@ -143,9 +164,12 @@ def test_very_short_and_empty_clips_are_answered(demo_ctc: Path) -> None:
     assert {"ok", "empty"} >= {item.status for item in found}
 
 
-def run_demo(repository: Path, checkpoint: Path, run: Path, workers: int = 1) -> TranscribeSummary:
+def run_demo(
+    repository: Path, checkpoint: Path, run: Path, workers: int = 1, device: str | list[str] = "cpu"
+) -> TranscribeSummary:
     """Transcribe the demo corpus under clean and two noise conditions, in batches of 16."""
-    spec = EngineSpec(name="transformers", label="ctc", options={"model": str(checkpoint), "max_batch": 16})
+    options = {"model": str(checkpoint), "max_batch": 16, "device": device}
+    spec = EngineSpec(name="transformers", label="ctc", options=options)
     names = ("clean", "imaging-floor@moderate", "telephone-narrowband")
     return transcribe(
         read_manifest(repository / "manifests" / "demo" / "demo.toml"), [spec], [parse_condition(n) for n in names],
@@ -154,7 +178,7 @@ def run_demo(repository: Path, checkpoint: Path, run: Path, workers: int = 1) ->
 
 
 def test_killed_and_resumed_is_the_same_to_the_last_byte(demo_ctc: Path, repository: Path, tmp_path: Path) -> None:
-    """Three conditions, SIGKILL in the middle, resumed: the same bytes as a run that nobody disturbed."""
+    """Three conditions, SIGKILL in the middle, resumed: the bytes of a run that nobody disturbed, and of fed devices."""
     whole = run_demo(repository, demo_ctc, tmp_path / "whole")
     assert 360 == whole.results
     code = (
@@ -179,6 +203,10 @@ def test_killed_and_resumed_is_the_same_to_the_last_byte(demo_ctc: Path, reposit
     for name in ("hypotheses.parquet", "achieved.parquet", "utterances.parquet"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     assert resumed.resumed
+    fed = run_demo(repository, demo_ctc, tmp_path / "fed", workers=2, device=["cpu", "cpu"])
+    assert 2 * torch_device.BATCHES_AT_ONCE == fed.engines["ctc"].engines
+    for name in ("hypotheses.parquet", "achieved.parquet"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "fed" / name).read_bytes()
 
 
 def test_a_suite_goes_from_audio_to_tables_and_shows_what_batches_do(
@@ -231,6 +259,28 @@ def test_whisper_checkpoints_load_and_window(tiny_whisper: Path) -> None:
     assert len(long.text) > len(short.text) > 0
     assert all(0 < item.confidence <= 1 for item in (short, long, none))
     assert [short.text, long.text] == [recogniser.transcribe([clip])[0].text for clip in clips[:2]]
+
+
+def test_log_mel_features_are_made_where_the_model_is(tiny_whisper: Path) -> None:
+    """They equal the extractor's to the last bit, mask included; an extractor that makes others is used itself."""
+    recogniser = engine("transformers", model=str(tiny_whisper))
+    clips = [noise(1.0).samples, noise(30.0).samples, noise(0.1).samples]
+    ours = recogniser._log_mel.features(recogniser.prepare(clips))
+    theirs = recogniser._features(clips, sampling_rate=16_000, return_tensors="pt", return_attention_mask=True)
+    for name in ("input_features", "attention_mask"):
+        assert torch.equal(theirs[name], ours[name])
+    recogniser._features.dither = 0.1
+    assert LogMel.of(torch, recogniser._features, "cpu") is None
+
+
+def test_a_static_cache_leaves_the_transcripts_as_they_are(tiny_whisper: Path) -> None:
+    """What CUDA graphs need in the decoder: tensors that stay where they are, the same texts."""
+    said = {}
+    for cache in ("dynamic", "static"):
+        generate = {"language": "en", "cache_implementation": cache, "suppress_tokens": None}
+        recogniser = engine("transformers", model=str(tiny_whisper), max_batch=4, buckets=True, generate=generate)
+        said[cache] = texts(recogniser, [[noise(1.0), noise(7.0, "b"), noise(3.0, "c")]])
+    assert said["dynamic"] == said["static"]
 
 
 def test_random_weights_are_marked(tiny_whisper: Path) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from asrfair.acoustics.torchaudio_import import ensure_importable
+
 LANGUAGES = ("en", "de", "es")
 
 
 def make_tiny_whisper(folder: Path) -> Path:
     """Save a Whisper of one layer with a byte vocabulary; its text is meaningless, its files are the real kind."""
     import torch
+
+    ensure_importable()
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
         GenerationConfig,

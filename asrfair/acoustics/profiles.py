@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -24,6 +24,7 @@ from asrfair.errors import InputError
 from asrfair.types import CLEAN
 
 RENDERING = "2"
+RendererName = Literal["processor", "device"]
 """Changes whenever the same profile and seed would give other bytes; part of every fingerprint."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -92,6 +93,7 @@ class Condition:
         steps: The chain.
         warnings: What the user should know before relying on it.
         fingerprint: Hash over everything that decides the samples: chain, parameters, files, rendering version.
+        renderer: ``processor`` (:mod:`~asrfair.acoustics.render`), or ``device`` (:mod:`~asrfair.acoustics.tensor`).
     """
 
     name: str
@@ -100,6 +102,7 @@ class Condition:
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     fingerprint: str = ""
+    renderer: RendererName = "processor"
 
 
 CLEAN_CONDITION = Condition(name=CLEAN, fingerprint=hashlib.sha256(f"clean {RENDERING}".encode()).hexdigest())
@@ -206,19 +209,25 @@ class ProfileFile:
         return tuple(steps)
 
 
-def parse_condition(text: str, *, profiles: Path | None = None) -> Condition:
+def parse_condition(text: str, *, profiles: Path | None = None, render: RendererName = "processor") -> Condition:
     """Turn the name of a condition into what is to be rendered; the files it needs are inspected and hashed now.
 
     Args:
         text: ``clean``, ``NAME``, ``NAME@SEVERITY``, ``NAME@snr=5``, ``NAME@SEVERITY,LABEL.KEY=VALUE``, where NAME is
             that of a profile in ``profiles`` or one that ships with asrfair, or the path of a profile file.
         profiles: Folder of the user's own profiles; looked at first.
+        render: What is to render it; a device can only do so where every effect has a form for tensors.
 
     Raises:
         InputError: There is no such profile, or it is wrong.
+        MissingExtraError: Rendering on a device needs torch.
     """
     if text == CLEAN:
         return CLEAN_CONDITION
+    if render == "device":
+        from asrfair.acoustics.tensor import on_device
+
+        return on_device(parse_condition(text, profiles=profiles))
     name, suffix = _split(text)
     file = ProfileFile(find_profile(name, profiles))
     profile = file.profile

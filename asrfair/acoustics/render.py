@@ -30,7 +30,7 @@ PEAK = 0.999
 CLIPPED = 0.999
 """Samples beyond this share of the clip's format count as clipped where they stand in a row."""
 
-_NOTHING: dict[str, float | str] = {"active_fraction": 0.0, "clipped_fraction": 0.0}
+NOTHING: dict[str, float | str] = {"active_fraction": 0.0, "clipped_fraction": 0.0}
 """What is achieved with a clip of no samples."""
 
 __all__ = ["RenderContext", "Rendered", "Renderer", "input_acoustics", "needs_manifest"]
@@ -87,7 +87,7 @@ class Renderer:
         if condition.profile is None:
             return Rendered(clip=replace(clip, condition=condition.name), achieved=input_acoustics(clip))
         if clip.samples.size == 0:
-            return Rendered(clip=replace(clip, condition=condition.name), achieved=dict(_NOTHING))
+            return Rendered(clip=replace(clip, condition=condition.name), achieved=dict(NOTHING))
         chain = _Chain(clip, condition.profile, speaker_id, self.seed, self._corpus)
         for step in condition.steps:
             chain.run(step, self._effect(step.effect))
@@ -229,7 +229,7 @@ class _Chain:
                 achieved["effective_snr_db"] = together_db([own, *self.ratios_db])
         achieved["headroom_gain_db"] = 20 * float(np.log10(headroom))
         samples = (self.samples * headroom if headroom < 1 else self.samples).astype(np.float32)
-        achieved["clipped_fraction"] = _clipped_fraction(samples, peak * headroom)
+        achieved["clipped_fraction"] = clipped_fraction(samples, peak * headroom)
         return samples, achieved
 
 
@@ -242,8 +242,8 @@ def input_acoustics(clip: Clip) -> dict[str, float | str]:
         the ``effective_snr_db`` of a recording to which nothing was added.
     """
     if clip.samples.size == 0:
-        return dict(_NOTHING)
-    achieved: dict[str, float | str] = {"clipped_fraction": _clipped_fraction(clip.samples, _peak(clip.samples))}
+        return dict(NOTHING)
+    achieved: dict[str, float | str] = {"clipped_fraction": clipped_fraction(clip.samples, _peak(clip.samples))}
     level = active_level(clip.samples, clip.sample_rate_hz)
     if level is None:
         achieved["active_fraction"] = 0.0
@@ -279,7 +279,7 @@ def _peak(samples: npt.NDArray[Any]) -> float:
     return max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
 
 
-def _clipped_fraction(samples: npt.NDArray[np.float32], peak: float) -> float:
+def clipped_fraction(samples: npt.NDArray[np.float32], peak: float) -> float:
     """Return the share of samples that stand in a run of two or more at the clip's own, near-full-scale peak."""
     if peak < 0.5:
         return 0.0

@@ -1,4 +1,4 @@
-"""The same chain for a batch of tensors, on a graphics card or a processor, with torch and torchaudio (extra ``gpu``).
+"""The same chain for a batch of tensors, on a graphics card or a processor, with torch (extra ``gpu``).
 
 For the effects that allow it: gain, band, distance, room, impulse_response, noise, and the codecs mulaw and alaw. What
 is drawn, and what noise and responses sound like, comes from the same code and seeds as in ``render``; filtering,
@@ -7,14 +7,17 @@ soxr on the processor, since another resampler would give other quantisation ste
 differs by more than ``TOLERANCE`` of full scale; after a codec, where the last bits of the input decide between two
 quantisation steps, the neighbouring one may be taken, and the difference lies at least ``CODEC_DB`` below the signal.
 
-A run renders with ``Renderer``, since its bytes must not depend on the machine; this is for those who train or sweep.
+A run renders so where its suite says ``render = "device"`` (:func:`on_device`). Its conditions then have fingerprints of
+their own: bytes follow the device and the batch, within the tolerance.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import math
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,20 +25,19 @@ import soxr
 from scipy import fft
 
 from asrfair.acoustics.effects.base import Achieved, EffectContext, Samples, effect_of
-from asrfair.acoustics.effects.codec import CODECS, transcode
+from asrfair.acoustics.effects.codec import COMPANDED, companding
 from asrfair.acoustics.effects.distance import distance_taps
 from asrfair.acoustics.effects.impulse_response import file_hash, prepared_response
-from asrfair.acoustics.effects.noise import ATTEMPTS, least_power, mix_layers, set_against
+from asrfair.acoustics.effects.noise import ATTEMPTS, exposure, least_power, mix_layers, set_against
 from asrfair.acoustics.effects.parameters import draw, number, text
 from asrfair.acoustics.effects.room import drawn_response
 from asrfair.acoustics.filters import band_taps
-from asrfair.acoustics.level import ActiveLevel, amplitude, mean_power
-from asrfair.acoustics.render import PEAK, Rendered, recording_snr_db
+from asrfair.acoustics.level import ActiveLevel, amplitude, decibels, mean_power, together_db
+from asrfair.acoustics.render import NOTHING, PEAK, Rendered, clipped_fraction, input_acoustics, recording_snr_db
 from asrfair.acoustics.seeding import generator
 from asrfair.acoustics.speech_material import Corpus, RenderContext
-from asrfair.acoustics.tensor_level import BatchLevel, batch_active_level, valid_mask
-from asrfair.acoustics.torchaudio_import import import_torchaudio
-from asrfair.errors import InputError
+from asrfair.acoustics.tensor_level import BatchLevel, batch_active_level, fftconvolve, valid_mask
+from asrfair.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,8 +51,8 @@ TOLERANCE: Final = 1e-6
 CODEC_DB: Final = 55.0
 
 SUPPORTED: Final = ("gain", "band", "distance", "room", "impulse_response", "noise", "codec")
-COMPANDED: Final = {"mulaw": 0x7FFF / 4, "alaw": 0x7FFF / 16}
-"""Steps to full scale before companding, as libsndfile counts them."""
+RENDERING: Final = "tensors 1"
+"""Which rendering this is; raised when other samples come out."""
 
 
 def unsupported(condition: Condition) -> tuple[str, ...]:
@@ -66,6 +68,32 @@ def _allowed(step: Step) -> bool:
     return all(name in COMPANDED for name in names)
 
 
+def on_device(condition: Condition) -> Condition:
+    """Return the condition with this renderer: another fingerprint, since bytes differ. Clean is nobody's work.
+
+    Raises:
+        InputError: An effect cannot be rendered as tensors.
+        MissingExtraError: torch is not installed.
+    """
+    if condition.profile is None:
+        return condition
+    _check(condition)
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError(extra="gpu", package="torch", needed_for='render = "device"')
+    fingerprint = hashlib.sha256(f"{RENDERING} {condition.fingerprint}".encode()).hexdigest()
+    return replace(condition, renderer="device", fingerprint=fingerprint)
+
+
+def _check(condition: Condition) -> None:
+    refused = unsupported(condition)
+    if refused:
+        raise InputError(
+            f"{condition.name} cannot be rendered on a device: its effect {refused[0]!r} has no form for tensors",
+            file=None if condition.profile is None else condition.profile.path,
+            remedy=f'Leave out render = "device". These have one: {", ".join(SUPPORTED)} (codec: {", ".join(COMPANDED)})',
+        )
+
+
 class TensorRenderer:
     """Renders batches of clips into conditions on a device.
 
@@ -77,7 +105,7 @@ class TensorRenderer:
 
     Raises:
         InputError: A condition has an effect that cannot be rendered as tensors.
-        MissingExtraError: torch or torchaudio is not installed.
+        MissingExtraError: torch is not installed.
     """
 
     def __init__(
@@ -89,14 +117,11 @@ class TensorRenderer:
         device: str = "cpu",
     ) -> None:
         for condition in conditions:
-            refused = unsupported(condition)
-            if refused:
-                raise InputError(
-                    f"{condition.name} cannot be rendered as tensors: its effect {refused[0]!r} does not allow it",
-                    remedy=f"Use Renderer. Allowed: {', '.join(SUPPORTED)} (codec: {', '.join(COMPANDED)})",
-                )
-        self._functional = import_torchaudio("Rendering on tensors").functional
-        import torch
+            _check(condition)
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtraError(extra="gpu", package="torch", needed_for="rendering on a device") from error
 
         self.torch: Any = torch
         self.device = device
@@ -111,8 +136,19 @@ class TensorRenderer:
             condition: One of the conditions named before.
             speaker_ids: Who speaks in each clip.
         """
-        if not clips or condition.profile is None:
-            return [Rendered(clip=replace(clip, condition=condition.name), achieved={}) for clip in clips]
+        if condition.profile is None:
+            return [Rendered(clip=replace(c, condition=condition.name), achieved=input_acoustics(c)) for c in clips]
+        sound = [row for row, clip in enumerate(clips) if clip.samples.size]
+        if len(sound) < len(clips):
+            heard = iter(self.render([clips[row] for row in sound], condition, [speaker_ids[row] for row in sound]))
+            return [
+                next(heard)
+                if clip.samples.size
+                else Rendered(clip=replace(clip, condition=condition.name), achieved=dict(NOTHING))
+                for clip in clips
+            ]
+        if not clips:
+            return []
         if len({clip.sample_rate_hz for clip in clips}) > 1:
             raise InputError("the clips of a batch must have one sampling rate")
         with self.torch.no_grad():
@@ -130,12 +166,12 @@ class TensorRenderer:
         table = np.zeros((len(kernels), size - samples.shape[1] + 1))
         for row, (kernel, start) in enumerate(zip(kernels, starts, strict=True)):
             table[row, latest - start : latest - start + kernel.size] = kernel
-        full = self._functional.fftconvolve(samples, torch.as_tensor(table, device=samples.device))
+        full = fftconvolve(torch, samples, torch.as_tensor(table, device=samples.device))
         return full[:, latest : latest + samples.shape[1]]
 
     def level(self, samples: Any, lengths: Any, sample_rate_hz: int) -> BatchLevel:
         """Measure active levels."""
-        return batch_active_level(self.torch, self._functional.fftconvolve, samples, lengths, sample_rate_hz)
+        return batch_active_level(self.torch, samples, lengths, sample_rate_hz)
 
     def resample(self, samples: Any, lengths: Sequence[int], old_hz: int, new_hz: int) -> tuple[Any, list[int]]:
         """Resample every clip as ``Renderer`` does; return the batch (zeros after each end) and the new lengths."""
@@ -169,6 +205,8 @@ class _Batch:
         self.speech = self.samples
         self.level = renderer.level(self.samples, self.lengths, self.rate)
         self.recorded = self.level
+        self.linear_since_noise = True
+        self.ratios_db: list[list[float]] = [[] for _ in clips]
         self.rooms: list[tuple[Step, Sequence[Any], Sequence[Callable[..., np.random.Generator]]]] = []
         self.achieved: list[Achieved] = [{} for _ in clips]
 
@@ -186,15 +224,20 @@ class _Batch:
         speech = heard if alone else apply(self.speech) * self.valid
         after = self.renderer.level(speech, self.lengths, self.rate)
         traits = effect_of(step.effect).traits
+        if not alone:
+            self.linear_since_noise = self.linear_since_noise and traits.linear
         restore = step.params.restore_level if step.params.restore_level is not None else traits.level == "restored"
+        change = self.level.level_dbfs - after.level_dbfs
         if restore:
-            change = self.torch.nan_to_num(self.level.level_dbfs - after.level_dbfs, nan=0.0)
-            gain = (10 ** (change / 20))[:, None]
+            gain = (10 ** (self.torch.nan_to_num(change, nan=0.0) / 20))[:, None]
             speech = speech * gain
             heard = speech if alone else heard * gain
             after = self.renderer.level(speech, self.lengths, self.rate)
-            for row, value in enumerate(change.tolist()):
+        for row, value in enumerate(change.tolist()):
+            if math.isfinite(value) and restore:
                 achieved[row]["restoring_gain_db"] = value
+            elif math.isfinite(value) and traits.level != "keeps":
+                achieved[row]["level_change_db"] = -value
         self.samples, self.speech, self.level = heard, speech, after
         self.rooms.append((step, params, seeds))
         self._record(step.label, achieved)
@@ -221,7 +264,7 @@ class _Batch:
             names = [text(p.codec) for p in params]
             rates = [8000 if p.sample_rate_hz is None else int(number(p.sample_rate_hz)) for p in params]
             found: list[Achieved] = [{"codec": n, "codec_rate_hz": float(r)} for n, r in zip(names, rates, strict=True)]
-            return partial(self._compand, names=names, rates=rates), found
+            return partial(self._compand, names=names, rates=rates, found=found), found
         kernels, starts, achieved = [], [], []
         for p, seed in zip(params, seeds, strict=True):
             kernel, start, facts = self._kernel(step, p, seed)
@@ -255,7 +298,7 @@ class _Batch:
         taps = np.ones(1) if band is None else band
         return taps, taps.size // 2, {"low_hz": low, "high_hz": min(high, self.rate / 2)}
 
-    def _compand(self, samples: Any, *, names: Sequence[str], rates: Sequence[int]) -> Any:
+    def _compand(self, samples: Any, *, names: Sequence[str], rates: Sequence[int], found: Sequence[Achieved]) -> Any:
         result = samples.clone()
         for name, rate in sorted(set(zip(names, rates, strict=True))):
             rows = [i for i, pair in enumerate(zip(names, rates, strict=True)) if pair == (name, rate)]
@@ -265,7 +308,11 @@ class _Batch:
             if rate != self.rate:
                 narrow, lengths = self.renderer.resample(narrow, lengths, self.rate, rate)
             steps = COMPANDED[name]
-            table = self.torch.as_tensor(_companded(name), device=samples.device)
+            both, header = companding(name)
+            for row, length in zip(rows, lengths, strict=True):
+                seconds = self.clips[row].samples.size / self.rate
+                found[row]["bitrate_kbps"] = (length + header) * 8 / 1000 / seconds
+            table = self.torch.as_tensor(both[both.size // 2 :], device=samples.device)
             coded = table[self.torch.round(narrow.abs().clamp_max(1.0) * steps).long().clamp_max(len(table) - 1)]
             # A-law has no zero: what rounds to nothing keeps its sign.
             coded = self.torch.where(narrow < 0, -coded, coded)
@@ -304,11 +351,18 @@ class _Batch:
                 noise, found = mix_layers(size, self.rate, p, context, attempt)
                 if (mean_power(noise) if level is None else level.power(noise)) >= floor:
                     break
+            if attempt:
+                found["redrawn"] = float(attempt)
             gain, facts = set_against(noise, self.rate, p, context)
+            if gain > 0:
+                found["exposed_fraction"] = exposure(noise, self.rate, level)
             table[row, :size] = noise * gain
             achieved.append({**found, **facts})
         noises = torch.as_tensor(table, device=self.renderer.device)
         self.samples = self.samples + noises
+        for row, values in enumerate(achieved):
+            if "snr_db" in values:
+                self.ratios_db[row].append(float(values["snr_db"]))
         self._record(step.label, achieved)
 
     def _own_snr_db(self, row: int, weighted: bool) -> float | None:
@@ -338,19 +392,37 @@ class _Batch:
         )
 
     def finish(self) -> list[Rendered]:
-        peaks = self.samples.abs().amax(dim=1).clamp_min(1e-30)
-        headroom = (PEAK / peaks).clamp_max(1.0)
-        samples = (self.samples * headroom[:, None]).to(self.torch.float32).cpu().numpy()
+        torch = self.torch
+        peaks = self.samples.abs().amax(dim=1)
+        headroom = (PEAK / peaks.clamp_min(1e-30)).clamp_max(1.0)
+        noise = (((self.samples - self.speech) ** 2) * self.level.mask).sum(dim=1)
+        facts = torch.stack([peaks, headroom, self.level.level_dbfs, self.level.mask.sum(dim=1), noise]).tolist()
+        samples = (self.samples * headroom[:, None]).to(torch.float32).cpu().numpy()
+        noisy = self.linear_since_noise and self.speech is not self.samples
         rendered = []
-        for row, clip in enumerate(self.clips):
-            achieved = self.achieved[row]
-            gain_db = 20 * math.log10(float(headroom[row]))
-            level = float(self.level.level_dbfs[row])
+        for row, (clip, peak, turned, level, active, power) in enumerate(zip(self.clips, *facts, strict=True)):
+            if not math.isfinite(peak):
+                raise InputError(
+                    f"an effect of the chain made samples of utterance {clip.utterance_id!r} that are not finite",
+                    file=self.profile.path,
+                    remedy="Check its parameters, and the recording with 'asrfair manifest validate'",
+                )
+            achieved, gain_db = self.achieved[row], 20 * math.log10(turned)
             if not math.isnan(level):
                 achieved["active_level_dbfs"] = level + gain_db
+                achieved["active_fraction"] = active / clip.samples.size
+                if noisy and power > 0:
+                    achieved["snr_end_db"] = level - decibels(power / active)
+                    self.ratios_db[row] = [float(achieved["snr_end_db"])]
+                own = self._own_snr_db(row, weighted=False)
+                if own is not None:
+                    achieved["effective_snr_db"] = together_db([own, *self.ratios_db[row]])
             achieved["headroom_gain_db"] = gain_db
-            own = np.ascontiguousarray(samples[row, : clip.samples.size])
-            rendered.append(Rendered(clip=replace(clip, samples=own, condition=self.condition.name), achieved=achieved))
+            mine = np.ascontiguousarray(samples[row, : clip.samples.size])
+            achieved["clipped_fraction"] = clipped_fraction(mine, peak * turned)
+            rendered.append(
+                Rendered(clip=replace(clip, samples=mine, condition=self.condition.name), achieved=achieved)
+            )
         return rendered
 
 
@@ -359,11 +431,3 @@ def _given(level_dbfs: float, active: Any) -> ActiveLevel:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(np.int8))).tolist()
     spans = tuple(zip(edges[::2], edges[1::2], strict=True))
     return ActiveLevel(level_dbfs=level_dbfs, size=active.size, find_spans=lambda: spans)
-
-
-@lru_cache(maxsize=2)
-def _companded(name: str) -> Samples:
-    """Return the decoded value of every step from zero to full scale, by libsndfile's own codec."""
-    steps = COMPANDED[name]
-    decoded, _ = transcode(np.arange(round(steps) + 1) / steps, CODECS[name].default_rate_hz, name)
-    return decoded

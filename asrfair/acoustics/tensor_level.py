@@ -33,12 +33,17 @@ def valid_mask(torch: Any, lengths: Any, size: int) -> Any:
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
 
 
-def batch_active_level(torch: Any, convolve: Any, samples: Any, lengths: Any, sample_rate_hz: int) -> BatchLevel:
+def fftconvolve(torch: Any, samples: Any, kernels: Any) -> Any:
+    """Convolve row by row, in full: shape (clips, samples + kernel − 1)."""
+    size = samples.shape[-1] + kernels.shape[-1] - 1
+    return torch.fft.irfft(torch.fft.rfft(samples, size) * torch.fft.rfft(kernels, size), size)
+
+
+def batch_active_level(torch: Any, samples: Any, lengths: Any, sample_rate_hz: int) -> BatchLevel:
     """Measure every clip of a batch.
 
     Args:
         torch: The module.
-        convolve: torchaudio's ``fftconvolve``.
         samples: Shape (clips, samples), float64, zeros after each clip's end.
         lengths: Samples of each clip, shape (clips,).
         sample_rate_hz: Sampling rate.
@@ -56,7 +61,7 @@ def batch_active_level(torch: Any, convolve: Any, samples: Any, lengths: Any, sa
     kernel = (1 - g) ** 2 * (steps + 1) * g**steps
     fast = fft.next_fast_len(blocks * block + reach - 1, real=True)
     kernel = torch.nn.functional.pad(kernel, (0, fast - blocks * block + 1 - reach))
-    full = convolve(rectified, kernel.expand(clips, -1))[:, : blocks * block].clamp_min(0.0)
+    full = fftconvolve(torch, rectified, kernel.expand(clips, -1))[:, : blocks * block].clamp_min(0.0)
     envelope = full[:, block - 1 :: block]
     hang = round(HANGOVER_S * rate)
     held = torch.nn.functional.max_pool1d(torch.nn.functional.pad(envelope, (hang, 0))[:, None], hang + 1, stride=1)[

@@ -152,7 +152,7 @@ def _settings(name: str, rate_hz: int, bitrate_kbps: float | None, quality: floa
 
 def _compand(samples: Samples, name: str) -> tuple[Samples, int]:
     """Do what libsndfile's coder and decoder do to each sample, from a table of their results: the same, faster."""
-    table, header = _companding(name)
+    table, header = companding(name)
     steps = np.rint(samples * COMPANDED[name]).astype(np.int32)
     # Zero stands twice in the table: A-law has none, and what rounds to nothing keeps its sign.
     steps += table.size // 2
@@ -161,7 +161,8 @@ def _compand(samples: Samples, name: str) -> tuple[Samples, int]:
 
 
 @lru_cache(maxsize=2)
-def _companding(name: str) -> tuple[Samples, int]:
+def companding(name: str) -> tuple[Samples, int]:
+    """Return what every step from the most negative to the most positive decodes to, zero twice, and a header's bytes."""
     values = np.arange(round(COMPANDED[name]) + 1) / COMPANDED[name]
     decoded, size = transcode(values, CODECS[name].default_rate_hz, name)
     return np.concatenate([-decoded[::-1], decoded]), size - values.size

@@ -46,7 +46,8 @@ class EngineTraits:
         deterministic: Whether the same clips give the same text every time.
         max_batch: Most clips in one call. 1 means that batches cannot change transcripts.
         max_padded_s: Budget of a batch: its clips times its longest clip, in seconds; ``None`` is no budget.
-        concurrency: Calls at once (``threads`` only).
+        concurrency: Calls of ``transcribe`` at once, each from a thread of its own (``threads``, and ``device`` for
+            engines that prepare one batch while they compute another).
         devices: Names handed to the engines as ``context.device``, one process each (``device`` only).
         threads: Processor threads of each worker (``processes`` only): so many fewer workers are started.
         memory_bytes: What each worker is expected to hold beyond the audio (``processes`` only): no more workers are

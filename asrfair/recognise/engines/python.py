@@ -59,7 +59,7 @@ class Python(EngineBase):
             parallel=options.parallel,
             max_batch=options.max_batch,
             max_padded_s=options.max_padded_s,
-            concurrency=options.concurrency,
+            concurrency=options.concurrency if options.parallel == "threads" else 1,
         )
 
     def _load(self) -> Any:

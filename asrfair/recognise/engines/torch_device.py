@@ -45,6 +45,10 @@ LIBRARIES_BYTES = 700 * 2**20
 """What a process of torch and a model library holds before it has loaded any weights."""
 
 
+BATCHES_AT_ONCE = 3
+"""Batches that an engine on a device is given at once: one is prepared, one computed, one read (``pipeline``)."""
+
+
 def traits(
     asked: str | list[str], *, max_batch: int | None, max_padded_s: float | None, threads: int, weights_bytes: int
 ) -> EngineTraits:
@@ -69,6 +73,7 @@ def traits(
         max_padded_s=max_padded_s,
         threads=threads if on_processor else 1,
         memory_bytes=LIBRARIES_BYTES + weights_bytes if on_processor else 0,
+        concurrency=1 if on_processor else BATCHES_AT_ONCE,
     )
 
 

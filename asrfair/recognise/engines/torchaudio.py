@@ -20,10 +20,10 @@ from asrfair.data.provenance import sha256_file
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import EngineError, InputError, MissingExtraError
 from asrfair.recognise.engines import torch_device
-from asrfair.recognise.engines.backoff import Backoff
 from asrfair.recognise.engines.base import EngineBase, EngineContext, EngineTraits, read_options
 from asrfair.recognise.engines.checkpoint import folder_bytes
 from asrfair.recognise.engines.longform import WINDOW_S, cut_long, join_texts
+from asrfair.recognise.engines.pipeline import Pipeline, Tensors
 from asrfair.types import Clip, EngineSpec, Hypothesis
 
 SHORTEST_S = 0.1
@@ -71,11 +71,8 @@ class Torchaudio(EngineBase):
         self._model = self._load().to(device=context.device, dtype=self._dtype).eval()
         self._labels = self._bundle.get_labels()
         self.padding = "none" if self._params().get("extractor_mode") == "group_norm" else "masked"
-        self._backoff = Backoff(
-            self._forward,
-            is_out_of_memory=torch_device.is_out_of_memory,
-            release=lambda: torch_device.release(self._torch),
-        )
+        size = 1 if self.padding == "none" else self.traits.max_batch
+        self._pipeline: Pipeline[str] = Pipeline(self, self._torch, context.device, size=size)
 
     @classmethod
     def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
@@ -151,30 +148,35 @@ class Torchaudio(EngineBase):
                 piece = clip.samples[start:end]
                 pieces.append((index, np.pad(piece, (0, max(shortest - len(piece), 0)))))
         texts: list[list[str]] = [[] for _ in clips]
-        size = 1 if self.padding == "none" else max(self.traits.max_batch, 1)
-        for position in range(0, len(pieces), size):
-            batch = pieces[position : position + size]
-            answers = self._backoff.run([piece for _, piece in batch])
-            for (index, _), text in zip(batch, answers, strict=True):
-                texts[index].append(text)
+        answers = self._pipeline.run([piece for _, piece in pieces])
+        for (index, _), text in zip(pieces, answers, strict=True):
+            texts[index].append(text)
         joined = [join_texts(parts) for parts in texts]
         return [
             Hypothesis(utterance_id=clip.utterance_id, text=text, status="ok" if text else "empty")
             for clip, text in zip(clips, joined, strict=True)
         ]
 
-    def _forward(self, arrays: Sequence[Any]) -> list[str]:
-        torch = self._torch
-        lengths = torch.tensor([len(array) for array in arrays], device=self.context.device)
-        batch = torch.zeros(len(arrays), int(lengths.max()), dtype=torch.float32)
-        for row, array in enumerate(arrays):
-            batch[row, : len(array)] = torch.from_numpy(np.ascontiguousarray(array))
-        with torch.inference_mode():
-            moved = batch.to(self.context.device, dtype=self._dtype, non_blocking=True)
-            emissions, frames = self._model(moved, lengths if len(arrays) > 1 else None)
-            best = emissions.argmax(-1).cpu().numpy()
-        counts = [best.shape[1]] * len(arrays) if frames is None else [int(count) for count in frames.cpu()]
-        return [self._text(row[:count]) for row, count in zip(best, counts, strict=True)]
+    def prepare(self, arrays: Sequence[Any]) -> Tensors:
+        """Put samples side by side, zeros after each end."""
+        lengths = self._torch.tensor([len(array) for array in arrays])
+        samples = self._torch.zeros(len(arrays), int(lengths.max()))
+        for row, array in zip(samples, arrays, strict=True):
+            row[: len(array)] = self._torch.from_numpy(np.ascontiguousarray(array, np.float32))
+        return {"samples": samples, "lengths": lengths}
+
+    def launch(self, inputs: Tensors) -> Tensors:
+        """Take the best label of each frame."""
+        samples = inputs["samples"].to(self._dtype)
+        emissions, frames = self._model(samples, inputs["lengths"] if len(samples) > 1 else None)
+        best = {"labels": emissions.argmax(-1)}
+        return best if frames is None else {**best, "frames": frames}
+
+    def read(self, outputs: Tensors, arrays: Sequence[Any]) -> list[str]:
+        """Make texts of labels."""
+        labels = outputs["labels"].numpy()
+        counts = outputs["frames"].tolist() if "frames" in outputs else [labels.shape[1]] * len(arrays)
+        return [self._text(row[:count]) for row, count in zip(labels, counts, strict=True)]
 
     def _text(self, labels: Any) -> str:
         """CTC's greedy path: repeats merged, blanks (label 0) dropped, ``|`` between words."""
@@ -182,8 +184,8 @@ class Torchaudio(EngineBase):
         return "".join(self._labels[index] for index in labels[keep] if index != 0).replace("|", " ").strip()
 
     def statistics(self) -> dict[str, float]:
-        """Return how often a batch had to be split for lack of memory."""
-        return {"out_of_memory_splits": float(self._backoff.splits)}
+        """Return how often a batch had to be split for lack of memory, and seconds by stage."""
+        return self._pipeline.statistics()
 
     def fingerprint(self) -> dict[str, str]:
         """Return versions, the bundle, where its weights come from, and how batches are padded."""
@@ -199,5 +201,6 @@ class Torchaudio(EngineBase):
 
     def close(self) -> None:
         """Give the device's memory back."""
+        self._pipeline.close()
         del self._model
         torch_device.release(self._torch)

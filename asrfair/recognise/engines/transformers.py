@@ -7,6 +7,8 @@ when the model is loaded, and recorded in the fingerprint as ``padding``:
 - ``masked``: the model takes an attention mask, and output frames of padding are cut off before decoding;
 - ``none``: the model takes no mask, so clips go through one at a time, whatever ``max_batch`` says;
 - ``unmasked``: as asked for by the option, to see what it does to transcripts.
+
+How batches overlap is told in :mod:`asrfair.recognise.engines.pipeline`; the three stages stand here.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ import pydantic
 from asrfair.acoustics.torchaudio_import import ensure_importable
 from asrfair.errors import EngineError, MissingExtraError
 from asrfair.recognise.engines import torch_device
-from asrfair.recognise.engines.backoff import Backoff
 from asrfair.recognise.engines.base import EngineBase, EngineContext, EngineTraits, read_options
 from asrfair.recognise.engines.checkpoint import find_checkpoint, folder_bytes
 from asrfair.recognise.engines.longform import WINDOW_S, cut_long, join_texts
+from asrfair.recognise.engines.pipeline import Pipeline, Tensors
+from asrfair.recognise.engines.shapes import SHAPES, bucketed
+from asrfair.recognise.engines.whisper_features import LogMel
 from asrfair.types import Clip, EngineSpec, Hypothesis
 
 SHORTEST_S = 0.1
@@ -45,7 +49,9 @@ class TransformersOptions(pydantic.BaseModel):
         max_batch: Most clips a call; default 32 on CUDA and 1 on the processor, where batches gain nothing.
         max_padded_s: Budget of a batch in seconds: its clips times its longest clip.
         attention: transformers' ``attn_implementation``.
-        compile: Whether to ``torch.compile`` the model (with dynamic shapes for models that are not fixed-window).
+        buckets: Whether every batch is filled up to one of a few shapes (:mod:`asrfair.recognise.engines.shapes`).
+        compile: Whether to ``torch.compile`` the model, on CUDA with graphs, and with a static cache where it generates;
+            shapes are then bucketed.
         padding: ``masked`` (what the model allows, see above) or ``unmasked``.
         window_s: Longer audio is cut (docs/engines.md says how); at most a fixed-window model's window.
         generate: Keywords for ``model.generate`` of sequence-to-sequence models, such as
@@ -63,6 +69,7 @@ class TransformersOptions(pydantic.BaseModel):
     max_batch: int | None = pydantic.Field(default=None, ge=1, le=4096)
     max_padded_s: float = pydantic.Field(default=480.0, gt=0)
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    buckets: bool = False
     compile: bool = False
     padding: Literal["masked", "unmasked"] = "masked"
     window_s: float = pydantic.Field(default=WINDOW_S, ge=1, le=3600)
@@ -82,11 +89,8 @@ class Transformers(EngineBase):
         torch_device.prepare(self._torch, context.device, context.threads)
         self._dtype = torch_device.dtype_of(self._torch, self.options.precision, context.device)
         self._load()
-        self._backoff = Backoff(
-            self._forward,
-            is_out_of_memory=torch_device.is_out_of_memory,
-            release=lambda: torch_device.release(self._torch),
-        )
+        size = 1 if self.padding == "none" else self.traits.max_batch
+        self._pipeline: Pipeline[tuple[str, float | None]] = Pipeline(self, self._torch, context.device, size=size)
 
     @classmethod
     def traits_for(cls, spec: EngineSpec, context: EngineContext) -> EngineTraits:
@@ -146,19 +150,33 @@ class Transformers(EngineBase):
             self._blank = config.pad_token_id if config.pad_token_id is not None else tokenizer.pad_token_id
             merges = "group_tokens" in inspect.signature(tokenizer._decode).parameters  # noqa: SLF001 -- no public way
             self._decode_keywords = {"group_tokens": False} if merges else {}
-        self.traits = self._own_traits()
+        self._try_padding()
+        self._generate = dict(self.options.generate)
         if self.options.compile:
-            self._model = self._torch.compile(self._model, dynamic=self.padding != "fixed")
+            self._compile()
 
-    def _own_traits(self) -> EngineTraits:
+    def _compile(self) -> None:
+        """Compile for the shapes of the buckets; on CUDA as graphs, which need tensors that stay where they are."""
+        self._torch._dynamo.config.recompile_limit = SHAPES  # noqa: SLF001 -- torch's own documented setting
+        keywords: dict[str, Any] = {"dynamic": False}
+        if self.context.device.startswith("cuda"):
+            keywords["mode"] = "reduce-overhead"
+        if self._is_ctc:
+            self._model.forward = self._torch.compile(self._model.forward, **keywords)
+            return
+        encoder = self._model.get_encoder()
+        encoder.forward = self._torch.compile(encoder.forward, **keywords)
+        self._generate.setdefault("cache_implementation", "static")  # then transformers compiles the decoder itself
+
+    def _try_padding(self) -> None:
         rate_hz = int(getattr(self._features, "sampling_rate", 16_000))
         fixed_s = getattr(self._features, "chunk_length", None)
         self._window_s = min(self.options.window_s, float(fixed_s)) if fixed_s else self.options.window_s
-        self._takes_device = "device" in inspect.signature(type(self._features).__call__).parameters
         self._rate_hz = rate_hz
+        self._log_mel = LogMel.of(self._torch, self._features, self.context.device)
         self.padding: PaddingKind = "fixed" if fixed_s else "masked"
         if not fixed_s:
-            probe = self._extract([np.zeros(rate_hz, np.float32), np.zeros(rate_hz // 2, np.float32)])
+            probe = self.prepare([np.zeros(rate_hz, np.float32), np.zeros(rate_hz // 2, np.float32)])
             mask = probe.get("attention_mask")
             seen = mask is not None and not bool(mask.bool().all())
             if self.options.padding == "unmasked":
@@ -170,7 +188,6 @@ class Transformers(EngineBase):
                 f"the model {self._checkpoint.name} wants audio at {rate_hz} Hz; this engine hands over 16000 Hz",
                 remedy="Use a 16 kHz checkpoint",
             )
-        return self.traits
 
     @property
     def _output_lengths(self) -> Any:
@@ -179,21 +196,6 @@ class Transformers(EngineBase):
                 if owner is not None and hasattr(owner, name):
                     return getattr(owner, name)
         return None
-
-    def _extract(self, arrays: list[Any]) -> Any:
-        keywords: dict[str, Any] = {
-            "sampling_rate": self._rate_hz,
-            "return_tensors": "pt",
-            "return_attention_mask": True,
-        }
-        if self.padding != "fixed":
-            keywords["padding"] = True
-        if self._takes_device:
-            keywords["device"] = self.context.device
-        inputs = self._features(arrays, **keywords)
-        if self.padding == "unmasked":
-            inputs.pop("attention_mask", None)
-        return inputs
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Hypothesis]:
         """Cut long clips, transcribe all pieces, join their texts."""
@@ -207,15 +209,11 @@ class Transformers(EngineBase):
                 pieces.append((index, piece))
         texts: list[list[str]] = [[] for _ in clips]
         sureness: list[list[float]] = [[] for _ in clips]
-        size = 1 if self.padding == "none" else max(self.traits.max_batch, 1)
-        for position in range(0, len(pieces), size):
-            batch = pieces[position : position + size]
-            for (index, _), (text, confidence) in zip(
-                batch, self._backoff.run([piece for _, piece in batch]), strict=True
-            ):
-                texts[index].append(text)
-                if confidence is not None:
-                    sureness[index].append(confidence)
+        answers = self._pipeline.run([piece for _, piece in pieces])
+        for (index, _), (text, confidence) in zip(pieces, answers, strict=True):
+            texts[index].append(text)
+            if confidence is not None:
+                sureness[index].append(confidence)
         found = []
         for clip, parts, values in zip(clips, texts, sureness, strict=True):
             text = join_texts(parts)
@@ -229,35 +227,60 @@ class Transformers(EngineBase):
             )
         return found
 
-    def _forward(self, arrays: Sequence[Any]) -> list[tuple[str, float | None]]:
-        with self._torch.inference_mode():
-            inputs = self._extract(list(arrays))
-            moved = {
-                name: self._pinned(value).to(
-                    self.context.device,
-                    dtype=self._dtype if value.is_floating_point() else None,
-                    non_blocking=True,
-                )
-                for name, value in inputs.items()
-            }
-            return self._ctc(moved) if self._is_ctc else self._seq2seq(moved)
+    def prepare(self, arrays: Sequence[Any]) -> Tensors:
+        """Make the model's inputs, or for log-mel features what the device makes them from."""
+        if self._log_mel is not None:
+            inputs = self._log_mel.prepare(arrays)
+        else:
+            keywords = {} if self.padding == "fixed" else {"padding": True}
+            inputs = self._features(
+                list(arrays),
+                sampling_rate=self._rate_hz,
+                return_tensors="pt",
+                return_attention_mask=True,
+                **keywords,
+            )
+        if self.padding == "unmasked":
+            inputs.pop("attention_mask", None)
+        return bucketed(self._torch, inputs, most=self.traits.max_batch) if self._bucketed else inputs
 
-    def _pinned(self, value: Any) -> Any:
-        """Put a tensor on its way to a CUDA device into pinned memory: only from there does a copy not block."""
-        return value.pin_memory() if self.context.device.startswith("cuda") and value.device.type == "cpu" else value
+    def launch(self, inputs: Tensors) -> Tensors:
+        """Run the model; what is to be read stays on the device."""
+        if self._log_mel is not None:
+            inputs = self._log_mel.features(inputs)
+        typed = {name: value.to(self._dtype) if value.is_floating_point() else value for name, value in inputs.items()}
+        return self._ctc(typed) if self._is_ctc else self._seq2seq(typed)
 
-    def _ctc(self, inputs: dict[str, Any]) -> list[tuple[str, float | None]]:
-        logits = self._model(**inputs).logits
-        ids = logits.argmax(-1).cpu()
-        best = logits.float().softmax(-1).amax(-1).cpu() if self.options.confidence else None
-        lengths = [ids.shape[1]] * len(ids)
-        if self.padding == "masked" and self._output_lengths is not None:
-            lengths = [int(n) for n in self._output_lengths(inputs["attention_mask"].sum(-1)).cpu()]
-        rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
-        texts = [self._text(row) for row in rows]
-        if best is None:
+    def read(self, outputs: Tensors, arrays: Sequence[Any]) -> list[tuple[str, float | None]]:
+        """Make texts of labels, and confidences where they were asked for."""
+        ids = outputs["ids"][: len(arrays)]
+        if self._is_ctc:
+            lengths = outputs["lengths"].tolist() if "lengths" in outputs else [ids.shape[1]] * len(ids)
+            texts = [self._text(row[:length]) for row, length in zip(ids, lengths, strict=False)]
+        else:
+            lengths = []
+            texts = self._processor.batch_decode(ids, skip_special_tokens=True)
+        if "best" not in outputs:
             return [(text, None) for text in texts]
-        return [(text, float(row[:n].mean()) if n else None) for text, row, n in zip(texts, best, lengths, strict=True)]
+        best = outputs["best"][: len(arrays)]
+        if not self._is_ctc:
+            return list(zip(texts, best.tolist(), strict=True))
+        return [
+            (text, float(row[:n].mean()) if n else None) for text, row, n in zip(texts, best, lengths, strict=False)
+        ]
+
+    @property
+    def _bucketed(self) -> bool:
+        return self.options.buckets or self.options.compile
+
+    def _ctc(self, inputs: dict[str, Any]) -> Tensors:
+        logits = self._model(**inputs).logits
+        outputs = {"ids": logits.argmax(-1)}
+        if self.options.confidence:
+            outputs["best"] = logits.float().softmax(-1).amax(-1)
+        if self.padding == "masked":
+            outputs["lengths"] = self._output_lengths(inputs["attention_mask"].sum(-1))
+        return outputs
 
     def _text(self, frames: Any) -> str:
         """CTC's greedy path: repeats merged, blanks dropped.
@@ -268,13 +291,11 @@ class Transformers(EngineBase):
         kept = kept[kept != self._blank].tolist()
         return str(self._processor.tokenizer.decode(kept, skip_special_tokens=True, **self._decode_keywords))
 
-    def _seq2seq(self, inputs: dict[str, Any]) -> list[tuple[str, float | None]]:
-        keywords = dict(self.options.generate)
+    def _seq2seq(self, inputs: dict[str, Any]) -> Tensors:
         if not self.options.confidence:
-            ids = self._model.generate(**inputs, do_sample=False, **keywords)
-            return [(text, None) for text in self._processor.batch_decode(ids, skip_special_tokens=True)]
+            return {"ids": self._model.generate(**inputs, do_sample=False, **self._generate)}
         out = self._model.generate(
-            **inputs, do_sample=False, return_dict_in_generate=True, output_scores=True, **keywords
+            **inputs, do_sample=False, return_dict_in_generate=True, output_scores=True, **self._generate
         )
         scores = self._model.compute_transition_scores(
             out.sequences, out.scores, beam_indices=getattr(out, "beam_indices", None), normalize_logits=True
@@ -282,12 +303,11 @@ class Transformers(EngineBase):
         finite = self._torch.isfinite(scores)
         total = self._torch.where(finite, scores, self._torch.zeros_like(scores)).sum(-1)
         mean = total / finite.sum(-1).clamp(min=1)
-        texts = self._processor.batch_decode(out.sequences, skip_special_tokens=True)
-        return list(zip(texts, mean.exp().float().cpu().tolist(), strict=True))
+        return {"ids": out.sequences, "best": mean.exp().float()}
 
     def statistics(self) -> dict[str, float]:
-        """Return how often a batch had to be split for lack of memory."""
-        return {"out_of_memory_splits": float(self._backoff.splits)}
+        """Return how often a batch had to be split for lack of memory, and seconds by stage."""
+        return self._pipeline.statistics()
 
     def fingerprint(self) -> dict[str, str]:
         """Return versions, the checkpoint's hash, precision, device type, and how batches are padded."""
@@ -299,11 +319,12 @@ class Transformers(EngineBase):
             "transformers": transformers.__version__,
             "precision": str(self._dtype).removeprefix("torch."),
             "device": self.context.device.split(":")[0],
-            "padding": self.padding,
+            "padding": f"{self.padding}, bucketed" if self._bucketed else self.padding,
             "weights": "random" if self.options.random_weights else "loaded",
         }
 
     def close(self) -> None:
         """Give the device's memory back."""
-        del self._model
+        self._pipeline.close()
+        del self._model, self._log_mel
         torch_device.release(self._torch)

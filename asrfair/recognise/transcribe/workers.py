@@ -115,7 +115,7 @@ def fed_worker(channel: Channel, setup: Setup) -> None:
     engine = start_engine(setup, lookup)
     try:
         channel.send(Ready(payload=engine.fingerprint()))
-        if setup.traits.parallel == "threads":
+        if setup.traits.concurrency > 1:
             _recognise_in_threads(engine, channel, waiting, setup.traits.concurrency, paid=setup.traits.paid)
         else:
             for batch in _until_end(waiting, channel, lambda: False):
