@@ -62,7 +62,9 @@ def _compare(place: Condition, shared_data: Path, device: str) -> None:
             assert float(np.max(error)) <= TOLERANCE
         texts = {k: v for k, v in expected.achieved.items() if isinstance(v, str)}
         assert texts == {k: v for k, v in found.achieved.items() if isinstance(v, str)}
-        numbers = {k: pytest.approx(v, abs=1e-4) for k, v in expected.achieved.items() if k not in texts}
+        # A container rounds its odd bytes up, which the table of a codec's steps cannot know.
+        near = {k: 3e-4 if k.endswith("bitrate_kbps") else 1e-6 for k in expected.achieved}
+        numbers = {k: pytest.approx(v, abs=1e-4, rel=near[k]) for k, v in expected.achieved.items() if k not in texts}
         assert numbers == {k: v for k, v in found.achieved.items() if k not in texts}
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -125,6 +126,7 @@ class TensorRenderer:
 
         self.torch: Any = torch
         self.device = device
+        self._stream = torch.cuda.Stream(device) if device.startswith("cuda") else None
         self.seed = seed
         self._corpus = Corpus(context or RenderContext())
 
@@ -151,11 +153,19 @@ class TensorRenderer:
             return []
         if len({clip.sample_rate_hz for clip in clips}) > 1:
             raise InputError("the clips of a batch must have one sampling rate")
-        with self.torch.no_grad():
+        with self.torch.inference_mode(), self._on_own_stream():
             batch = _Batch(self, clips, condition, speaker_ids)
             for step in condition.steps:
                 batch.run(step)
             return batch.finish()
+
+    def render_alone(self, clip: Clip, condition: Condition, speaker_id: str) -> Rendered:
+        """Render one clip."""
+        return self.render([clip], condition, [speaker_id])[0]
+
+    def _on_own_stream(self) -> AbstractContextManager[Any]:
+        """Wait, where this waits, for what was rendered, not for a model that computes on the same device."""
+        return nullcontext() if self._stream is None else self.torch.cuda.stream(self._stream)
 
     def convolve(self, samples: Any, kernels: Sequence[Samples], starts: Sequence[int]) -> Any:
         """Convolve every clip with its own kernel and cut from that kernel's start on; shapes stay."""

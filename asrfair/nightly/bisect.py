@@ -232,7 +232,7 @@ def _again(
 ) -> Part:
     """Run a suite with what the cache holds, and compare."""
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
-    conditions = [parse_condition(item, profiles=suite.profiles) for item in suite.conditions]
+    conditions = [parse_condition(item, profiles=suite.profiles, render=suite.render) for item in suite.conditions]
     base = suite.path.resolve().parent
     context = EngineContext(seed=suite.seed, conditions=tuple(c.name for c in conditions), base=base)
     recordings = hash_recordings(manifest, suite.engines, context)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from asrfair.acoustics import CLEAN_CONDITION, RenderContext, Renderer, parse_condition
+from asrfair.acoustics.profiles import RendererName
 from asrfair.data.audio import AudioError, load_clip
 from asrfair.data.manifest import read_manifest
 from asrfair.errors import AsrfairError, InputError
@@ -38,10 +39,11 @@ def recordings_of(run: RunData, manifest: Path) -> AudioSource:
         )
     conditions = []
     for about in run.about.get("conditions") or []:
-        with suppress(AsrfairError):
-            condition = parse_condition(str(about["name"]))
-            if condition.fingerprint == about["fingerprint"]:
-                conditions.append(condition)
+        for render in get_args(RendererName):  # what a device rendered differs by less than can be heard
+            with suppress(AsrfairError):
+                condition = parse_condition(str(about["name"]), render=render)
+                if condition.fingerprint == about["fingerprint"]:
+                    conditions.append(condition)
     seed = run.about.get("seed")
     return recordings(
         read_manifest(manifest, allow_outside=True), conditions, seed=seed if isinstance(seed, int) else 0

@@ -167,7 +167,7 @@ def _inputs(suite: Suite) -> tuple[Manifest, list[Condition]]:
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
     _check_groups(manifest, suite.groups)
     check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
-    return manifest, [parse_condition(name, profiles=suite.profiles) for name in suite.conditions]
+    return manifest, [parse_condition(name, profiles=suite.profiles, render=suite.render) for name in suite.conditions]
 
 
 def _transcribed(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from asrfair.acoustics.profiles import RendererName
 from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
@@ -37,6 +38,7 @@ class _Suite(_Table):
     allow_outside: bool = False
     conditions: list[str] = pydantic.Field(default=[CLEAN], min_length=1)
     profiles: str | None = None
+    render: RendererName = "processor"
 
 
 class _Engine(_Table):
@@ -110,7 +112,10 @@ class _File(_Table):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suite:
-    """What a run does. ``conditions`` are names such as ``clean`` and ``imaging-floor@moderate``."""
+    """What a run does. ``conditions`` are names such as ``clean`` and ``imaging-floor@moderate``.
+
+    ``render`` is what puts audio into them: the processor, or the engine's device.
+    """
 
     name: str
     path: Path
@@ -122,6 +127,7 @@ class Suite:
     allow_outside: bool = False
     conditions: tuple[str, ...] = (CLEAN,)
     profiles: Path | None = None
+    render: RendererName = "processor"
     groups: GroupSettings = field(default_factory=GroupSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
@@ -177,6 +183,7 @@ def read_suite(path: Path) -> Suite:
         profiles=None
         if content.suite.profiles is None
         else _resolve(content.suite.profiles, folder, toml, "suite", "profiles"),
+        render=content.suite.render,
         groups=_groups(content.groups),
         scoring=replace(_scoring(content.scoring, folder, toml), metrics=_counted(content.statistics)),
         statistics=StatisticsSettings(

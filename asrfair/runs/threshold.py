@@ -129,7 +129,9 @@ def find_thresholds(
         hear = _Ear(suite, manifest, spec, run / "levels" / f"engine-{number + 1}", workers, fresh, progress)
         clean = hear([CLEAN], "clean")
         for index, axis in enumerate(axes):
-            profile = parse_condition(axis.condition(axis.rounded(axis.easier(axis.high))), profiles=suite.profiles)
+            profile = parse_condition(
+                axis.condition(axis.rounded(axis.easier(axis.high))), profiles=suite.profiles, render=suite.render
+            )
             search = Search(
                 engine=spec.label, axis=axis, clean=_counts(clean, 0), groups=_groups(clean, suite),
                 speaker=clean.speaker.astype(np.int64),
@@ -161,8 +163,10 @@ class _Ear:
     def __call__(self, conditions: list[str], name: str) -> Frame:
         run = self.folder / name
         run.mkdir(parents=True, exist_ok=True)
+        suite = self.suite
+        parsed = [parse_condition(c, profiles=suite.profiles, render=suite.render) for c in conditions]
         transcribe(
-            self.manifest, [self.spec], [parse_condition(c, profiles=self.suite.profiles) for c in conditions], run,
+            self.manifest, [self.spec], parsed, run,
             seed=self.suite.seed, workers=self.workers, fresh=self.fresh, progress=self.progress,
             base=self.suite.path.resolve().parent,
         )  # fmt: skip

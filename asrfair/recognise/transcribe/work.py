@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +16,9 @@ from asrfair.recognise.journal import Achieved, Row, clean_text, row_of
 from asrfair.types import UNREADABLE_AUDIO, Clip, EngineSpec, Hypothesis, Utterance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from asrfair.acoustics import Condition, RenderContext
+    from asrfair.acoustics import Condition, RenderContext, Rendered
     from asrfair.recognise.engines import Engine, EngineContext, EngineTraits
 
 TRUNCATED_AUDIO = "truncated_audio:"
@@ -92,6 +94,8 @@ class Prepared:
     failed: list[Row] = field(default_factory=list)
     achieved: list[Achieved] = field(default_factory=list)
     times: StageTimes = field(default_factory=StageTimes)
+    unrendered: list[str] = field(default_factory=list)
+    """Who speaks in each clip, where the clips are yet to be rendered on the engine's device."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -117,14 +121,32 @@ class Lost:
     late: bool = False
 
 
-class Preparer:
-    """Decodes a batch once and renders it into each of its conditions."""
+def rendered_on_device(setup: Setup) -> bool:
+    """Tell whether an engine hears any condition that a device renders."""
+    return setup.traits.needs_audio and any(condition.renderer == "device" for condition in setup.conditions)
 
-    def __init__(self, setup: Setup) -> None:
+
+class Preparer:
+    """Decodes a batch once and renders it into each of its conditions.
+
+    Args:
+        setup: The run's conditions, and what is to be measured.
+        device: Where conditions with the renderer ``device`` are rendered; ``None`` leaves them to :meth:`finish` of the
+            preparer that the engine's process has.
+    """
+
+    def __init__(self, setup: Setup, *, device: str | None = "cpu") -> None:
         from asrfair.acoustics import Renderer
 
         self._setup = setup
         self._renderer = Renderer(setup.conditions, setup.seed, setup.corpus) if setup.traits.needs_audio else None
+        self._tensors = None
+        self._lock = threading.Lock()
+        if device is not None and rendered_on_device(setup):
+            from asrfair.acoustics.tensor import TensorRenderer
+
+            conditions = [condition for condition in setup.conditions if condition.renderer == "device"]
+            self._tensors = TensorRenderer(conditions, setup.seed, setup.corpus, device=device)
 
     def prepare(self, job: Job) -> Iterator[Prepared]:
         """Yield the batch in each of its conditions, in order."""
@@ -147,26 +169,52 @@ class Preparer:
         for number in job.conditions:
             batch = Prepared(job=job.number, condition=number, failed=list(failed))
             batch.times.decode_s, decode_s = decode_s, 0.0
+            if self._setup.conditions[number].renderer == "device":
+                batch.clips = [clip for _, clip in clips]
+                batch.unrendered = [utterance.speaker_id for utterance, _ in clips]
+                if self._tensors is not None:
+                    self.finish(batch)
+                yield batch
+                continue
             start = time.perf_counter()
             for utterance, clip in clips:
-                self._render(batch, utterance, clip)
+                self._render(batch, clip, partial(self._renderer.render, speaker_id=utterance.speaker_id))
             batch.times.condition_s = time.perf_counter() - start
             yield batch
 
-    def _render(self, batch: Prepared, utterance: Utterance, clip: Clip) -> None:
-        assert self._renderer is not None
-        condition = self._setup.conditions[batch.condition]
-        try:
-            rendered = self._renderer.render(clip, condition, utterance.speaker_id)
-        except Exception as error:  # noqa: BLE001 -- one utterance must not end the run
-            batch.failed.append(_error_row(utterance.utterance_id, f"condition_failed: {_without_path(error)}"))
+    def finish(self, batch: Prepared) -> None:
+        """Render on the device what was left to it: a batch at once, or if that fails, to find out why, clip by clip."""
+        if not batch.unrendered:
             return
+        clips, speakers = batch.clips, batch.unrendered
+        batch.clips, batch.unrendered = [], []
+        condition, tensors = self._setup.conditions[batch.condition], self._tensors
+        assert tensors is not None
+        with self._lock:
+            start = time.perf_counter()
+            try:
+                for rendered in tensors.render(clips, condition, speakers):
+                    self._take(batch, rendered)
+            except Exception:  # noqa: BLE001 -- said of the clips that it is true of
+                for clip, speaker in zip(clips, speakers, strict=True):
+                    self._render(batch, clip, partial(tensors.render_alone, speaker_id=speaker))
+            batch.times.condition_s += time.perf_counter() - start
+
+    def _render(self, batch: Prepared, clip: Clip, render: Callable[[Clip, Condition], Rendered]) -> None:
+        try:
+            rendered = render(clip, self._setup.conditions[batch.condition])
+        except Exception as error:  # noqa: BLE001 -- one utterance must not end the run
+            batch.failed.append(_error_row(clip.utterance_id, f"condition_failed: {_without_path(error)}"))
+            return
+        self._take(batch, rendered)
+
+    def _take(self, batch: Prepared, rendered: Rendered) -> None:
         batch.clips.append(rendered.clip)
         if self._setup.measure:
             for quantity, value in rendered.achieved.items():
                 number = None if isinstance(value, str) else float(value)
                 text = clean_text(value) if isinstance(value, str) else ""
-                batch.achieved.append(Achieved(utterance.utterance_id, quantity, number, text))
+                batch.achieved.append(Achieved(rendered.clip.utterance_id, quantity, number, text))
 
     def _silent(self, utterance: Utterance, condition: int) -> Clip:
         return Clip(

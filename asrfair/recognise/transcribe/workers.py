@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from asrfair.recognise.engines import create
 from asrfair.recognise.transcribe.channel import Channel, Finished, Ready
 from asrfair.recognise.transcribe.pool import Pool
-from asrfair.recognise.transcribe.work import Done, Job, Lost, Prepared, Preparer, Setup, recognise
+from asrfair.recognise.transcribe.work import Done, Job, Lost, Prepared, Preparer, Setup, recognise, rendered_on_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -92,8 +92,8 @@ def whole_worker(channel: Channel, setup: Setup) -> None:
 
 
 def feeder(channel: Channel, setup: Setup) -> None:
-    """Decode and render for an engine that lives elsewhere."""
-    preparer = Preparer(setup)
+    """Decode and render for an engine that lives elsewhere; what its device is to render, that engine's process renders."""
+    preparer = Preparer(setup, device=None if setup.traits.parallel == "device" else "cpu")
     channel.send(Ready(payload=None))
     for job in channel.jobs():
         batches = preparer.prepare(job)
@@ -113,18 +113,29 @@ def fed_worker(channel: Channel, setup: Setup) -> None:
     thread = threading.Thread(target=_feed, args=(channel, setup, waiting, lookup), daemon=True)
     thread.start()  # feeders start while the engine loads
     engine = start_engine(setup, lookup)
+    render = _device_rendering(setup)
     try:
         channel.send(Ready(payload=engine.fingerprint()))
         if setup.traits.concurrency > 1:
-            _recognise_in_threads(engine, channel, waiting, setup.traits.concurrency, paid=setup.traits.paid)
+            _recognise_in_threads(
+                engine, channel, waiting, setup.traits.concurrency, render=render, paid=setup.traits.paid
+            )
         else:
             for batch in _until_end(waiting, channel, lambda: False):
                 channel.begin(batch.job, batch.condition, paid=setup.traits.paid)
+                render(batch)
                 channel.send(recognise(engine, batch))
         channel.send(Finished(statistics=statistics_of(engine)))
     finally:
         engine.close()
     thread.join()
+
+
+def _device_rendering(setup: Setup) -> Callable[[Prepared], None]:
+    """Return what renders the conditions that feeders leave to the engine's device."""
+    if setup.traits.parallel != "device" or not rendered_on_device(setup):
+        return lambda _: None
+    return Preparer(setup, device=setup.context.device).finish
 
 
 def _feed(channel: Channel, setup: Setup, waiting: Waiting, lookup: Lookup) -> None:
@@ -183,6 +194,7 @@ def _recognise_in_threads(
     waiting: Waiting,
     concurrency: int,
     *,
+    render: Callable[[Prepared], None] = lambda _: None,
     paid: bool = False,
 ) -> None:
     """Call the engine from several threads at once, and hold no more batches than there are threads.
@@ -199,6 +211,7 @@ def _recognise_in_threads(
     def work(batch: Prepared) -> None:
         try:
             channel.begin(batch.job, batch.condition, paid=paid)
+            render(batch)
             done: Done = recognise(engine, batch)
             channel.send(done)
         except BaseException as error:  # noqa: BLE001 -- raised by the main thread
