@@ -137,3 +137,17 @@ def test_where_nothing_is_there_the_answer_says_open(tmp_path: Path) -> None:
     assert answer.affirmed == 0
     assert "which group is served worst is open" in answer.lead
     assert not any(sentence.level == "finding" for sentence in answer.sentences)
+
+
+def test_a_place_that_costs_everybody_leads_and_groups_in_it_come_next(tmp_path: Path) -> None:
+    """No group differs: the lead is the place, what may break it is about places, and the widest gap may be chance."""
+    sizes, rates = {"us": 12, "uk": 12}, {"us": 0.15, "uk": 0.15}
+    tables = told(tmp_path, 22, sizes=sizes, rates=rates, engines={"a": 1.0}, phone=4.0)
+    answer = make_answer(tables, {})
+    assert answer.lead.startswith("phone costs everybody")
+    assert "instead of" in answer.lead
+    assert answer.sentences[0].text.startswith("In phone, ")
+    assert answer.sentences[0].text.endswith("with these speakers that may be chance.")
+    assert answer.badges.breaks == "The place is a simulation: noise, room and line are added to the recordings."
+    assert answer.badges.next.startswith("Record more people: with ")
+    assert contradictions(tables) == []

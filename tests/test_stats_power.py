@@ -32,7 +32,7 @@ def test_the_difference_is_above_the_rate_it_is_compared_with() -> None:
     assert np.isnan(detectable_difference(np.array([0.0]), s, df, 0.95)[0])
 
 
-def needed(**changes: float) -> float:
+def needed(*, alike: bool = False, **changes: float) -> float:
     """Speakers needed in a case that tests vary."""
     given = {
         "rate": 0.15,
@@ -51,6 +51,7 @@ def needed(**changes: float) -> float:
             other_variance=np.array([given["other_variance"]]),
             other_df=np.array([given["other_df"]]),
             level=0.95,
+            alike=alike,
         )[0]
     )
 
@@ -64,6 +65,19 @@ def test_the_number_needed_is_the_smallest_that_is_enough() -> None:
         return detectable_difference(np.array([0.15]), np.sqrt([own + 0.001]), np.array([df]), 0.95)[0]
 
     speakers = needed()
+    assert detectable(speakers) <= 0.05 < detectable(speakers - 1)
+
+
+def test_both_sides_grow_where_the_other_alone_would_never_do() -> None:
+    """An other side of few speakers makes any number useless; where it grows alike, the smallest that is enough is found."""
+    assert needed(other_variance=0.08, other_df=9.0) == math.inf
+    speakers = needed(alike=True, other_variance=0.08, other_df=9.0)
+
+    def detectable(count: float) -> float:
+        own, other = 0.02 * 10 / count, 0.08 * 10 / count
+        df = (own + other) ** 2 / (own**2 / (count - 1) + other**2 / (9 * count / 10))
+        return detectable_difference(np.array([0.15]), np.sqrt([own + other]), np.array([df]), 0.95)[0]
+
     assert detectable(speakers) <= 0.05 < detectable(speakers - 1)
 
 

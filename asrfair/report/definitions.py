@@ -175,7 +175,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
                 name="speakers_needed",
                 heading="Speakers needed",
                 kind="count",
-                says="Speakers a group to show a difference of this size four times in five.",
+                says="Speakers of this group, the others growing alike, that would show `detect` (5 points) four times in five.",
             ),
             FLAG,
         ),

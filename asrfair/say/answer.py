@@ -18,7 +18,7 @@ from asrfair.say.claims import Claim, claims_of
 from asrfair.say.finding import Finding, Tables, records, rows_of
 from asrfair.say.measure import called
 from asrfair.say.merged import Sentence, by_attribute, engine_order, further, places
-from asrfair.types import CLEAN, OVERALL_ATTRIBUTE
+from asrfair.types import CLEAN, INTERSECTION, OVERALL_ATTRIBUTE
 
 MAX_SENTENCES: Final = 5
 MAX_WORDS: Final = 120
@@ -62,17 +62,15 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
     condition = main_condition(tables)
     here = [claim for claim in claims if claim.condition in {"", condition}]
     engines = _engines(tables)
-    told = [
-        *by_attribute(here, engines, condition),
-        *engine_order(here, engines, sample.lacking(tables, condition)),
-        *places(claims, engines),
-        *further(here),
-    ] or [_nothing(tables, condition)]
+    groups = list(by_attribute(here, engines, condition))
+    where = list(places(claims, engines))
+    rest = [*engine_order(here, engines, sample.lacking(tables, condition)), *further(here)]
     yes = [claim for claim in claims if claim.affirmed]
-    # What was found comes before what stays open; a reader who stops after the first sentence has the finding.
     found = {claim.id for claim in yes}
-    told.sort(key=lambda one: found.isdisjoint(one.claim_ids))
-    lead, rest = told[0], told[1:]
+    # What was found comes before what stays open; a reader who stops after the first sentence has the finding.
+    told = [one for one in (*groups, *rest, *where) if not found.isdisjoint(one.claim_ids)]
+    told += [one for one in (*where, *groups, *rest) if found.isdisjoint(one.claim_ids)]
+    lead, *rest = told or [_nothing(tables, condition)]
     warned = tuple(cautions.warnings(tables, condition))
     chosen = selected(tables, facts)
     return Answer(
@@ -81,7 +79,9 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
         sentences=tuple(
             replace(item, text=called(item.text, facts)) for item in _fitting(rest, used=_words(lead.text))
         ),
-        badges=_badges(claims, tables, facts, condition, warned),
+        badges=_badges(
+            [claim for claim in claims if claim.id in lead.claim_ids], claims, tables, facts, condition, warned
+        ),
         cautions=tuple(called(item.text, facts) for item in (*chosen, *warned)),
         affirmed=len(yes),
         tested=len(claims),
@@ -134,6 +134,7 @@ def _nothing(tables: Tables, condition: str) -> Sentence:
 
 
 def _badges(
+    led: Sequence[Claim],
     claims: Sequence[Claim],
     tables: Tables,
     facts: Mapping[str, Any],
@@ -148,18 +149,26 @@ def _badges(
         "the chance of even one false is at most 5 %" if strict else "at most 5 % of these are expected to be false"
     )
     sure = f"{yes} of {say.counted(len(claims), 'claim')} beyond chance, over {say.counted(count, 'speaker')}"
-    breaks = (
-        _FIRST.split(warned[0].text)[0]
-        if warned
-        else "Nothing that was looked at: no speaker, failure or text rule decides it."
-    )
     return Badges(
-        sure=sure + (f"; {budget}." if yes else "."), breaks=breaks, next=_next(claims, tables, facts, condition)
+        sure=sure + (f"; {budget}." if yes else "."),
+        breaks=_breaks(led, warned),
+        next=_next(claims, tables, facts, condition),
     )
+
+
+def _breaks(led: Sequence[Claim], warned: Sequence[Finding]) -> str:
+    """Return what would break the lead: a caution about its attribute, or about everybody; not one about other groups."""
+    about = {claim.attribute for claim in led}
+    mine = [item for item in warned if not led or item.attribute in {"", OVERALL_ATTRIBUTE, *about}]
+    if mine:
+        return _FIRST.split(mine[0].text)[0]
+    if any(claim.kind == "condition" for claim in led):
+        return "The place is a simulation: noise, room and line are added to the recordings."
+    return "Nothing that was looked at: no speaker, failure or text rule decides it."
 
 
 def _next(claims: Sequence[Claim], tables: Tables, facts: Mapping[str, Any], condition: str) -> str:
-    """Return what to do: more speakers of the group that is worst and open, where so many can be found."""
+    """Return what to do: how many speakers would settle the widest difference that is open, where so many can be found."""
     if not claims:
         return "Name attributes to compare: by under [groups]."
     table = rows_of(tables, "differences", condition=condition, versus="rest")
@@ -168,11 +177,15 @@ def _next(claims: Sequence[Claim], tables: Tables, facts: Mapping[str, Any], con
         row
         for row in records(table)
         if (row["engine"], row["attribute"], row["group"]) in open_
+        and INTERSECTION not in row["attribute"]
         and row["difference"] > 0
         and row["speakers_needed"] <= MOST_SPEAKERS
     ]
     if not rows:
-        return "Listen to the worst utterances of the groups named here, and repeat with other speakers."
+        worst = [c.group for c in claims if c.kind == "worst" and c.affirmed and c.condition in {"", condition}]
+        whom = f"of {say.short(worst[0])}" if worst else "below"
+        return f"Listen to the worst utterances {whom}, and repeat with other speakers."
     row = max(rows, key=lambda item: float(item["difference"]))
-    detect = say.points(float(dict(facts.get("statistics", {})).get("detect", 0.05)))
-    return f"Record more speakers of {row['group']}: with {int(row['speakers_needed'])}, {detect} would show."
+    detect = say.points(float(dict(facts.get("statistics", {})).get("detect", 0.05))).replace(".0 ", " ")
+    count = int(row["speakers_needed"])
+    return f"Record more people: with {count} of {row['group']} and the others in proportion, a difference of {detect} would show."

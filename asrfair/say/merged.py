@@ -10,7 +10,7 @@ from typing import Literal
 from asrfair.say import numbers as say
 from asrfair.say.claims import Claim, affirmed, sentence
 from asrfair.say.finding import word
-from asrfair.types import CLEAN
+from asrfair.types import CLEAN, INTERSECTION
 
 NAME_LENGTH = 40
 """Names of groups and engines are data, and may be long."""
@@ -229,14 +229,40 @@ def places(claims: Sequence[Claim], engines: Sequence[str]) -> Iterator[Sentence
         who = _name(worst.engine) if len(engines) == 1 or len(mine) == 1 else f"{len(mine)} of {len(engines)} engines"
         text = f"{_name(worst.condition)} {verb} everybody {_size(mine)}"
         if len(mine) == 1:
-            text += f": {say.percent(worst.rate)} of words wrong, {_name(worst.versus)} {say.percent(worst.versus_rate)} ({who})."
+            text += f": {say.percent(worst.rate)} of words wrong instead of {say.percent(worst.versus_rate)}{_without(worst)} ({who})."
         else:
             text += f" against {_name(worst.versus)} ({who})."
         yield Sentence(text=text, claim_ids=_ids(mine))
+        yield from _there(claims, engines, worst)
     for kind in ("interaction", "interaction_ratio"):
         found = affirmed(claims, kind)
         if found:
             yield Sentence(text=sentence(found[0]), claim_ids=(found[0].id,))
+
+
+def _without(claim: Claim) -> str:
+    return " as recorded" if claim.versus == CLEAN else f" in {_name(claim.versus)}"
+
+
+def _there(claims: Sequence[Claim], engines: Sequence[str], place: Claim) -> Iterator[Sentence]:
+    """How groups stand in the place that costs most: what is known, or the widest gap, which may be chance."""
+    there = [claim for claim in claims if claim.condition == place.condition]
+    known = [one for one in by_attribute(there, engines, place.condition) if one.level == "finding"]
+    if known:
+        yield known[0]
+        return
+    gaps = [
+        claim
+        for claim in there
+        if claim.kind == "gap" and claim.engine == place.engine and INTERSECTION not in claim.attribute
+    ]
+    if gaps and not any(claim.affirmed for claim in there if claim.kind == "omnibus"):
+        widest = max(gaps, key=lambda claim: claim.estimate)
+        text = (
+            f"In {_name(place.condition)}, {say.percent(widest.rate)} of words are wrong for {_name(widest.group)} and "
+            f"{say.percent(widest.versus_rate)} for {_name(widest.versus)}; with these speakers that may be chance."
+        )
+        yield Sentence(text=text, claim_ids=(widest.id,), level="limit")
 
 
 def further(claims: Sequence[Claim]) -> Iterator[Sentence]:

@@ -237,9 +237,8 @@ def _table(
         other_variance=other.variance,
         other_df=other.df,
         level=statistics.confidence,
+        alike=True,
     )
-    flag = np.where(usable & ~np.isfinite(needed) & ~np.isnan(needed), "other_side_too_small", "")
-    joined = np.where((flags != "") & (flag != ""), flags + ";" + flag, flags + flag)
     labels = frame.runs()
     pick = np.flatnonzero(side.shown.ravel())
 
@@ -273,7 +272,7 @@ def _table(
                 where=usable,
             ),
             "speakers_needed": cells(np.where(np.isfinite(needed), needed, np.nan), where=usable),
-            "flag": np.ravel(joined)[pick],
+            "flag": np.ravel(flags)[pick],
         }
     )
 

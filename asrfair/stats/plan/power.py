@@ -59,11 +59,12 @@ def speakers_needed(
     other_df: Floats,
     level: float,
     power: float = POWER,
+    alike: bool = False,
 ) -> Floats:
     """Speakers that a group needs in all for a difference to be found with probability ``power``.
 
-    New speakers are taken to be like those there are: the variance of the group's log rate falls as 1 / speakers, the
-    other side stays as it is.
+    New speakers are taken to be like those there are: the variance of the group's log rate falls as 1 / speakers. The
+    other side stays as it is, or grows alike.
 
     Args:
         rate: Rate of the other side.
@@ -74,6 +75,7 @@ def speakers_needed(
         other_df: Its degrees of freedom.
         level: Confidence of the test.
         power: Probability of finding it.
+        alike: Whether the other side grows in proportion.
 
     Returns:
         Whole numbers of speakers; infinity where no number is enough (the other side alone is too uncertain), NaN where
@@ -87,9 +89,10 @@ def speakers_needed(
 
     def found(speakers: Floats) -> Floats:
         with np.errstate(all="ignore"):
-            own = each / speakers
-            total = own + other_variance
-            df = total**2 / (own**2 / (speakers - 1.0) + other_variance**2 / other_df)
+            times = speakers / own_speakers if alike else 1.0
+            own, other = each / speakers, other_variance / times
+            total = own + other
+            df = total**2 / (own**2 / (speakers - 1.0) + other**2 / (other_df * times))
             return detectable_log_ratio(np.sqrt(total), df, level, power)
 
     possible = found(high) <= wanted
