@@ -74,7 +74,7 @@ def test_unsupported_claims_build_no_card(evidence: Evidence, tmp_path: Path, te
 
 def test_supported_numbers_pass(evidence: Evidence, tmp_path: Path) -> None:
     """A number that its sentence names exactly, to the digit, may stand as it is."""
-    wer, f1 = shown(evidence, "all", "wer"), shown(evidence, "female", "f1")
+    wer, f1 = shown(evidence, "all", "rate"), shown(evidence, "female", "f1")
     assert f"a WER of {wer} %" in claim(evidence, tmp_path, f"Overall a WER of {wer} % was seen.")
     assert f"was {f1} %" in claim(evidence, tmp_path, f"F1 was {f1} % for female.")
     assert "24 speakers" in claim(evidence, tmp_path, "Overall it was tested with 24 speakers.")
@@ -82,7 +82,7 @@ def test_supported_numbers_pass(evidence: Evidence, tmp_path: Path) -> None:
 
 def test_a_true_number_of_somebody_else_is_refused(evidence: Evidence, tmp_path: Path) -> None:
     """The WER of everybody is no claim about a group, nor about a group that the runs do not have."""
-    wer = shown(evidence, "all", "wer")
+    wer = shown(evidence, "all", "rate")
     for sentence in (f"For female speakers the WER was {wer} %.", f"For Welsh speakers the WER was {wer} %."):
         with pytest.raises(InputError, match="do not support"):
             claim(evidence, tmp_path, sentence)
@@ -96,7 +96,7 @@ def test_references_are_filled_in(evidence: Evidence, tmp_path: Path) -> None:
         'For men {{ wer("pocketsphinx", "clean", "gender", "male") }}, {{ speakers("pocketsphinx", "clean", "gender", '
         '"male") }} speakers; floor {{ f1_floor("pocketsphinx", "clean") }}.',
     )
-    assert f"For men {shown(evidence, 'male', 'wer')}\u00a0%, 16 speakers;" in text
+    assert f"For men {shown(evidence, 'male', 'rate')}\u00a0%, 16 speakers;" in text
     floor = next(f for f in evidence.floors if f.measure == "f1")
     assert f"floor {100 * (floor.value or 0):.1f}\u00a0%." in text
 

@@ -43,7 +43,7 @@ def table(sizes: np.ndarray, seed: int = 1) -> pd.DataFrame:
     frame = pd.concat(parts, ignore_index=True).assign(
         engine="e", condition="clean", deletions=0, insertions=0, flag=""
     )
-    frame["wer"] = frame["substitutions"] / frame["ref_words"]
+    frame["rate"] = frame["substitutions"] / frame["ref_words"]
     return frame.assign(hits=frame["ref_words"] - frame["substitutions"])
 
 

@@ -19,7 +19,8 @@ from asrfair.lastmile.pool_exports import merge_exports
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.signoff import sign_off_page
 from asrfair.lastmile.suppress import SUPPRESSED, suppress
-from asrfair.stats import analyse_run
+from asrfair.scoring.metric import WER
+from asrfair.stats import analyse_run, named
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 ACCENTS = ("local", "regional", "second-language")
@@ -90,7 +91,9 @@ def test_twenty_sites_pooled_equal_their_raw_runs(tmp_path: Path) -> None:
     for name in ("utterances.parquet", "scores.parquet"):
         write_parquet(pd.concat([pd.read_parquet(kit.run_folder("room") / name) for kit in kits]), raw / name)
     groups = GroupSettings(by=(("accent",), ("gender",), ("accent", "gender")), min_speakers=5)
-    expected = analyse_run(raw, groups, StatisticsSettings()).tables["disparity"].set_index(["attribute", "group"])
+    expected = named(analyse_run(raw, groups, StatisticsSettings()).tables["disparity"], WER).set_index(
+        ["attribute", "group"]
+    )
     actual = read_result(merged.folders["room"] / "disparity.csv").set_index(["attribute", "group"]).loc[expected.index]
     for column in ("utterances", "speakers", "ref_words", "hits", "substitutions", "deletions", "insertions", "failed"):
         assert expected[column].tolist() == actual[column].tolist(), column

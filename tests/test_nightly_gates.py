@@ -245,7 +245,7 @@ def test_absolute_gates() -> None:
             "group": ["x", "few", "silent"],
             "speakers": [9, 2, 0],
             "ref_words": [900, 90, 0],
-            "wer": [0.2, 0.9, math.nan],
+            "rate": [0.2, 0.9, math.nan],
             "ci_low": [0.15, math.nan, math.nan],
             "ci_high": [0.25, math.nan, math.nan],
             "flag": ["", "few_speakers", "few_words"],

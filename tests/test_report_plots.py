@@ -254,14 +254,14 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> RunData:
     data = load_run(path)
     rows = data.disparity
     looped = (rows["engine"] == "engine-f") & (rows["group"] == "accent 20")
-    data.tables["disparity"].loc[looped, ["wer", "ci_low", "ci_high"]] = [4.321, 2.0, 7.0]  # type: ignore[index]
+    data.tables["disparity"].loc[looped, ["rate", "ci_low", "ci_high"]] = [4.321, 2.0, 7.0]  # type: ignore[index]
     return data
 
 
 def test_titles_agree_with_the_tables_over_all_engines(crowd: RunData) -> None:
     """Of every planned figure, each percentage in the title is in the tables, and the worst is the worst of all engines."""
     clean = crowd.disparity[crowd.disparity["condition"] == "clean"]
-    known = {words.percent(value) for value in clean["wer"]} | {words.percent(value) for value in _medians(crowd)}
+    known = {words.percent(value) for value in clean["rate"]} | {words.percent(value) for value in _medians(crowd)}
     stems = []
     for planned in planned_figures(crowd):
         stems.append(planned.stem)
@@ -272,9 +272,9 @@ def test_titles_agree_with_the_tables_over_all_engines(crowd: RunData) -> None:
             assert "accent 20: 432.1\u00a0% of words wrong with engine-f" in title
             assert "(40 of 45 groups shown)" in title
         if planned.stem.startswith("ranked"):
-            whole = clean[clean["attribute"] == "overall"].sort_values("wer")
-            assert f"{words.percent(whole['wer'].iloc[0])} with {whole['engine'].iloc[0]}" in title
-            assert f"{words.percent(whole['wer'].iloc[-1])} with {whole['engine'].iloc[-1]}" in title
+            whole = clean[clean["attribute"] == "overall"].sort_values("rate")
+            assert f"{words.percent(whole['rate'].iloc[0])} with {whole['engine'].iloc[0]}" in title
+            assert f"{words.percent(whole['rate'].iloc[-1])} with {whole['engine'].iloc[-1]}" in title
     assert {"groups-engines-accent", "ranked-accent"} <= set(stems)
     title = forest_plot(crowd.disparity, attribute="accent", condition="clean").texts[0].get_text().replace("\n", " ")
     assert "432.1" in title
@@ -286,7 +286,7 @@ def _medians(run: RunData) -> list[float]:
     assert scores is not None
     assert utterances is not None
     rates = speaker_rates(scores, utterances, attribute="accent")
-    return list(rates.groupby(["engine", "group"])["wer"].median())
+    return list(rates.groupby(["engine", "group"])["rate"].median())
 
 
 def test_every_engine_is_drawn_or_counted(crowd: RunData) -> None:
@@ -333,7 +333,7 @@ def test_hostile_names_are_drawn_and_not_run() -> None:
             "group": ["$\\frac{1}{0", "<script>alert(1)</script>", "a\x00b\x1b"],
             "speakers": [5, 6, 7],
             "utterances": 9,
-            "wer": [0.1, 0.2, 0.3],
+            "rate": [0.1, 0.2, 0.3],
             "ci_low": [0.05, 0.1, 0.2],
             "ci_high": [0.2, 0.3, 0.5],
         }
@@ -369,7 +369,7 @@ def test_speaker_rates_add_counts_up(run: RunData) -> None:
     rows = scores[scores["utterance_id"].isin(mine) & (scores["engine"] == first["engine"])]
     rows = rows[rows["condition"] == first["condition"]]
     errors = rows[["substitutions", "deletions", "insertions"]].to_numpy().sum()
-    assert errors / rows[["hits", "substitutions", "deletions"]].to_numpy().sum() == first["wer"]
+    assert errors / rows[["hits", "substitutions", "deletions"]].to_numpy().sum() == first["rate"]
     assert " × " in first["group"]
 
 

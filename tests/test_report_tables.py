@@ -101,7 +101,7 @@ def test_formats_for_people_hold_the_numbers_of_disparity_csv(run: RunData) -> N
     """Markdown and LaTeX say each group's WER and interval as disparity.csv has them, to a tenth of a percent."""
     found = table(run, "groups")
     assert found is not None
-    where = [column.name for column in found.shown].index("wer")
+    where = [column.name for column in found.shown].index("rate")
     markdown, latex = cells_of_markdown(to_markdown(found)), cells_of_latex(to_latex(found))
     assert len(found.frame) == len(markdown) == len(latex)
     with (run.path / "disparity.csv").open(encoding="utf-8") as stream:
@@ -214,7 +214,7 @@ def test_side_by_side_has_a_column_an_engine(run: RunData) -> None:
     first = rows[
         (rows["group"] == found.frame["group"][0]) & (rows["engine"] == "large") & (rows["condition"] == "clean")
     ]
-    assert first["wer"].iloc[0] == found.frame["wer_1"][0]
+    assert first["rate"].iloc[0] == found.frame["rate_1"][0]
 
 
 def test_the_terminal_answer_fits_narrow_and_piped(run: RunData) -> None:

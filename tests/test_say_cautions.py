@@ -63,8 +63,8 @@ def test_without_a_speaker_the_gap_is_another() -> None:
         "reason": "",
         "gap_with": 0.074,
         "gap_without": 0.031,
-        "wer_with": 0.3,
-        "wer_without": 0.2,
+        "rate_with": 0.3,
+        "rate_without": 0.2,
     }
     (found,) = make_findings(tables(influence=[row, {**row, "id": "other", "gap_without": 0.07}]))
     assert "warning" == found["level"]
@@ -84,8 +84,8 @@ def test_loops_are_named_with_their_share() -> None:
         "ref_words": 9,
         "gap_with": 0.179,
         "gap_without": 0.173,
-        "wer_with": 0.2568,
-        "wer_without": 0.208,
+        "rate_with": 0.2568,
+        "rate_without": 0.208,
     }
     utterance = {**base, "kind": "utterance", "utterances": 1, "share_of_errors": 0.1, "reason": "repetition_loop"}
     rows = [

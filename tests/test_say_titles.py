@@ -43,35 +43,36 @@ def rows(run: RunData, **equal: str) -> pd.DataFrame:
 
 def known(table: pd.DataFrame) -> pd.DataFrame:
     """Return rows of groups that are large enough, the highest first."""
-    return table[table["ci_low"].notna()].sort_values("wer", ascending=False)
+    return table[table["ci_low"].notna()].sort_values("rate", ascending=False)
 
 
 def test_titles_name_the_extremes_of_all_engines(run: RunData) -> None:
     """Highest and lowest of groups, engines, maps and places are those of the tables, over all engines."""
     for condition in run.conditions:
         where = {"clean": "as recorded"}.get(condition, condition)
-        whole = rows(run, attribute="overall", condition=condition).sort_values("wer")
+        whole = rows(run, attribute="overall", condition=condition).sort_values("rate")
         title = engines_title(run.disparity, condition=condition)
         assert title.startswith(f"Of 9 engines, {whole['engine'].iloc[0]} makes the fewest")
-        assert f"{whole['engine'].iloc[-1]} the most ({percent(whole['wer'].iloc[-1])}), {where}" in title
+        assert f"{whole['engine'].iloc[-1]} the most ({percent(whole['rate'].iloc[-1])}), {where}" in title
         for by in ("accent", "gender"):
             every = known(rows(run, attribute=by, condition=condition))
             title = map_title(run.disparity, attribute=by, condition=condition)
             top, low = every.iloc[0], every.iloc[-1]
-            assert f"is that of {top['group']} with {top['engine']} ({percent(top['wer'])})" in title
-            assert f"the lowest that of {low['group']} with {low['engine']} ({percent(low['wer'])}), {where}" in title
+            assert f"is that of {top['group']} with {top['engine']} ({percent(top['rate'])})" in title
+            assert f"the lowest that of {low['group']} with {low['engine']} ({percent(low['rate'])}), {where}" in title
             for engine in run.engines:
                 mine = known(rows(run, attribute=by, condition=condition, engine=engine))
                 title = groups_title(run.disparity, attribute=by, engine=engine, condition=condition)
-                assert f"{mine['group'].iloc[0]} has the highest error rate ({percent(mine['wer'].iloc[0])})" in title
+                assert f"{mine['group'].iloc[0]} has the highest error rate ({percent(mine['rate'].iloc[0])})" in title
                 assert (
-                    f"{mine['group'].iloc[-1]} the lowest ({percent(mine['wer'].iloc[-1])}): {engine}, {where}" in title
+                    f"{mine['group'].iloc[-1]} the lowest ({percent(mine['rate'].iloc[-1])}): {engine}, {where}"
+                    in title
                 )
     for engine in run.engines:
-        whole = rows(run, attribute="overall", engine=engine).sort_values("wer")
+        whole = rows(run, attribute="overall", engine=engine).sort_values("rate")
         title = places_title(run.disparity, engine=engine)
-        assert percent(whole["wer"].iloc[0]) in title
-        assert percent(whole["wer"].iloc[-1]) in title
+        assert percent(whole["rate"].iloc[0]) in title
+        assert percent(whole["rate"].iloc[-1]) in title
 
 
 @pytest.mark.slow
@@ -117,7 +118,7 @@ def test_groups_that_are_too_small_lead_no_title(run: RunData) -> None:
 def test_an_absent_number_is_no_extreme(tmp_path: Path) -> None:
     """A place in which nothing was scored says so."""
     data = load_run(make_run(tmp_path / "run", conditions=("clean",), engines=("small",)))
-    nothing = data.disparity.assign(wer=float("nan"))
+    nothing = data.disparity.assign(rate=float("nan"))
     assert "nothing was scored" in engines_title(nothing, condition="clean")
     assert "nothing was scored" in map_title(nothing, attribute="accent", condition="clean")
     assert "nothing was scored" in places_title(nothing, engine="small")

@@ -153,9 +153,9 @@ def test_every_metric_goes_into_run_json_and_back() -> None:
     for metric in METRICS.values():
         assert metric == Metric.from_json(json.loads(json.dumps(metric.to_json())))
     own = Metric(name="lost")
-    for column in ("wer", "worst_wer", "wer_a", "macro_wer", "answer", "power"):
+    for column in ("rate", "worst_rate", "rate_a", "macro_rate", "answer", "accurate"):
         assert column == column_inside(column_of(column, own), own)
-    assert "worst_lost" == column_of("worst_wer", own)
+    assert "worst_lost" == column_of("worst_rate", own)
     assert "answer" == column_of("answer", own)
     with pytest.raises(InputError, match="unknown metric"):
         get_metric("werr")

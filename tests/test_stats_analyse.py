@@ -11,7 +11,8 @@ import pytest
 from stats_runs import write_scored_run
 
 from asrfair.errors import InputError
-from asrfair.stats import analyse_run
+from asrfair.scoring.metric import WER
+from asrfair.stats import analyse_run, named
 from asrfair.stats.analyse import Analysis
 from asrfair.types import GroupSettings, StatisticsSettings
 
@@ -82,7 +83,7 @@ def analysis(run: Path) -> Analysis:
 @pytest.mark.parametrize("name", list(FIXED))
 def test_tables_have_their_columns_in_order(analysis: Analysis, name: str) -> None:
     """The columns that other stages rely on, in the table and in the file."""
-    assert list(analysis.tables[name].columns) == FIXED[name].split(",")
+    assert list(named(analysis.tables[name], WER).columns) == FIXED[name].split(",")
     assert (analysis.run / f"{name}.csv").read_text(encoding="utf-8").splitlines()[0] == FIXED[name]
 
 
@@ -102,7 +103,7 @@ def test_small_and_not_stated_groups_are_shown_flagged_and_not_compared(analysis
     """Three Welsh speakers: a rate, a flag, no interval, no test; four who did not say: the same, not in the gap."""
     table = analysis.tables["disparity"].set_index(["attribute", "group"]).sort_index()
     welsh = table.loc[("accent", "welsh")]
-    assert (welsh["flag"].str.contains("few_speakers") & welsh["ci_low"].isna() & (welsh["wer"] > 0)).all()
+    assert (welsh["flag"].str.contains("few_speakers") & welsh["ci_low"].isna() & (welsh["rate"] > 0)).all()
     assert (table.loc[("accent", "not_stated")]["flag"] == "not_stated;few_speakers").all()
     gaps = analysis.tables["gaps"]
     assert (gaps[gaps["attribute"] == "accent"]["groups"] == 2).all()
@@ -119,7 +120,7 @@ def test_counts_add_up(analysis: Analysis) -> None:
     for _, part in sums.groupby(["engine", "condition"]):
         assert (part[counts] == part[counts].iloc[0]).all().all()
     errors = table["substitutions"] + table["deletions"] + table["insertions"]
-    assert np.allclose(errors / table["ref_words"], table["wer"])
+    assert np.allclose(errors / table["ref_words"], table["rate"])
     assert table[table["condition"] == "ward"]["failed"].max() == 1
 
 
@@ -144,7 +145,7 @@ def test_the_named_reference_group_is_compared_with(analysis: Analysis) -> None:
     named = table[table["versus"] == "reference"]
     assert set(named["attribute"]) == {"accent"}
     assert set(named["group"]) == {"indian", "welsh"}
-    rates = analysis.tables["disparity"].set_index(["engine", "condition", "attribute", "group"])["wer"]
+    rates = analysis.tables["disparity"].set_index(["engine", "condition", "attribute", "group"])["rate"]
     row = named[named["group"] == "indian"].iloc[0]
     key = (row["engine"], row["condition"], "accent")
     assert row["difference"] == pytest.approx(rates[(*key, "indian")] - rates[(*key, "us")])
@@ -180,7 +181,7 @@ def test_places_are_compared_with_the_clean_condition(analysis: Analysis) -> Non
     table = analysis.tables["interactions"]
     assert set(table["condition"]) == {"ward"}
     row = table[(table["engine"] == "large") & (table["group"] == "indian")].iloc[0]
-    rates = analysis.tables["disparity"].set_index(["engine", "condition", "attribute", "group"])["wer"]
+    rates = analysis.tables["disparity"].set_index(["engine", "condition", "attribute", "group"])["rate"]
     change = [rates[("large", "ward", "accent", g)] - rates[("large", "clean", "accent", g)] for g in ("indian", "us")]
     assert row["difference_in_differences"] == pytest.approx(change[0] - change[1])
     assert row["ratio_ci_low"] < 1 < row["ratio_ci_high"]
@@ -193,7 +194,7 @@ def test_the_fairness_score_comes_with_its_flaws(analysis: Analysis) -> None:
     assert accent["caution"].str.startswith("with two groups the scores are 0 and 100").all()
     assert np.allclose(accent["category_score"], 100 * 24 / 33)
     factor = np.where(accent["p"] < 0.05, accent["p"] / 0.05, 1)
-    assert np.allclose(accent["faas"], 10 * np.log10(accent["category_score"] * factor / accent["wer"]))
+    assert np.allclose(accent["faas"], 10 * np.log10(accent["category_score"] * factor / accent["rate"]))
 
 
 def test_the_same_settings_give_the_same_files(run: Path, analysis: Analysis) -> None:
@@ -214,7 +215,7 @@ def test_percentile_intervals_are_flagged_where_there_are_few_resamples(run: Pat
     ).tables["disparity"]
     welsh = table[table["group"] == "welsh"]
     assert welsh["flag"].str.contains("few_resamples").all()
-    assert (welsh["ci_low"] <= welsh["wer"]).all()
+    assert (welsh["ci_low"] <= welsh["rate"]).all()
 
 
 def test_a_run_without_groups_has_everybody_and_no_gap(run: Path) -> None:
@@ -222,7 +223,7 @@ def test_a_run_without_groups_has_everybody_and_no_gap(run: Path) -> None:
     tables = analyse_run(run, GroupSettings(), StatisticsSettings()).tables
     assert set(tables["disparity"]["attribute"]) == {"overall"}
     assert tables["gaps"].empty
-    assert list(tables["gaps"].columns) == FIXED["gaps"].split(",")
+    assert list(named(tables["gaps"], WER).columns) == FIXED["gaps"].split(",")
 
 
 def test_a_reference_that_compares_nothing_is_refused(run: Path) -> None:
@@ -259,7 +260,7 @@ def test_any_run_gives_tables(tmp_path: Path, seed: int) -> None:
     tables = analyse_run(folder, settings, StatisticsSettings(draws=100, faas=True), full=True).tables
     rates, gaps = tables["disparity"], tables["gaps"]
     for table, low, value, high in (
-        (rates, "ci_low", "wer", "ci_high"), (gaps, "gap_ci_low", "gap", "gap_ci_high"),
+        (rates, "ci_low", "rate", "ci_high"), (gaps, "gap_ci_low", "gap", "gap_ci_high"),
     ):  # fmt: skip
         known = table[table[low].notna()]
         assert ((known[low] <= known[value] + 1e-12) & (known[value] <= known[high] + 1e-12)).all()

@@ -47,7 +47,7 @@ def test_every_figure_is_that_of_recomputing(tmp_path: Path) -> None:
         gap_without, rate = wer_gap(left)
         assert row["gap_with"] == pytest.approx(gap)
         assert row["gap_without"] == pytest.approx(gap_without)
-        assert row["wer_without"] == pytest.approx(rate[row["group"]])
+        assert row["rate_without"] == pytest.approx(rate[row["group"]])
         assert row["errors"] == rows.loc[rows[column] == row["id"], "errors"].sum()
 
 
@@ -77,9 +77,9 @@ def test_failures_are_listed_apart(tmp_path: Path) -> None:
     loop = failures.loc[("repetition_loop", "b")]
     assert (1, 200, 4) == (loop["utterances"], loop["errors"], loop["ref_words"])
     assert loop["gap_without"] == pytest.approx(gap)
-    assert loop["wer_without"] == pytest.approx(rate["b"])
+    assert loop["rate_without"] == pytest.approx(rate["b"])
     gap, rate = wer_gap(rows.drop([0, 60]))
-    assert failures.loc[("any", "a"), "wer_without"] == pytest.approx(rate["a"])
+    assert failures.loc[("any", "a"), "rate_without"] == pytest.approx(rate["a"])
     assert failures.loc[("any", "a"), "gap_without"] == pytest.approx(gap)
     utterance = table[(table["kind"] == "utterance") & (table["id"] == rows.loc[60, "utterance_id"])]
     assert ["repetition_loop"] == utterance["reason"].tolist()
@@ -113,7 +113,7 @@ def test_the_two_loops_of_edacc_are_found_and_named(edacc_turbo: Path) -> None:
     assert worst["reason"].str.contains("repetition_loop").all()
     loops = spanish[(spanish["kind"] == "failures") & (spanish["id"] == "repetition_loop")].iloc[0]
     assert (2, 554, 2906) == (loops["utterances"], loops["errors"], round(loops["errors"] / loops["share_of_errors"]))
-    assert (0.257, 0.208) == (round(loops["wer_with"], 3), round(loops["wer_without"], 3))
+    assert (0.257, 0.208) == (round(loops["rate_with"], 3), round(loops["rate_without"], 3))
 
 
 @pytest.fixture(scope="session")

@@ -52,12 +52,12 @@ def test_rates_stand_with_and_without_loops(tmp_path: Path) -> None:
     run = write_scored_run(tmp_path, table, {("calm", "clean"): calm, ("loops", "clean"): loops}, [10] * 60)
     analysis = analyse_run(run, BY, StatisticsSettings())
     disparity = analysis.tables["disparity"].set_index(["engine", "group"])
-    assert disparity.loc["calm", ["wer_capped", "capped_ci_low", "capped_ci_high"]].isna().all().all()
+    assert disparity.loc["calm", ["rate_capped", "capped_ci_low", "capped_ci_high"]].isna().all().all()
     frame = load_frame(run, BY)
     grouping = make_grouping(frame, ("accent",))
     rates = group_rates(capped(frame), grouping)
-    assert disparity.loc[("loops", "indian"), "wer_capped"] == pytest.approx((sum(calm[:30]) - calm[3] + 20) / 300)
-    assert disparity.loc[("loops", "indian"), "wer"] == pytest.approx((sum(calm[:30]) - calm[3] + 300) / 300)
+    assert disparity.loc[("loops", "indian"), "rate_capped"] == pytest.approx((sum(calm[:30]) - calm[3] + 20) / 300)
+    assert disparity.loc[("loops", "indian"), "rate"] == pytest.approx((sum(calm[:30]) - calm[3] + 300) / 300)
     low, high = interval(rates.estimate, 0.95)
     own = disparity.loc[("loops", "indian")]
     assert [own["capped_ci_low"], own["capped_ci_high"]] == pytest.approx([low[1, 0], high[1, 0]])
@@ -77,7 +77,7 @@ def test_without_speakers_there_are_rates_and_nothing_else(tmp_path: Path) -> No
             run, GroupSettings(by=(("accent",),), min_speakers=1, min_words=1), settings, full=True
         ).tables
         disparity = tables["disparity"]
-        assert disparity["wer"].notna().all()
+        assert disparity["rate"].notna().all()
         assert (
             disparity["flag"]
             .str.split(";")
@@ -148,7 +148,7 @@ def test_groups_with_too_few_words_get_no_interval_and_take_no_part(tmp_path: Pa
     few = tables["disparity"].set_index("group").loc["few"]
     assert few["flag"] == "few_words"
     assert np.isnan(few[["ci_low", "ci_high", "sim_low", "sim_high"]].astype(float)).all()
-    assert few["wer"] > 0
+    assert few["rate"] > 0
     assert tables["gaps"].iloc[0]["groups"] == 2
     assert "few" not in {tables["gaps"].iloc[0][name] for name in ("best_group", "worst_group")}
     assert tables["differences"].set_index(["versus", "group"]).loc[("rest", "few"), ["ci_low", "mdd"]].isna().all()

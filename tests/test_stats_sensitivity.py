@@ -61,8 +61,8 @@ def test_a_rank_flip_is_marked(run: Path) -> None:
     )
     own, basic = (part.set_index("group") for _, part in table.groupby("normalizer", sort=False))
     assert ["whisper-english@0.1.1", "basic@1"] == list(table["normalizer"].unique())
-    assert (0.0, 0.1) == (own.loc["uk", "wer"], own.loc["us", "wer"])
-    assert (0.3, 0.1) == (basic.loc["uk", "wer"], basic.loc["us", "wer"])
+    assert (0.0, 0.1) == (own.loc["uk", "rate"], own.loc["us", "rate"])
+    assert (0.3, 0.1) == (basic.loc["uk", "rate"], basic.loc["us", "rate"])
     assert ["", ""] == own["rank_flip"].tolist()
     assert ["yes", "yes"] == basic["rank_flip"].tolist()
     assert ("uk", "us") == (own["best_group"].iloc[0], basic["best_group"].iloc[0])
@@ -84,4 +84,4 @@ def test_own_figures_are_those_of_the_scores(run: Path) -> None:
     grouping = make_grouping(frame, ("accent",))
     table = normalizer_table(frame, [grouping], groups, StatisticsSettings(normalizers=("none",)), ScoringSettings())
     own = table[table["normalizer"] == "whisper-english@0.1.1"]
-    np.testing.assert_allclose(own["wer"], group_rates(frame, grouping).rate[0])
+    np.testing.assert_allclose(own["rate"], group_rates(frame, grouping).rate[0])

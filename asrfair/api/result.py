@@ -23,7 +23,7 @@ from asrfair.report.loading import metric_of
 from asrfair.say.answer import Answer, make_answer
 from asrfair.say.claims import worded
 from asrfair.scoring.metric import column_of
-from asrfair.stats.analyse import named
+from asrfair.stats import named
 from asrfair.types import OVERALL_ATTRIBUTE, ErrorCounts
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Result:
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table of the analysis as a DataFrame, by the name of its file without ``.csv``."""
         metric = metric_of(self.about)
-        return {name: named(table, metric) for name, table in self._tables.items()}
+        return {n: table if n == "claims" else named(table, metric) for n, table in self._tables.items()}
 
     # --- tables ------------------------------------------------------------------------------------------------
 
@@ -289,7 +289,7 @@ class Result:
 
         answer = self.answer
         said = "".join(f"<li>{escape(sentence.text)}</li>" for sentence in answer.sentences)
-        rate = column_of("wer", metric_of(self.about))
+        rate = column_of("rate", metric_of(self.about))
         shown = ["engine", "condition", "attribute", "group", "speakers", rate, "ci_low", "ci_high", "flag"]
         table = self.groups[shown].to_html(index=False, escape=True, float_format="{:.3f}".format)
         return f"<p><strong>{escape(answer.lead)}</strong></p><ul>{said}</ul>{table}"

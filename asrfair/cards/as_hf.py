@@ -24,7 +24,7 @@ from asrfair.scoring.metric import Metric
 from asrfair.types import INTERSECTION, NOT_STATED, OVERALL_ATTRIBUTE
 
 _MEASURES: Final = {
-    "wer": ("wer", "WER", ("ci_low", "ci_high")),
+    "wer": ("rate", "WER", ("ci_low", "ci_high")),
     "f1": ("f1", "Word recognition F1", ("f1_ci_low", "f1_ci_high")),
 }
 
@@ -81,7 +81,7 @@ def _everybody_and_worst(rows: pd.DataFrame) -> pd.DataFrame:
     single = rows[~rows["attribute"].str.contains(INTERSECTION, regex=False)]
     groups = single[(single["attribute"] != OVERALL_ATTRIBUTE) & (single["group"] != NOT_STATED)]
     keys = ["condition", "attribute"]
-    worst = groups[groups["ci_low"].notna()].sort_values("wer", ascending=False, kind="stable").drop_duplicates(keys)
+    worst = groups[groups["ci_low"].notna()].sort_values("rate", ascending=False, kind="stable").drop_duplicates(keys)
     return single.loc[sorted([*single.index[single["attribute"] == OVERALL_ATTRIBUTE], *worst.index])]
 
 
@@ -100,7 +100,7 @@ def _dataset(run: RunEvidence, row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _metrics(row: Mapping[Any, Any], metric: Metric) -> Iterator[dict[str, Any]]:
     for kind, (column, name, ends) in _MEASURES.items():
-        if column == "wer":
+        if column == "rate":
             kind, name = metric.name, metric.label  # noqa: PLW2901 -- the columns of any metric are called so inside
         value = row.get(column)
         if value is None or not math.isfinite(value):

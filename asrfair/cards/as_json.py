@@ -19,7 +19,7 @@ from asrfair.version import __version__
 FORMAT: Final = "asrfair-card/1"
 _COUNTS: Final = ("speakers", "utterances", "ref_words", "hits", "substitutions", "deletions", "insertions")
 _RATES: Final = (
-    "wer",
+    "rate",
     "ci_low",
     "ci_high",
     "sim_low",
@@ -80,7 +80,7 @@ def _row(row: Mapping[Any, Any]) -> dict[str, Any]:
     if row["flag"] == SUPPRESSED:
         return {**names, "status": "suppressed"}
     counts = {key: round(float(row[key])) for key in _COUNTS if key in row and math.isfinite(float(row[key]))}
-    rates = {key: _number(row[key]) for key in _RATES if key in row}
+    rates = {"wer" if key == "rate" else key: _number(row[key]) for key in _RATES if key in row}
     return {**names, "status": "published", **counts, **rates, "flags": [f for f in str(row["flag"]).split(";") if f]}
 
 

@@ -116,7 +116,7 @@ def _picture(evidence: Evidence) -> list[Block]:
     """Return one chart: the groups of the first run's first attribute, or its engines where there are many."""
     run = evidence.runs[0]
     frame = run.shown.disparity
-    known = [name for name in run.raw.attributes if frame[frame["attribute"] == name]["wer"].notna().any()]
+    known = [name for name in run.raw.attributes if frame[frame["attribute"] == name]["rate"].notna().any()]
     if not known:
         return []
     how: dict[str, Any] = {"attribute": known[0], "condition": run.raw.main_condition, "confidence": run.raw.confidence}

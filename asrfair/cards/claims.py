@@ -49,7 +49,7 @@ _ABOUT_QUALITY: Final = re.compile(
     r"%|‰|per\s?cent|accura|error|wer\b|\bf1\b|precision|recall|correct|speakers|groups", re.IGNORECASE
 )
 _FIELDS: Final[Mapping[str, tuple[str, words.Kind]]] = {
-    "wer": ("wer", "percent"),
+    "wer": ("rate", "percent"),
     "wer_low": ("ci_low", "percent"),
     "wer_high": ("ci_high", "percent"),
     "f1": ("f1", "percent"),
@@ -66,7 +66,7 @@ _FLOORS: Final = {
     "wer_ceiling": ("wer", "value"),
     "wer_ceiling_bound": ("wer", "bound"),
 }
-_MEASURES: Final = ((r"\bwer\b|\bword error rate", "wer"), (r"\bf1\b", "f1"))
+_MEASURES: Final = ((r"\bwer\b|\bword error rate", "rate"), (r"\bf1\b", "f1"))
 _COUNTS: Final = ((r"\bspeakers?\b", "speakers"), (r"\butterances?\b", "utterances"), (r"\bwords?\b", "ref_words"))
 _EVERYBODY: Final = re.compile(r"\b(?:overall|everybody|everyone|all speakers)\b", re.IGNORECASE)
 _NAMES: Final = ("engine", "condition", "attribute", "group")

@@ -135,7 +135,7 @@ def _of_block(
     large = (part["speakers"] >= min_speakers) & (part["ref_words"] >= min_words)
     mine = part[large & ~unstated]
     crossed = mine["attribute"].str.contains(INTERSECTION, regex=False)
-    values = {"wer": _of(mine, mine, "wer", "sim_high"), "f1": _f1(run, engine, condition, mine)}
+    values = {"wer": _of(mine, mine, "rate", "sim_high"), "f1": _f1(run, engine, condition, mine)}
     for measure in MEASURES:
         value, bound = values[measure]
         known = bound.dropna()

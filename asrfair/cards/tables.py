@@ -45,7 +45,7 @@ def groups_table(run: RunEvidence, frame: pd.DataFrame, name: str, title: str, f
     known = runtables.table(run.shown, "groups")
     assert known is not None
     columns = {column.name: column for column in known.columns}
-    wanted = (*first, "speakers", "utterances", "ref_words", "wer", "f1", "flag")
+    wanted = (*first, "speakers", "utterances", "ref_words", "rate", "f1", "flag")
     return replace(
         known,
         name=slug(f"{run.name}-{name}"),
@@ -60,7 +60,7 @@ def groups_table(run: RunEvidence, frame: pd.DataFrame, name: str, title: str, f
 def everybody(run: RunEvidence) -> list[Block]:
     """Return WER and F1 over everybody, an engine a row, in the condition shown first."""
     rows = run.groups[run.groups["attribute"] == OVERALL_ATTRIBUTE]
-    here = rows[rows["condition"] == run.raw.main_condition].sort_values("wer", kind="stable")
+    here = rows[rows["condition"] == run.raw.main_condition].sort_values("rate", kind="stable")
     first = ("engine",) if len(run.raw.conditions) == 1 else ("engine", "condition")
     return [groups_table(run, here, "everybody", "Everybody together", first)]
 
@@ -98,7 +98,7 @@ def by_attribute(run: RunEvidence, attribute: str) -> list[Block]:
 
 def worst(frame: pd.DataFrame) -> pd.DataFrame:
     """Return rows with the highest WER first and those without a number last."""
-    return definitions.worst_first("wer")(frame)
+    return definitions.worst_first("rate")(frame)
 
 
 def gaps(run: RunEvidence) -> list[Block]:
@@ -106,7 +106,7 @@ def gaps(run: RunEvidence) -> list[Block]:
     table = runtables.table(run.shown, "gaps")
     found: list[Block] = []
     if table is not None:
-        table = table.without("groups", "ratio", "macro_wer")
+        table = table.without("groups", "ratio", "macro_rate")
         if len(run.raw.conditions) == 1:
             table = table.without("condition")
         note = ""
@@ -115,7 +115,7 @@ def gaps(run: RunEvidence) -> list[Block]:
             single = here.frame[~here.frame["attribute"].str.contains(INTERSECTION, regex=False)]
             table = replace(here, frame=single.reset_index(drop=True))
             note = f"Single attributes, {words.condition_words(run.raw.main_condition)}; all are in the card's JSON."
-        frame = table.frame.sort_values(["attribute", "worst_wer"], ascending=[True, False], kind="stable")
+        frame = table.frame.sort_values(["attribute", "worst_rate"], ascending=[True, False], kind="stable")
         shown = frame.groupby("attribute", sort=False).head(MAX_ROWS).reset_index(drop=True)
         caption = " ".join(filter(None, (table.caption, note)))
         title = f"{table.title} ({run.name})"
@@ -139,12 +139,12 @@ def under_conditions(run: RunEvidence) -> Table:
     columns = [Column(name=down, heading=down.capitalize(), words=say)]
     for number, value in enumerate(dict.fromkeys(rows[across])):
         mine = rows[rows[across] == value].drop_duplicates(down).set_index(down).reindex(order)
-        for name in ("wer", "ci_low", "ci_high"):
+        for name in ("rate", "ci_low", "ci_high"):
             frame[f"{name}_{number}"] = mine[name].to_numpy()
         heading = words.condition_words(value) if across == "condition" else str(value)
         columns.append(
             Column(
-                name=f"wer_{number}",
+                name=f"rate_{number}",
                 heading=run.raw.said(f"{heading} WER %"),
                 kind="percent",
                 low=f"ci_low_{number}",
@@ -220,12 +220,12 @@ def _range_over_engines(run: RunEvidence, attribute: str) -> Table:
     rows = _of(run, attribute, run.raw.main_condition)
     found = []
     for group, part in rows.groupby("group", sort=False):
-        known = part[part["wer"].notna()].sort_values("wer", kind="stable")
+        known = part[part["rate"].notna()].sort_values("rate", kind="stable")
         one = {"group": group, "speakers": part["speakers"].max(), "ref_words": part["ref_words"].max(), "flag": ""}
         if len(known):
             first, last = known.iloc[0], known.iloc[-1]
-            one |= {"low": first["wer"], "low_engine": first["engine"], "middle": known["wer"].median()}
-            one |= {"high": last["wer"], "high_engine": last["engine"]}
+            one |= {"low": first["rate"], "low_engine": first["engine"], "middle": known["rate"].median()}
+            one |= {"high": last["rate"], "high_engine": last["engine"]}
         else:
             one["flag"] = SUPPRESSED
         found.append(one)

@@ -62,8 +62,11 @@ def _counts(result: RunResult) -> tuple[int, int, Mapping[str, int]]:
 
 
 def _to_json(result: RunResult) -> dict[str, Any]:
+    from asrfair.stats import named
+
+    metric = result.analysis.frame.metric
     tables = {
-        name: json.loads(result.analysis.tables[name].to_json(orient="records", double_precision=15))
+        name: json.loads(named(result.analysis.tables[name], metric).to_json(orient="records", double_precision=15))
         for name in ("disparity", "gaps")
     }
     scored, rows, reasons = _counts(result)

@@ -20,7 +20,8 @@ from asrfair.lastmile.export import COUNTS, OWN_ROOM
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.pool_private import Private, check_apart, is_private, pool_private, read_private
 from asrfair.lastmile.read_exports import Received, read_exports
-from asrfair.stats import analyse_run
+from asrfair.scoring.metric import WER
+from asrfair.stats import analyse_run, named
 from asrfair.types import (
     INTERSECTION,
     NOT_STATED,
@@ -96,7 +97,7 @@ def merge_exports(
         groups = GroupSettings(by=_groupings(attributes, received), min_speakers=min_speakers)
         _write_run(table, attributes, folder, groups, statistics, source)
         analysis = analyse_run(folder, groups, statistics, full=False)
-        shown = _with_utterances(analysis.tables["disparity"], table)
+        shown = _with_utterances(named(analysis.tables["disparity"], WER), table)
         write_csv(shown, folder / "disparity.csv")
         coverage = analysis.tables["coverage"].drop(columns=["utterances", "hours"], errors="ignore")
         write_csv(coverage, folder / "coverage.csv")

@@ -31,7 +31,7 @@ def absolute_gates(
         gaps: The table ``gaps.csv``.
         groups: How small is too small.
         settings: The limits.
-        metric: What the columns of the tables hold, which are called as those of WER are.
+        metric: What the rates in the tables are of.
     """
     rule = "max_wer" if metric == WER else "max_rate"
     found: list[Gate] = []
@@ -49,7 +49,7 @@ def absolute_gates(
 
 
 def _of_group(row: dict[Any, Any], rule: str, limit: float, groups: GroupSettings, settings: GateSettings) -> Gate:
-    value, low, high = (_number(row[name]) for name in ("wer", "ci_low", "ci_high"))
+    value, low, high = (_number(row[name]) for name in ("rate", "ci_low", "ci_high"))
     if rule == "min_accuracy":
         value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
     small = [name for name in str(row["flag"] or "").split(";") if name in _SMALL]

@@ -80,7 +80,7 @@ def make_message(verdict: Verdict, groups: pd.DataFrame, claim: str, link: str) 
         claim: The first claim.
         link: Where the night's page lies.
     """
-    columns = ["engine", "condition", "attribute", "group", "wer"]
+    columns = ["engine", "condition", "attribute", "group", "rate"]
     rates = [
         {**dict(zip(columns, map(str, row[:4]), strict=False)), "wer": float(row[4])}
         for row in groups[columns].itertuples(index=False)

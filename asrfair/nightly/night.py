@@ -51,8 +51,8 @@ from asrfair.runs.notify_settings import NotifySettings
 from asrfair.runs.pipeline import RunResult, run_suite
 from asrfair.runs.suite import Suite
 from asrfair.say.answer import make_answer
-from asrfair.scoring.metric import get_metric
-from asrfair.stats import Analysis
+from asrfair.scoring.metric import WER, get_metric
+from asrfair.stats import Analysis, named
 from asrfair.version import __version__
 
 
@@ -207,8 +207,8 @@ def _commit(
             "utterances": utterances,
             "hypotheses": pd.read_parquet(run / "hypotheses.parquet"),
             "scores": tonight.scores,
-            "groups": result.analysis.tables["disparity"],
-            "gaps": result.analysis.tables["gaps"],
+            "groups": named(result.analysis.tables["disparity"], WER),
+            "gaps": named(result.analysis.tables["gaps"], WER),
             "gates": gates_table(numbered.gates),
             "changes": pd.DataFrame([vars(change) for change in numbered.since_last], columns=_CHANGE, dtype="str"),
         }

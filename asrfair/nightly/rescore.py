@@ -20,7 +20,7 @@ from asrfair.nightly.changes import rules_of
 from asrfair.nightly.history import History, Night, explained, room_needed, write_json
 from asrfair.runs.suite import Suite
 from asrfair.scoring.metric import WER, get_metric
-from asrfair.stats import analyse_run
+from asrfair.stats import analyse_run, named
 
 RULES_FILE = "rules.json"
 
@@ -47,7 +47,7 @@ def rescore(history: History, suite: Suite) -> tuple[list[int], Mapping[str, Any
             rules = rules_of(content)
             analysis = analyse_run(again, suite.groups, suite.statistics, full=False, metric=metric)
             for table, source in (("groups", "disparity"), ("gaps", "gaps")):
-                frame = analysis.tables[source]
+                frame = named(analysis.tables[source], WER)
                 frame.insert(0, "night", night.number)
                 frame.insert(1, "suite", suite.name)
                 write_parquet(frame, made / f"{table}.parquet")

@@ -72,7 +72,7 @@ def _own_figures(run: RunData) -> tuple[str, ...]:
         return run.engines
     rows = run.disparity
     whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == run.main_condition)]
-    best = set(whole.sort_values("wer", kind="stable")["engine"].head(MAX_ENGINES))
+    best = set(whole.sort_values("rate", kind="stable")["engine"].head(MAX_ENGINES))
     return tuple(name for name in run.engines if name in best)
 
 
@@ -85,7 +85,7 @@ def _plan(
 def _forests(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
     condition, name = run.main_condition, words.attribute_words(attribute)
     rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["condition"] == condition)]
-    if not rows["wer"].notna().any():
+    if not rows["rate"].notna().any():
         return
     if len(run.engines) > MAX_ENGINES:
         yield _plan(
@@ -129,7 +129,7 @@ def _heat_maps(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
         return
     for engine in _own_figures(run):
         rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
-        if rows["wer"].notna().any():
+        if rows["rate"].notna().any():
             yield _plan(
                 heat_map,
                 run.disparity,
@@ -148,7 +148,7 @@ def _snr_curves(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
         levels = set(snr[snr["profile"] == profile]["condition"])
         for engine in _own_figures(run):
             rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
-            if rows[rows["condition"].isin(levels) & rows["wer"].notna()]["condition"].nunique() >= 2:
+            if rows[rows["condition"].isin(levels) & rows["rate"].notna()]["condition"].nunique() >= 2:
                 yield _plan(
                     snr_curves,
                     run.disparity,
@@ -187,9 +187,9 @@ def _engine_pairs(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
     """The engine with the lowest WER over everybody against each of the others."""
     condition = run.main_condition
     rows = run.disparity[run.disparity["condition"] == condition]
-    whole = rows[rows["attribute"] == OVERALL_ATTRIBUTE].sort_values("wer", kind="stable")["engine"].tolist()
+    whole = rows[rows["attribute"] == OVERALL_ATTRIBUTE].sort_values("rate", kind="stable")["engine"].tolist()
     for other in whole[1:MAX_ENGINES]:
-        part = rows[(rows["attribute"] == attribute) & rows["wer"].notna()]
+        part = rows[(rows["attribute"] == attribute) & rows["rate"].notna()]
         shared = set(part[part["engine"] == whole[0]]["group"]) & set(part[part["engine"] == other]["group"])
         if shared:
             yield _plan(
@@ -211,7 +211,7 @@ def _speakers(run: RunData, attributes: list[str]) -> Iterator[PlannedFigure]:
     known = run.utterance_columns()
     if not known or not (run.path / "scores.parquet").is_file():
         return
-    rows = run.disparity[(run.disparity["condition"] == run.main_condition) & run.disparity["wer"].notna()]
+    rows = run.disparity[(run.disparity["condition"] == run.main_condition) & run.disparity["rate"].notna()]
     for attribute in attributes:
         if not set(attribute.split(INTERSECTION)) <= known:
             continue

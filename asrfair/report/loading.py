@@ -45,13 +45,13 @@ TEXT_COLUMNS: Final = frozenset(
 
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "claims": ("id", "kind", "affirmed", "estimate", "rank", "text"),
-    "disparity": ("engine", "condition", "attribute", "group", "utterances", "speakers", "ref_words", "wer"),
-    "gaps": ("engine", "condition", "attribute", "best_group", "worst_group", "best_wer", "worst_wer", "gap"),
+    "disparity": ("engine", "condition", "attribute", "group", "utterances", "speakers", "ref_words", "rate"),
+    "gaps": ("engine", "condition", "attribute", "best_group", "worst_group", "best_rate", "worst_rate", "gap"),
     "differences": ("engine", "condition", "attribute", "group", "versus", "versus_group", "difference"),
     "comparisons": ("engine_a", "engine_b", "condition", "attribute", "group", "difference"),
     "interactions": ("engine", "condition", "attribute", "group", "reference_group", "difference_in_differences"),
     "adjusted": ("engine", "condition", "attribute", "group", "raw_ratio", "adjusted_ratio"),
-    "normalizers": ("engine", "condition", "attribute", "normalizer", "group", "wer"),
+    "normalizers": ("engine", "condition", "attribute", "normalizer", "group", "rate"),
     "influence": ("engine", "condition", "attribute", "group", "kind", "id"),
     "subgroups": ("engine", "condition"),
     "metrics": ("engine", "condition", "attribute", "group", "metric", "value"),

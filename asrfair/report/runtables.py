@@ -30,12 +30,13 @@ def table(run: RunData, name: str) -> Table | None:
         caption=run.said(definition.caption.format(confidence=f"{run.confidence * 100:g} %")),
         notes=definition.notes,
         source=f"{definition.source}.csv",
+        metric=run.metric,
     )
 
 
 def _says_something(name: str, frame: pd.DataFrame) -> bool:
     """Leave out what is empty without loops, and the share that was scored where everything was."""
-    if name in {"wer_capped", "gap_capped"}:
+    if name in {"rate_capped", "gap_capped"}:
         return name in frame and bool(frame[name].notna().any())
     if name == "scored_share":
         return name in frame and bool((frame[name] < 1).any())
@@ -67,6 +68,7 @@ def overall(run: RunData) -> Table:
         frame=frame,
         caption="The average hides who it fails: read the groups below.",
         source="disparity.csv",
+        metric=run.metric,
     )
 
 
@@ -100,7 +102,9 @@ def place_by_place(run: RunData, *, attribute: str, engine: str) -> Table:
 
 def _side_by_side(run: RunData, frame: pd.DataFrame, over: str, heading: Callable[[str], str], title: str) -> Table:
     order = (
-        frame.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable", na_position="last")
+        frame.groupby("group", sort=False)["rate"]
+        .mean()
+        .sort_values(ascending=False, kind="stable", na_position="last")
     )
     wide = pd.DataFrame({"group": order.index.astype(str)})
     grouped = frame.groupby("group", sort=False)
@@ -109,11 +113,11 @@ def _side_by_side(run: RunData, frame: pd.DataFrame, over: str, heading: Callabl
     columns = [GROUP, SPEAKERS]
     for number, value in enumerate(dict.fromkeys(frame[over])):
         mine = frame[frame[over] == value].drop_duplicates("group").set_index("group").reindex(order.index)
-        for name in ("wer", "ci_low", "ci_high"):
+        for name in ("rate", "ci_low", "ci_high"):
             wide[f"{name}_{number}"] = mine[name].to_numpy() if name in mine else float("nan")
         columns.append(
             Column(
-                name=f"wer_{number}",
+                name=f"rate_{number}",
                 heading=heading(value),
                 kind="percent",
                 low=f"ci_low_{number}",
@@ -132,4 +136,5 @@ def _side_by_side(run: RunData, frame: pd.DataFrame, over: str, heading: Callabl
         frame=wide,
         caption=f"In brackets the {run.confidence * 100:g} % interval over speakers.",
         source="disparity.csv",
+        metric=run.metric,
     )

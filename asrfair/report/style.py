@@ -164,7 +164,7 @@ def worst_row(rows: pd.DataFrame) -> pd.Series[Any]:
     rows = stated if len(stated) else rows
     known = rows[rows["ci_low"].notna()] if "ci_low" in rows else rows
     return (
-        (known if len(known) else rows).sort_values("wer", ascending=False, kind="stable", na_position="last").iloc[0]
+        (known if len(known) else rows).sort_values("rate", ascending=False, kind="stable", na_position="last").iloc[0]
     )
 
 

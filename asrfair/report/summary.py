@@ -78,7 +78,7 @@ def describe(row: Mapping[str, Any]) -> str:
     """Return a group with its number: ``Jamaican English: 25.1 % (20.2–31.3 %, 4 speakers)``."""
     inside = [words.interval(row.get("ci_low"), row.get("ci_high"), "percent")]
     inside = [inside[0] + "\u00a0%" if inside[0] else "no interval", words.counted(int(row["speakers"]), "speaker")]
-    return f"{words.group_words(row['group'])}: {words.percent(row['wer'])} ({', '.join(inside)})"
+    return f"{words.group_words(row['group'])}: {words.percent(row['rate'])} ({', '.join(inside)})"
 
 
 def _leading_attributes(run: RunData) -> list[str]:
@@ -90,7 +90,9 @@ def _leading_attributes(run: RunData) -> list[str]:
 def _rows(run: RunData, engine: str, condition: str, attribute: str) -> list[dict[str, Any]]:
     frame = run.disparity
     chosen = frame[(frame["engine"] == engine) & (frame["condition"] == condition) & (frame["attribute"] == attribute)]
-    return [{str(key): value for key, value in row.items()} for row in chosen[chosen["wer"].notna()].to_dict("records")]
+    return [
+        {str(key): value for key, value in row.items()} for row in chosen[chosen["rate"].notna()].to_dict("records")
+    ]
 
 
 def _headline(run: RunData, engine: str, attribute: str) -> Headline | None:
@@ -100,8 +102,8 @@ def _headline(run: RunData, engine: str, attribute: str) -> Headline | None:
     groups = groups or _rows(run, engine, condition, attribute)
     if not whole or not groups:
         return None
-    worst = max(groups, key=lambda row: float(row["wer"]))
-    best = min(groups, key=lambda row: float(row["wer"]))
+    worst = max(groups, key=lambda row: float(row["rate"]))
+    best = min(groups, key=lambda row: float(row["rate"]))
     gap: Mapping[str, Any] = {}
     if "gaps" in run.tables:
         gaps = run.tables["gaps"]

@@ -23,6 +23,7 @@ from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
 from asrfair.say import words
 from asrfair.say.words import Kind
+from asrfair.scoring.metric import WER, Metric, column_of
 
 _NUMERIC: Final = frozenset({"count", "percent", "points", "ratio", "p", "decimal", "number", "hours"})
 _UNITS: Final[Mapping[str, str]] = {"percent": " %", "points": " points", "ratio": "", "hours": " h"}
@@ -94,6 +95,7 @@ class Table:
         caption: What to know to read it, in a sentence or two.
         notes: Further sentences below it.
         source: The run's file that it comes from.
+        metric: What its rates are of: how formats for programs call their columns.
     """
 
     name: str
@@ -103,6 +105,12 @@ class Table:
     caption: str = ""
     notes: tuple[str, ...] = ()
     source: str = ""
+    metric: Metric = WER
+
+    @property
+    def as_written(self) -> pd.DataFrame:
+        """The frame with the names that columns have in files."""
+        return self.frame.rename(columns=lambda name: column_of(str(name), self.metric))
 
     @property
     def shown(self) -> tuple[Column, ...]:
@@ -190,7 +198,7 @@ def to_latex(table: Table, *, label: str = "") -> str:
 def to_csv(table: Table) -> str:
     """Return every column of the frame as CSV: floats unrounded, text that a spreadsheet would run guarded."""
     columns = [str(name) for name in table.frame.columns]
-    lines = [",".join(_csv_cell(name) for name in columns)]
+    lines = [",".join(_csv_cell(name) for name in table.as_written.columns)]
     lines += [",".join(_csv_cell(row[name]) for name in columns) for row in table.rows()]
     return "\n".join(lines) + "\n"
 
@@ -198,24 +206,25 @@ def to_csv(table: Table) -> str:
 def to_json(table: Table) -> str:
     """Return every column of the frame as JSON: ``{"name", "title", "columns", "rows"}``, nothing as ``null``."""
     headings = {column.name: column for column in table.shown}
+    names = dict(zip(map(str, table.frame.columns), map(str, table.as_written.columns), strict=True))
     content = {
         "name": table.name,
         "title": table.title,
         "source": table.source,
         "columns": [
-            {"name": str(name), "heading": headings[name].heading, "kind": headings[name].kind}
+            {"name": written, "heading": headings[name].heading, "kind": headings[name].kind}
             if name in headings
-            else {"name": str(name)}
-            for name in table.frame.columns
+            else {"name": written}
+            for name, written in names.items()
         ],
-        "rows": [{key: _plain(value) for key, value in row.items()} for row in table.rows()],
+        "rows": [{names[key]: _plain(value) for key, value in row.items()} for row in table.rows()],
     }
     return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def to_parquet(table: Table, path: Path) -> None:
     """Write every column of the frame as Parquet; the same frame gives the same bytes."""
-    write_parquet(table.frame, path)
+    write_parquet(table.as_written, path)
 
 
 TEXT_FORMATS: Final[Mapping[str, tuple[str, Callable[[Table], str]]]] = {

@@ -71,20 +71,23 @@ def _engines(run: RunData, attribute: str) -> tuple[Table, list[str]]:
     """Return a row an engine, the fewest errors first, and what is not in it."""
     condition = run.main_condition
     here = run.disparity[(run.disparity["condition"] == condition)]
-    whole = here[here["attribute"] == OVERALL_ATTRIBUTE].sort_values("wer", kind="stable", na_position="last")
+    whole = here[here["attribute"] == OVERALL_ATTRIBUTE].sort_values("rate", kind="stable", na_position="last")
     groups = here[here["attribute"] == attribute]
-    groups = groups[stated_groups(groups["group"]) & groups["wer"].notna()]
+    groups = groups[stated_groups(groups["group"]) & groups["rate"].notna()]
     gaps = run.tables.get("gaps", pd.DataFrame())
     holds = _engines_with_claims(run, attribute, condition)
     rows: list[dict[str, Any]] = []
     kept = whole.head(MAX_ROWS)
     names = distinct([str(name) for name in kept["engine"]], LONGEST_NAME)
     for name, (_, row) in zip(names, kept.iterrows(), strict=True):
-        one: dict[str, Any] = {"engine": name, "wer": row["wer"], "ci_low": row["ci_low"], "ci_high": row["ci_high"]}
+        one: dict[str, Any] = {"engine": name, "rate": row["rate"], "ci_low": row["ci_low"], "ci_high": row["ci_high"]}
         mine = groups[groups["engine"] == row["engine"]]
         if len(mine):
             worst = worst_row(mine)
-            one |= {"worst": distinct([words.group_words(worst["group"])], LONGEST_NAME)[0], "worst_wer": worst["wer"]}
+            one |= {
+                "worst": distinct([words.group_words(worst["group"])], LONGEST_NAME)[0],
+                "worst_rate": worst["rate"],
+            }
         if len(gaps):
             gap = gaps[
                 (gaps["engine"] == row["engine"]) & (gaps["condition"] == condition) & (gaps["attribute"] == attribute)
@@ -98,9 +101,9 @@ def _engines(run: RunData, attribute: str) -> tuple[Table, list[str]]:
         title=f"Engines, {words.condition_words(condition)}",
         columns=(
             Column(name="engine", heading="Engine"),
-            Column(name="wer", heading="WER %", kind="percent", low="ci_low", high="ci_high"),
+            Column(name="rate", heading="WER %", kind="percent", low="ci_low", high="ci_high"),
             Column(name="worst", heading=f"Worst {what}"),
-            Column(name="worst_wer", heading="its WER", kind="percent"),
+            Column(name="worst_rate", heading="its WER", kind="percent"),
             Column(name="gap", heading="Gap", kind="percent"),
             Column(name="sure", heading="Claim", kind="note"),
         ),

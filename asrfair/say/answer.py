@@ -129,7 +129,7 @@ def _nothing(tables: Tables, condition: str) -> Sentence:
     row = overall[0]
     who = "" if len(overall) == 1 else f" by {row['engine']}"
     why = "Differences were not tested" if "gaps" in tables else "Nothing was compared"
-    text = f"{say.percent(row['wer'])} of words were wrong{who}. {why}, so the run cannot say for whom."
+    text = f"{say.percent(row['rate'])} of words were wrong{who}. {why}, so the run cannot say for whom."
     return Sentence(text=text, claim_ids=(), level="limit")
 
 

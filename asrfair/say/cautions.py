@@ -74,8 +74,8 @@ def failures(tables: Tables, condition: str) -> Iterator[Finding]:
                 f"{say.percent(row['share_of_errors'])} ({row['group']}) of the groups' errors"
             )
         text += (
-            f". Without all such utterances the WER of {row['group']} is {say.percent(row['wer_without'])}, not "
-            f"{say.percent(row['wer_with'])}"
+            f". Without all such utterances the WER of {row['group']} is {say.percent(row['rate_without'])}, not "
+            f"{say.percent(row['rate_with'])}"
         )
         if abs(row["gap_without"] - row["gap_with"]) >= SMALLEST_CHANGE:
             before, after = say.points(row["gap_with"]), say.points(row["gap_without"])

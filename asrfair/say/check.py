@@ -91,7 +91,7 @@ def _with_tables(claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame]) ->
     if disparity is None:
         return
     rows = disparity.to_dict("records")
-    rate = {(r["engine"], r["condition"], r["attribute"], r["group"]): float(r["wer"]) for r in rows}
+    rate = {(r["engine"], r["condition"], r["attribute"], r["group"]): float(r["rate"]) for r in rows}
     for claim in claims:
         if claim.kind not in {"group", "worst", "gap"}:
             continue

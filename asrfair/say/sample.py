@@ -62,16 +62,16 @@ def speakers_unknown(tables: Tables, condition: str) -> Iterator[Finding]:
 def loops(tables: Tables, condition: str) -> Iterator[Finding]:
     """Rates with and without loops, and what the intervals cover."""
     table = rows_of(tables, "disparity", condition=condition, attribute=OVERALL_ATTRIBUTE)
-    if "wer_capped" not in table:
+    if "rate_capped" not in table:
         return
-    rows = records(table[table["wer_capped"].notna()])
+    rows = records(table[table["rate_capped"].notna()])
     if not rows:
         return
-    shown = sorted(rows, key=lambda row: row["wer_capped"] - row["wer"])[:3]
-    parts = [f"{row['engine']} {say.percent(row['wer_capped'])}, not {say.percent(row['wer'])}" for row in shown]
+    shown = sorted(rows, key=lambda row: row["rate_capped"] - row["rate"])[:3]
+    parts = [f"{row['engine']} {say.percent(row['rate_capped'])}, not {say.percent(row['rate'])}" for row in shown]
     likewise = f" Likewise {say.listed(parts[1:])}." if parts[1:] else ""
     text = (
-        f"Without loops the WER is {say.percent(shown[0]['wer_capped'])}, not {say.percent(shown[0]['wer'])}: "
+        f"Without loops the WER is {say.percent(shown[0]['rate_capped'])}, not {say.percent(shown[0]['rate'])}: "
         f"{shown[0]['engine']}.{likewise} At most one inserted word is then counted for each word spoken, and claims rest on "
         "these rates. Intervals cover loops as often as they were seen here; rarer and longer ones are in no interval."
     )

@@ -14,9 +14,9 @@ from asrfair.types import OVERALL_ATTRIBUTE
 
 def comparable(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the groups large enough for an interval, all with a number where there is none; the worst first."""
-    known = rows[rows["ci_low"].notna() & rows["wer"].notna()] if "ci_low" in rows else rows.iloc[:0]
-    rows = known if len(known) else rows[rows["wer"].notna()]
-    return rows.sort_values("wer", ascending=False, kind="stable")
+    known = rows[rows["ci_low"].notna() & rows["rate"].notna()] if "ci_low" in rows else rows.iloc[:0]
+    rows = known if len(known) else rows[rows["rate"].notna()]
+    return rows.sort_values("rate", ascending=False, kind="stable")
 
 
 def groups_title(disparity: pd.DataFrame, *, attribute: str, engine: str, condition: str) -> str:
@@ -30,22 +30,22 @@ def groups_title(disparity: pd.DataFrame, *, attribute: str, engine: str, condit
     worst, best = rows.iloc[0], rows.iloc[-1]
     of = f"Of {len(rows)} groups by {name} large enough to compare" if len(rows) < len(every) else f"By {name}"
     return (
-        f"{of}, {words.group_words(worst['group'])} has the highest error rate ({words.percent(worst['wer'])}) and "
-        f"{words.group_words(best['group'])} the lowest ({words.percent(best['wer'])}): {where}"
+        f"{of}, {words.group_words(worst['group'])} has the highest error rate ({words.percent(worst['rate'])}) and "
+        f"{words.group_words(best['group'])} the lowest ({words.percent(best['rate'])}): {where}"
     )
 
 
 def engines_title(disparity: pd.DataFrame, *, condition: str) -> str:
     """Which engines make the fewest and the most errors over everybody."""
     rows = _rows(disparity, attribute=OVERALL_ATTRIBUTE, condition=condition)
-    rows = rows[rows["wer"].notna()].sort_values("wer", kind="stable")
+    rows = rows[rows["rate"].notna()].sort_values("rate", kind="stable")
     where = words.condition_words(condition)
     if rows.empty:
         return f"Engines: nothing was scored, {where}"
     low, high = rows.iloc[0], rows.iloc[-1]
     return (
         f"Of {words.counted(len(rows), 'engine')}, {low['engine']} makes the fewest errors over everybody "
-        f"({words.percent(low['wer'])}) and {high['engine']} the most ({words.percent(high['wer'])}), {where}"
+        f"({words.percent(low['rate'])}) and {high['engine']} the most ({words.percent(high['rate'])}), {where}"
     )
 
 
@@ -60,21 +60,21 @@ def map_title(disparity: pd.DataFrame, *, attribute: str, condition: str) -> str
     which = "of groups large enough to compare " if len(rows) < len(every) else ""
     return (
         f"The highest error rate {which}by {name} is that of {words.group_words(high['group'])} with {high['engine']} "
-        f"({words.percent(high['wer'])}), the lowest that of {words.group_words(low['group'])} with {low['engine']} "
-        f"({words.percent(low['wer'])}), {where}"
+        f"({words.percent(high['rate'])}), the lowest that of {words.group_words(low['group'])} with {low['engine']} "
+        f"({words.percent(low['rate'])}), {where}"
     )
 
 
 def places_title(disparity: pd.DataFrame, *, engine: str) -> str:
     """Everybody's error rate in the best and the worst place, with one engine."""
     rows = disparity[(disparity["attribute"] == OVERALL_ATTRIBUTE) & (disparity["engine"] == engine)]
-    rows = rows[rows["wer"].notna()].sort_values("wer", kind="stable")
+    rows = rows[rows["rate"].notna()].sort_values("rate", kind="stable")
     if rows.empty:
         return f"Places: nothing was scored, {engine}"
     low, high = rows.iloc[0], rows.iloc[-1]
     return (
-        f"Over everybody {engine} has {words.percent(low['wer'])} of words wrong in the best place "
-        f"({words.condition_words(low['condition'])}) and {words.percent(high['wer'])} in the worst "
+        f"Over everybody {engine} has {words.percent(low['rate'])} of words wrong in the best place "
+        f"({words.condition_words(low['condition'])}) and {words.percent(high['rate'])} in the worst "
         f"({words.condition_words(high['condition'])})"
     )
 

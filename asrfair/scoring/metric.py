@@ -33,7 +33,7 @@ RESOLUTION = 1_000_000
 Count = Callable[[Sequence[str], Sequence[str]], tuple[float, float]]
 """From the normalized words of reference and hypothesis to numerator and denominator."""
 
-_WER_PART = re.compile(r"(?<![a-z0-9])wer(?![a-z0-9])")
+_RATE_PART = re.compile(r"(?<![a-z0-9])rate(?![a-z0-9])")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -172,18 +172,16 @@ def summed(names: Sequence[str], counts: Mapping[str, Any] | Any) -> Any:
 
 
 def column_of(column: str, metric: Metric) -> str:
-    """What a column is called in files and for people: ``worst_wer`` is ``worst_numbers_wrong`` of that metric.
+    """What a column is called in files and for people: ``worst_rate`` is ``worst_wer``, or ``worst_numbers_wrong``.
 
-    Inside, the columns of every metric are called as those of WER are, so that a table is handled in one way.
+    Inside, the columns of every metric are called alike, so that a table is handled in one way.
     """
-    return _WER_PART.sub(metric.name, column) if metric.name != "wer" else column
+    return _RATE_PART.sub(metric.name, column)
 
 
 def column_inside(column: str, metric: Metric) -> str:
     """Undo :func:`column_of`."""
-    if metric.name == "wer":
-        return column
-    return re.sub(rf"(?<![a-z0-9]){re.escape(metric.name)}(?![a-z0-9])", "wer", column)
+    return re.sub(rf"(?<![a-z0-9]){re.escape(metric.name)}(?![a-z0-9])", "rate", column)
 
 
 class MetricFailedError(InputError):

@@ -72,7 +72,7 @@ def disparity_table(
         "ref_words": grouping.groups(grouping.cells(frame.sums(*WORDS[:3]))).ravel(),
         **{name: values.ravel() for name, values in quantities.items()},
         **({} if frame.metric == WER else {"numerator": rates.errors.ravel(), "denominator": rates.words.ravel()}),
-        "wer": rates.rate.ravel(),
+        "rate": rates.rate.ravel(),
         "ci_low": np.where(shown, low, np.nan).ravel(),
         "ci_high": np.where(shown, high, np.nan).ravel(),
         "sim_low": np.where(shown, sim_low, np.nan).ravel(),
@@ -106,7 +106,7 @@ def _capped(
         low, high = interval(rates.estimate, level)
         found = np.stack([rates.rate, np.where(shown, low, np.nan), np.where(shown, high, np.nan)])
         found[:, ~runs] = np.nan
-    names = ("wer_capped", "capped_ci_low", "capped_ci_high")
+    names = ("rate_capped", "capped_ci_low", "capped_ci_high")
     return {name: values.ravel() for name, values in zip(names, found, strict=True)}
 
 
@@ -190,8 +190,8 @@ def gaps_table(
             "groups": found.groups,
             "best_group": names[found.best],
             "worst_group": names[found.worst],
-            "best_wer": found.best_rate,
-            "worst_wer": found.worst_rate,
+            "best_rate": found.best_rate,
+            "worst_rate": found.worst_rate,
             "worst_ci_low": np.where(enough, bounds.worst[0], np.nan),
             "worst_ci_high": np.where(enough, bounds.worst[1], np.nan),
             "gap": np.where(several, found.gap, np.nan),
@@ -200,10 +200,10 @@ def gaps_table(
             "ratio": np.where(several, found.ratio, np.nan),
             "ratio_ci_low": np.where(several, bounds.ratio[0], np.nan),
             "ratio_ci_high": np.where(several, bounds.ratio[1], np.nan),
-            "macro_wer": found.macro,
+            "macro_rate": found.macro,
             "macro_ci_low": np.where(enough, bounds.macro[0], np.nan),
             "macro_ci_high": np.where(enough, bounds.macro[1], np.nan),
-            "micro_wer": overall.rate[:, 0],
+            "micro_rate": overall.rate[:, 0],
             "micro_ci_low": micro_low[:, 0],
             "micro_ci_high": micro_high[:, 0],
             "spread_sd": np.where(several, found.spread, np.nan),

@@ -34,9 +34,9 @@ def ranked_engines(run: RunData, *, by: str, condition: str) -> list[Ranked]:
     """Return the engines of a condition, the fewest errors over everybody first."""
     rows = run.disparity[run.disparity["condition"] == condition]
     found = []
-    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["wer"].notna()]
+    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["rate"].notna()]
     mine = dict(list(rows[rows["attribute"] == by].groupby("engine", sort=False)))
-    for overall in records(whole.sort_values("wer", kind="stable")):
+    for overall in records(whole.sort_values("rate", kind="stable")):
         engine = overall["engine"]
         groups = comparable(mine[engine]) if engine in mine else rows.iloc[:0]
         worst = None
@@ -89,7 +89,7 @@ def engine_title(run: RunData, condition: str) -> str:
 def _scale(every: list[Ranked]) -> Scale:
     rows = [row for item in every for row in (item.overall, item.worst) if row]
     highs = [float(row["ci_high"]) for row in rows if not words.missing(row.get("ci_high"))]
-    return wer_scale([float(row["wer"]) for row in rows], highs, width=WIDTH)
+    return wer_scale([float(row["rate"]) for row in rows], highs, width=WIDTH)
 
 
 def _row(item: Ranked, scale: Scale, by: str, condition: str, *, told: bool) -> Markup:
@@ -99,7 +99,7 @@ def _row(item: Ranked, scale: Scale, by: str, condition: str, *, told: bool) -> 
     if worst:
         tips.append(f"{words.group_words(worst['group'])}: {said(worst)}")
         named = Markup('<td><b>{}</b> <a href="{}">{}</a></td>').format(
-            in_hundred(worst["wer"]),
+            in_hundred(worst["rate"]),
             link(engine=item.engine, condition=condition, by=by, group=str(worst["group"])),
             words.group_words(worst["group"]),
         )
@@ -111,17 +111,17 @@ def _row(item: Ranked, scale: Scale, by: str, condition: str, *, told: bool) -> 
         link(engine=item.engine, condition=condition, by=by, group="all"),
         item.engine,
         _picture(overall, worst, scale),
-        in_hundred(overall["wer"]),
+        in_hundred(overall["rate"]),
         named,
     )
 
 
 def _picture(overall: dict[str, Any], worst: dict[str, Any] | None, scale: Scale) -> Markup:
     """Return everybody (full circle) and the worst group (diamond) on one line."""
-    parts = str(scale.draw(overall["wer"], overall.get("ci_low"), overall.get("ci_high")))
+    parts = str(scale.draw(overall["rate"], overall.get("ci_low"), overall.get("ci_high")))
     if not worst:
         return Markup(parts)  # noqa: S704 -- numbers only
-    second = str(scale.draw(worst["wer"], worst.get("ci_low"), worst.get("ci_high")))
+    second = str(scale.draw(worst["rate"], worst.get("ci_low"), worst.get("ci_high")))
     inner = second[second.index(">") + 1 : second.rindex("</svg>")]
     middle = HEIGHT // 2
     return Markup(  # noqa: S704 -- numbers only
@@ -143,6 +143,6 @@ def said(row: Mapping[str, Any]) -> str:
     """Return a row's exact numbers for those who point at it."""
     inside = words.interval(row.get("ci_low"), row.get("ci_high"), "percent")
     return (
-        f"{words.percent(row['wer'])} ({inside + chr(160) + '%' if inside else 'no interval'}), "
+        f"{words.percent(row['rate'])} ({inside + chr(160) + '%' if inside else 'no interval'}), "
         f"{words.counted(int(row['speakers']), 'speaker')}, {words.counted(int(row['ref_words']), 'word')}"
     )

@@ -21,8 +21,8 @@ def group_chart(run: RunData, *, by: str, engine: str, condition: str, limit: in
     every = [{str(key): value for key, value in row.items()} for row in comparable(rows).to_dict("records")]
     shown = every if len(every) <= limit else [*every[: limit - 1], every[-1]]
     highs = [float(row["ci_high"]) for row in every if not words.missing(row.get("ci_high"))]
-    scale = wer_scale([float(row["wer"]) for row in every], highs, width=WIDTH)
-    body = Markup("").join(_row(row, scale.draw(row["wer"], row.get("ci_low"), row.get("ci_high"))) for row in shown)
+    scale = wer_scale([float(row["rate"]) for row in every], highs, width=WIDTH)
+    body = Markup("").join(_row(row, scale.draw(row["rate"], row.get("ci_low"), row.get("ci_high"))) for row in shown)
     return (
         Markup(
             '<table class="rank"><thead><tr><th scope="col">{}</th><th scope="col" class="d">'
@@ -38,4 +38,4 @@ def _row(row: dict[str, Any], picture: Markup) -> Markup:
     href = link(engine=row["engine"], condition=row["condition"], by=row["attribute"], group=row["group"])
     return Markup(
         '<tr data-tip="{}"><th scope="row"><a href="{}">{}</a></th><td class="d">{}</td><td class="n"><b>{}</b></td></tr>'
-    ).format(said(row), href, words.group_words(row["group"]), picture, in_hundred(row["wer"]))
+    ).format(said(row), href, words.group_words(row["group"]), picture, in_hundred(row["rate"]))

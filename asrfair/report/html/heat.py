@@ -56,7 +56,7 @@ def place_map(run: RunData, choices: Choices, certain: Certain, *, by: str, engi
 
 def _order(rows: pd.DataFrame, over: str, *, worst_first: bool) -> list[str]:
     whole = rows[rows["attribute"] == OVERALL_ATTRIBUTE]
-    return [str(name) for name in whole.sort_values("wer", ascending=not worst_first, kind="stable")[over]]
+    return [str(name) for name in whole.sort_values("rate", ascending=not worst_first, kind="stable")[over]]
 
 
 def _map(
@@ -76,16 +76,16 @@ def _map(
     whole = {row[over]: row for row in records(every[every["attribute"] == OVERALL_ATTRIBUTE])}
     large, small = _sorted_groups(rows)
     shown = [*large, *small][:MAX_GROUPS]
-    top = min(max((float(row["wer"]) for row in cells.values() if not words.missing(row["wer"])), default=1), DARKEST)
+    top = min(max((float(row["rate"]) for row in cells.values() if not words.missing(row["rate"])), default=1), DARKEST)
 
     def cell(row: dict[str, object] | None, group: str, column: str) -> str:
-        if row is None or words.missing(row["wer"]):
+        if row is None or words.missing(row["rate"]):
             return "<td>–</td>"
-        step = min(int(float(str(row["wer"])) / (top or 1.0) * STEPS), STEPS - 1)
+        step = min(int(float(str(row["rate"])) / (top or 1.0) * STEPS), STEPS - 1)
         key = (*((column, fixed["condition"]) if over == "engine" else (fixed["engine"], column)), by, group)
         marks = f"h{step}" + (" sm" if _small(row) else "")
         sure = '<i class="sure">•</i>' if key in certain else ""
-        return f'<td class="{marks}" data-tip="{escape(said(row))}">{in_hundred(row["wer"])}{sure}</td>'
+        return f'<td class="{marks}" data-tip="{escape(said(row))}">{in_hundred(row["rate"])}{sure}</td>'
 
     everybody = "".join(cell(whole.get(column), "all", column) for column in columns)
     lines = [f'<tr class="all"><th scope="row" data-group="all">everybody</th>{everybody}</tr>']
@@ -118,7 +118,7 @@ def _map(
 
 def _sorted_groups(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Return the groups with an interval somewhere and those without, the worst over all columns first."""
-    totals = rows.assign(weighted=rows["wer"] * rows["ref_words"]).groupby("group", sort=False)
+    totals = rows.assign(weighted=rows["rate"] * rows["ref_words"]).groupby("group", sort=False)
     pooled = totals["weighted"].sum() / totals["ref_words"].sum()
     known = totals["ci_low"].count() > 0 if "ci_low" in rows else pooled.isna()
     ordered = pooled.sort_values(ascending=False, kind="stable", na_position="last").index

@@ -137,7 +137,7 @@ def _group_table(run: RunData, choices: Choices, evidence: Evidence, tables: Map
     table = tables["groups"]
     if run.attributes:
         frame = table.frame[table.frame["attribute"] != "overall"].reset_index(drop=True)
-        small = frame["ci_low"].isna() if "ci_low" in frame else frame["wer"].isna()
+        small = frame["ci_low"].isna() if "ci_low" in frame else frame["rate"].isna()
         frame = frame.iloc[small.to_numpy().argsort(kind="stable")].reset_index(drop=True)
         table = replace(table, frame=frame)
     table = replace(table, columns=tuple(map(_plain_first, table.columns)), caption="")
@@ -150,7 +150,7 @@ def _group_table(run: RunData, choices: Choices, evidence: Evidence, tables: Map
 
 def _plain_first(column: Column) -> Column:
     """Return a column of the group table as the page has it: plain numbers, the statistics on demand."""
-    if column.name == "wer":
+    if column.name == "rate":
         return replace(column, heading="Words wrong in 100")
     return replace(column, expert=column.name in {"utterances", "ref_words", "failed"})
 

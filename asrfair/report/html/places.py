@@ -31,14 +31,14 @@ def place_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]:
     Widths are in percent, so that it fits any screen.
     """
     rows = run.disparity[run.disparity["engine"] == engine]
-    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["wer"].notna()]
+    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["rate"].notna()]
     places = [name for name in run.conditions if (whole["condition"] == name).any()]
     if not 2 <= len(places) <= MAX_PLACES:
         return Markup(""), ""
-    worst = str(whole.sort_values("wer", kind="stable")["condition"].iloc[-1])
+    worst = str(whole.sort_values("rate", kind="stable")["condition"].iloc[-1])
     groups = _groups(rows, by, worst)
     lines = [("everybody", whole)] + [(g, rows[(rows["attribute"] == by) & (rows["group"] == g)]) for g in groups]
-    top = min(max(float(frame["wer"].max()) for _, frame in lines) * 1.05, CUT) or 1.0
+    top = min(max(float(frame["rate"].max()) for _, frame in lines) * 1.05, CUT) or 1.0
     drawn, labels = [], []
     for number, (name, frame) in enumerate(lines):
         cells = {row["condition"]: row for row in records(frame)}
@@ -74,9 +74,9 @@ def _line(
     name: str, number: int, cells: list[dict[str, object] | None], top: float
 ) -> tuple[str, tuple[float, str] | None]:
     points = [
-        (_x(place, len(cells)), _y(float(str(row["wer"])), top), row)
+        (_x(place, len(cells)), _y(float(str(row["rate"])), top), row)
         for place, row in enumerate(cells)
-        if row is not None and not words.missing(row["wer"])
+        if row is not None and not words.missing(row["rate"])
     ]
     strokes = "".join(
         f'<line x1="{a[0]:.1f}%" y1="{a[1]:.1f}" x2="{b[0]:.1f}%" y2="{b[1]:.1f}"/>' for a, b in pairwise(points)
@@ -92,7 +92,7 @@ def _line(
         f'{escape(words.condition_words(row["condition"]))}: {escape(said(row))}"/>'
         for x, y, row in points
     )
-    last = (points[-1][1], in_hundred(points[-1][2]["wer"])) if points else None
+    last = (points[-1][1], in_hundred(points[-1][2]["rate"])) if points else None
     return f'<g class="s{number}">{bars}{strokes}{dots}</g>', last
 
 

@@ -234,7 +234,7 @@ def _row(
             cells.append(_number(row, column, scales.get(column.name), values, plain=dots is not None))
     at = "".join(f' data-{PICKED[name]}="{indexes[name].get(row[name], "")}"' for name in indexes)
     small = ' class="small"' if "ci_low" in row and words.missing(row["ci_low"]) else ""
-    tip = f' data-tip="{escape(said(row))}"' if dots is not None and not words.missing(row["wer"]) else ""
+    tip = f' data-tip="{escape(said(row))}"' if dots is not None and not words.missing(row["rate"]) else ""
     return f"<tr{small}{at}{tip}>{''.join(cells)}</tr>"
 
 

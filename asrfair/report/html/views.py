@@ -51,7 +51,7 @@ def choices_of(run: RunData) -> Choices:
     """
     rows = run.disparity
     whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == run.main_condition)]
-    known = whole[whole["wer"].notna()].sort_values("wer", kind="stable")["engine"].tolist()
+    known = whole[whole["rate"].notna()].sort_values("rate", kind="stable")["engine"].tolist()
     single = [name for name in run.attributes if INTERSECTION not in name]
     by = run.attributes or (OVERALL_ATTRIBUTE,)
     single = [name for name in _claimed(run) if name in single] + single

@@ -42,19 +42,19 @@ def engine_against_engine(
     rows = disparity[(disparity["attribute"] == attribute) & (disparity["condition"] == condition)]
     pair = [rows[rows["engine"] == name].drop_duplicates("group").set_index("group") for name in (engine_a, engine_b)]
     both = pair[0].merge(pair[1], how="inner", left_index=True, right_index=True, suffixes=("", "_b"))
-    both = both[both["wer"].notna() & both["wer_b"].notna()]
+    both = both[both["rate"].notna() & both["rate_b"].notna()]
     if both.empty:
         raise ValueError(f"{engine_a!r} and {engine_b!r} share no group of {attribute!r} in {condition!r}")
-    order = (both["wer_b"] - both["wer"]).abs().sort_values(ascending=False, kind="stable").index
+    order = (both["rate_b"] - both["rate"]).abs().sort_values(ascending=False, kind="stable").index
     both = both.loc[order]
     mine = rows[rows["engine"].isin([engine_a, engine_b])]
-    limit = 100 * axis_end(mine["wer"], mine.get("ci_high", ()))
+    limit = 100 * axis_end(mine["rate"], mine.get("ci_high", ()))
     with style():
         return _draw(both, engine_a, engine_b, limit, words.condition_words(condition), confidence)
 
 
 def _draw(both: pd.DataFrame, engine_a: str, engine_b: str, limit: float, condition: str, confidence: float) -> Figure:
-    better = int((both["wer_b"] < both["wer"]).sum())
+    better = int((both["rate_b"] < both["rate"]).sum())
     which = f"{better} of {words.counted(len(both), 'group')}"
     title = f"{engine_b} makes fewer errors than {engine_a} for {which}, {condition}"
     numbered = min(len(both), MAX_NUMBERED)
@@ -94,7 +94,7 @@ def _draw(both: pd.DataFrame, engine_a: str, engine_b: str, limit: float, condit
 
 
 def _point(axes: Axes, row: pd.Series[Any], rank: int, limit: float, *, bars: bool) -> None:
-    x, y = 100 * float(row["wer"]), 100 * float(row["wer_b"])
+    x, y = 100 * float(row["rate"]), 100 * float(row["rate_b"])
     bounds = [
         100 * float(row[name]) if name in row else np.nan for name in ("ci_low", "ci_high", "ci_low_b", "ci_high_b")
     ]

@@ -59,16 +59,16 @@ def forest_plot(
         ValueError: There is no such row.
     """
     rows = disparity[(disparity["attribute"] == attribute) & (disparity["condition"] == condition)]
-    rows = rows[rows["wer"].notna()]
+    rows = rows[rows["rate"].notna()]
     every = rows
     labels = list(engines or dict.fromkeys(rows["engine"]))[:MAX_PANELS]
     rows = rows[rows["engine"].isin(labels)]
     if rows.empty:
         raise ValueError(f"no rows for attribute {attribute!r} in condition {condition!r}")
-    mean = rows.groupby("group", sort=False)["wer"].mean().sort_values(ascending=False, kind="stable")
+    mean = rows.groupby("group", sort=False)["rate"].mean().sort_values(ascending=False, kind="stable")
     groups = list(mean.index[:max_rows])
     everybody = disparity[(disparity["attribute"] == "overall") & (disparity["condition"] == condition)]
-    limit = axis_end(rows["wer"], rows.get("ci_high", ()))
+    limit = axis_end(rows["rate"], rows.get("ci_high", ()))
     shown = (
         of_all(len(labels), every["engine"].nunique(), "engine"),
         of_all(len(groups), every["group"].nunique(), "group"),
@@ -82,7 +82,7 @@ def forest_plot(
 def worst_title(rows: pd.DataFrame, attribute: str, condition: str, shown: Sequence[str] = ()) -> str:
     """Return a title that names the worst group over all rows, and what is not drawn."""
     worst = worst_row(rows)
-    who = f"{group_name(worst['group'])}: {words.percent(worst['wer'])} of words wrong"
+    who = f"{group_name(worst['group'])}: {words.percent(worst['rate'])} of words wrong"
     using = f" with {worst['engine']}" if len(set(rows["engine"])) > 1 else ""
     some = ", ".join(filter(None, shown))
     tail = f" ({some})" if some else ""
@@ -117,7 +117,7 @@ def _draw(
         left = left_in + index * (panel_in + gap_in)
         axes = figure.add_axes((left / width, bottom_in / height, panel_in / width, body_in / height))
         mine = rows[rows["engine"] == engine].drop_duplicates("group").set_index("group")
-        whole = everybody[everybody["engine"] == engine]["wer"]
+        whole = everybody[everybody["engine"] == engine]["rate"]
         if len(whole):
             axes.axvline(100 * float(whole.iloc[0]), color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         for group, y in zip(groups, positions, strict=True):
@@ -133,7 +133,7 @@ def _draw(
 
 
 def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:
-    wer, low, high = (100 * float(row[name]) if name in row else np.nan for name in ("wer", "ci_low", "ci_high"))
+    wer, low, high = (100 * float(row[name]) if name in row else np.nan for name in ("rate", "ci_low", "ci_high"))
     known = bool(np.isfinite(low) and np.isfinite(high))
     colour = ACCENT if known else WARN
     end = 100 * limit
@@ -142,7 +142,7 @@ def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:
         axes.plot([low, min(high, end)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
         if cut:
             axes.plot([end], [y], marker=">", color=colour, markersize=4.5, clip_on=False, zorder=3)
-    if beyond(axes, float(row["wer"]), y, limit, colour):
+    if beyond(axes, float(row["rate"]), y, limit, colour):
         return True
     axes.plot(
         [wer], [y], marker="o", markersize=5, color=colour, markerfacecolor=colour if known else "white", zorder=4

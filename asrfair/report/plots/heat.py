@@ -46,10 +46,12 @@ def heat_map(disparity: pd.DataFrame, *, attribute: str, engine: str) -> Figure:
         ValueError: There is no such row.
     """
     rows = disparity[(disparity["attribute"] == attribute) & (disparity["engine"] == engine)]
-    if not rows["wer"].notna().any():
+    if not rows["rate"].notna().any():
         raise ValueError(f"no rows for attribute {attribute!r} and engine {engine!r}")
     conditions = list(dict.fromkeys(rows["condition"]))
-    wide = rows.pivot_table(index="group", columns="condition", values="wer", aggfunc="first", sort=False, dropna=False)
+    wide = rows.pivot_table(
+        index="group", columns="condition", values="rate", aggfunc="first", sort=False, dropna=False
+    )
     wide = wide.reindex(columns=conditions)
     order = wide.mean(axis=1).sort_values(ascending=False, kind="stable", na_position="last").index
     some = of_all(min(len(order), MAX_ROWS), len(order), "group")
@@ -59,7 +61,7 @@ def heat_map(disparity: pd.DataFrame, *, attribute: str, engine: str) -> Figure:
     worst = worst_row(rows)
     title = (
         f"{engine} is worst for {group_name(worst['group'])} in {words.condition_words(worst['condition'])}: "
-        f"{words.percent(worst['wer'])} of words wrong"
+        f"{words.percent(worst['rate'])} of words wrong"
     )
     if some:
         title += f" ({some})"

@@ -56,11 +56,11 @@ def engine_heat_map(
     rows, everybody = _rows(disparity, attribute, condition)
     order = _engine_order(rows, everybody)
     table = rows.assign(small=rows["ci_low"].isna() if "ci_low" in rows else False)
-    mean = table.groupby("group", sort=False).agg({"small": "mean", "wer": "mean"})
+    mean = table.groupby("group", sort=False).agg({"small": "mean", "rate": "mean"})
     mean = mean.assign(small=mean["small"] > 0.5)
-    mean = mean.sort_values(["small", "wer"], ascending=[True, False], kind="stable")
+    mean = mean.sort_values(["small", "rate"], ascending=[True, False], kind="stable")
     groups, engines = list(mean.index[:MAX_ROWS]), order[:MAX_ENGINES]
-    wide = _wide(rows, "wer", groups, engines)
+    wide = _wide(rows, "rate", groups, engines)
     small = np.isnan(_wide(rows, "ci_low", groups, engines)) if "ci_low" in rows else np.zeros(wide.shape, dtype=bool)
     sure = _affirmed(claims, attribute, condition, groups, engines)
     speakers = rows.groupby("group", sort=False)["speakers"].max()
@@ -110,7 +110,7 @@ def ranked_engines(
 
 
 def _rows(disparity: pd.DataFrame, attribute: str, condition: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    here = disparity[(disparity["condition"] == condition) & disparity["wer"].notna()]
+    here = disparity[(disparity["condition"] == condition) & disparity["rate"].notna()]
     rows = here[here["attribute"] == attribute]
     if rows.empty:
         raise ValueError(f"no rows for attribute {attribute!r} in condition {condition!r}")
@@ -120,7 +120,7 @@ def _rows(disparity: pd.DataFrame, attribute: str, condition: str) -> tuple[pd.D
 def _engine_order(rows: pd.DataFrame, everybody: pd.DataFrame) -> list[str]:
     """Return the engines by their WER over everybody (over the groups, where there is no such row)."""
     table = everybody if set(rows["engine"]) <= set(everybody["engine"]) else rows
-    rates = table[table["engine"].isin(rows["engine"])].groupby("engine", sort=False)["wer"].mean()
+    rates = table[table["engine"].isin(rows["engine"])].groupby("engine", sort=False)["rate"].mean()
     return [str(name) for name in rates.sort_values(kind="stable").index]
 
 
@@ -147,9 +147,9 @@ def _title(order: list[str], whole: pd.DataFrame, condition: str, some: str) -> 
     if not known:
         return f"Worst group of each engine, {words.condition_words(condition)}"
     first, last = known[0], known[-1]
-    title = f"Everybody, {words.condition_words(condition)}: {words.percent(whole.loc[first, 'wer'])} with {first}"
+    title = f"Everybody, {words.condition_words(condition)}: {words.percent(whole.loc[first, 'rate'])} with {first}"
     if len(known) > 1:
-        title += f", {words.percent(whole.loc[last, 'wer'])} with {last}"
+        title += f", {words.percent(whole.loc[last, 'rate'])} with {last}"
     return f"{title} ({some})" if some else title
 
 
@@ -176,7 +176,7 @@ def _draw(
     drawn = pd.DataFrame(
         [*(whole.loc[name] for name in engines if name in whole.index), *(worst[n] for n in engines if n in worst)]
     )
-    end = axis_end(drawn["wer"], drawn.get("ci_high", ()))
+    end = axis_end(drawn["rate"], drawn.get("ci_high", ()))
     positions = np.arange(len(names))[::-1].astype(float)
     for engine, tail, y in zip(engines, tails, positions, strict=True):
         if engine in whole.index:
@@ -205,7 +205,7 @@ def _tail(row: pd.Series[Any] | None) -> str:
 
 
 def _dot(axes: Axes, row: Any, y: float, end: float, colour: str, marker: str) -> None:
-    wer, low, high = (float(row[name]) if name in row else np.nan for name in ("wer", "ci_low", "ci_high"))
+    wer, low, high = (float(row[name]) if name in row else np.nan for name in ("rate", "ci_low", "ci_high"))
     known = bool(np.isfinite(low) and np.isfinite(high))
     if known and low < end:
         axes.plot(

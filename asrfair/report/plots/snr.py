@@ -85,7 +85,7 @@ def _line(group: str, both: pd.DataFrame) -> Line:
         name=group_name(group),
         speakers=int(both["speakers"].max()),
         x=both["snr_db"].to_numpy(float),
-        y=100 * both["wer"].to_numpy(float),
+        y=100 * both["rate"].to_numpy(float),
         low=low,
         high=high,
     )

@@ -37,7 +37,7 @@ MAX_ROWS: Final = 40
 def speaker_rates(
     scores: pd.DataFrame, utterances: pd.DataFrame, *, attribute: str, metric: Metric = WER
 ) -> pd.DataFrame:
-    """Return a row an engine, condition, group and speaker: ``errors``, ``ref_words`` and ``wer`` (a fraction).
+    """Return a row an engine, condition, group and speaker: ``errors``, ``ref_words`` and ``rate`` (a fraction).
 
     Args:
         scores: Rows of ``scores.parquet``; only scored ones count.
@@ -61,7 +61,7 @@ def speaker_rates(
     keys = ["engine", "condition", "group", "speaker_id"]
     pooled = scored.groupby(keys, sort=False, observed=True)[["errors", "ref_words"]].sum().reset_index()
     pooled = pooled[pooled["ref_words"] > 0]
-    return pooled.assign(wer=pooled["errors"] / pooled["ref_words"])
+    return pooled.assign(rate=pooled["errors"] / pooled["ref_words"])
 
 
 def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition: str, min_speakers: int = 5) -> Figure:
@@ -82,7 +82,7 @@ def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition
     rows = rates[(rates["engine"] == engine) & (rates["condition"] == condition)]
     if rows.empty:
         raise ValueError(f"no speakers for engine {engine!r} in condition {condition!r}")
-    table = rows.groupby("group", sort=False)["wer"].agg(["median", "size"])
+    table = rows.groupby("group", sort=False)["rate"].agg(["median", "size"])
     table = table.assign(small=table["size"] < min_speakers)
     table = table.sort_values(["small", "median"], ascending=[True, False], kind="stable")
     large = table[~table["small"] & stated_groups(table.index.to_series())]
@@ -111,11 +111,11 @@ def _draw(rows: pd.DataFrame, table: pd.DataFrame, title: str, attribute: str, m
     figure = new_figure(width, height)
     figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
     axes = figure.add_axes((left_in / width, 0.75 / height, (width - left_in - 0.3) / width, body_in / height))
-    end = axis_end(rows[rows["group"].isin(table.index)]["wer"])
+    end = axis_end(rows[rows["group"].isin(table.index)]["rate"])
     positions = np.arange(len(names))[::-1].astype(float)
     cut = False
     for (group, row), y in zip(table.iterrows(), positions, strict=True):
-        mine = np.sort(rows.loc[rows["group"] == group, "wer"].to_numpy(float))
+        mine = np.sort(rows.loc[rows["group"] == group, "rate"].to_numpy(float))
         cut |= _strip(axes, mine, y, end, known=int(row["size"]) >= min_speakers, median=float(row["median"]))
     axes.set_xlim(0, 100 * end)
     axes.set_ylim(-0.7, len(names) - 0.3)

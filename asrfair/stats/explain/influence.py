@@ -34,8 +34,8 @@ COLUMNS = (
     "reason",
     "gap_with",
     "gap_without",
-    "wer_with",
-    "wer_without",
+    "rate_with",
+    "rate_without",
 )
 
 ANY_FAILURE = "any"
@@ -158,8 +158,8 @@ def _record(
         "reason": reason,
         "gap_with": case.gap(case.rate),
         "gap_without": gap_without,
-        "wer_with": case.rate[group],
-        "wer_without": wer_without,
+        "rate_with": case.rate[group],
+        "rate_without": wer_without,
     }
 
 
