@@ -12,12 +12,13 @@ Nothing tells a cell that was too small from one that was hidden to protect it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
+from scipy.sparse import csr_array
 
 from asrfair.errors import InputError
 from asrfair.report.loading import RunData, section
@@ -144,18 +145,25 @@ def relations(cells: Iterable[Cell]) -> list[Relation]:
     return found
 
 
-def reach(
-    values: Mapping[Cell, float], known: Sequence[Relation], hidden: Sequence[Cell]
-) -> Iterator[tuple[Cell, float, float]]:
-    """Yield for each hidden cell the lowest and the highest value that the published cells leave possible.
+def exposed_cell(
+    values: Mapping[Cell, float], known: Sequence[Relation], hidden: Sequence[Cell], safe: set[Cell]
+) -> Cell | None:
+    """Return a hidden cell whose value the published cells pin down too closely; ``None`` where there is none.
 
     Args:
-        values: The true value of each cell; only those of cells that are not hidden are used for the sums.
+        values: The true value of each cell; cells that it lacks are not judged.
         known: The sums that hold.
         hidden: The cells to solve for.
+        safe: Cells that are known not to be exposed; those that are found not to be are added. A cell stays safe when
+            more cells are hidden, because what was possible before still is.
     """
     for together in _connected(known, hidden):
-        yield from _reach_together(values, known, together)
+        judged = [cell for cell in together if cell in values and cell not in safe]
+        if judged:
+            found = _exposed_together(values, known, together, judged, safe)
+            if found is not None:
+                return found
+    return None
 
 
 def _connected(known: Sequence[Relation], hidden: Sequence[Cell]) -> list[list[Cell]]:
@@ -178,9 +186,18 @@ def _connected(known: Sequence[Relation], hidden: Sequence[Cell]) -> list[list[C
     return list(sets.values())
 
 
-def _reach_together(
-    values: Mapping[Cell, float], known: Sequence[Relation], hidden: Sequence[Cell]
-) -> Iterator[tuple[Cell, float, float]]:
+def _exposed_together(
+    values: Mapping[Cell, float],
+    known: Sequence[Relation],
+    hidden: Sequence[Cell],
+    judged: Sequence[Cell],
+    safe: set[Cell],
+) -> Cell | None:
+    """Judge cells that sums connect.
+
+    Each linear program asks how far one cell can go; its solution is a possible table, and so says of all other cells
+    too how far they can go at least. Few programs are so left to solve.
+    """
     place = {cell: number for number, cell in enumerate(hidden)}
     rows, right = [], []
     for relation in known:
@@ -193,22 +210,29 @@ def _reach_together(
         if row.any():
             rows.append(row)
             right.append(rest)
+    low = np.array([values.get(cell, 0.0) for cell in hidden])
+    high = low.copy()
+    wide = np.array([max(1.0, 0.2 * value) - 1e-6 for value in low])
     if len(rows) == 1 and (rows[0] == 1).all():
         # One sum over all of them: each may be anything from nothing to the whole of it.
-        yield from ((cell, 0.0 if len(hidden) > 1 else right[0], right[0]) for cell in hidden)
-        return
-    for cell, number in place.items():
-        aim = np.zeros(len(hidden))
-        aim[number] = 1.0
-        ends = [
-            linprog(sign * aim, A_eq=np.array(rows) if rows else None, b_eq=right or None, bounds=(0, None))
-            for sign in (1.0, -1.0)
-        ]
-        low, high = (
-            float(end.x[number]) if end.status == 0 else (float("inf") if sign < 0 else 0.0)
-            for end, sign in zip(ends, (1.0, -1.0), strict=True)
-        )
-        yield cell, low, high
+        low, high = np.full(len(hidden), 0.0 if len(hidden) > 1 else right[0]), np.full(len(hidden), right[0])
+    sums = csr_array(np.array(rows)) if rows else None
+    for cell in judged:
+        number = place[cell]
+        for sign in (1.0, -1.0):
+            if high[number] - low[number] >= wide[number]:
+                break
+            aim = np.zeros(len(hidden))
+            aim[number] = sign
+            end = linprog(aim, A_eq=sums, b_eq=right or None, bounds=(0, None))
+            if end.status == 0:
+                low, high = np.minimum(low, end.x), np.maximum(high, end.x)
+            else:
+                low[number], high[number] = (0.0, high[number]) if sign > 0 else (low[number], np.inf)
+        if high[number] - low[number] < wide[number]:
+            return cell
+        safe.add(cell)
+    return None
 
 
 def _hidden_in_run(run: RunData, smallest: int, forced: frozenset[Cell]) -> frozenset[Cell]:
@@ -230,9 +254,10 @@ def _hidden_in_run(run: RunData, smallest: int, forced: frozenset[Cell]) -> froz
     known = relations(speakers)
     known += [r for r in nested(run) if set(r.cells) <= set(speakers) and r not in known]
     tables = [_values(part) for _, part in frame.groupby(["engine", "condition"], sort=False)]
+    safe: dict[tuple[float, ...], set[Cell]] = {}
     while True:
         _close(hidden, known, speakers, smallest)
-        exposed = _exposed(hidden, known, tables)
+        exposed = _exposed(hidden, known, tables, safe)
         if exposed is None or not _hide_near(exposed, hidden, known, speakers):
             return frozenset(hidden)
 
@@ -273,9 +298,15 @@ def _hide_near(exposed: Cell, hidden: set[Cell], known: Sequence[Relation], spea
 
 
 def _exposed(
-    hidden: set[Cell], known: Sequence[Relation], tables: Sequence[Mapping[str, dict[Cell, float]]]
+    hidden: set[Cell],
+    known: Sequence[Relation],
+    tables: Sequence[Mapping[str, dict[Cell, float]]],
+    safe: dict[tuple[float, ...], set[Cell]],
 ) -> Cell | None:
-    """Return a hidden cell one of whose counts can be computed too closely; ``None`` where there is none."""
+    """Return a hidden cell one of whose counts can be computed too closely; ``None`` where there is none.
+
+    ``safe`` keeps for each count which cells need not be looked at again.
+    """
     cells = sorted(hidden)
     seen: set[tuple[float, ...]] = set()
     for values in tables:
@@ -284,10 +315,13 @@ def _exposed(
             if key in seen or not cells:
                 continue
             seen.add(key)
+            unknown = safe.setdefault(key, set())
+            if unknown >= set(cells) & of_cell.keys():
+                continue
             holding = [r for r in known if _holds(r, of_cell)]
-            for cell, low, high in reach({**dict.fromkeys(cells, 0.0), **of_cell}, holding, cells):
-                if cell in of_cell and high - low < max(1.0, 0.2 * of_cell[cell]) - 1e-6:
-                    return cell
+            found = exposed_cell(of_cell, holding, cells, unknown)
+            if found is not None:
+                return found
     return None
 
 
