@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report.fontset import widest
-from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_names, new_figure, of_all, style, wrapped
+from asrfair.report.plots.layout import axes_at, headed_figure
+from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_names, of_all, style
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -56,12 +57,9 @@ def _draw(rows: pd.DataFrame, title: str, min_speakers: int) -> Figure:
     texts = [_counts(row) for _, row in rows.iterrows()]
     left_in = min(0.075 * widest(names) + 0.3, 4.0)
     width, body_in = left_in + 3.7 + 0.068 * max(map(len, texts)), max(0.25 * len(rows), 0.5)
-    heading = wrapped(title, int(width * 10.4))
-    top_in = 0.5 + 0.2 * heading.count("\n")
-    height = top_in + body_in + 0.7
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
-    axes = figure.add_axes((left_in / width, 0.7 / height, 3.4 / width, body_in / height))
+    figure = headed_figure(title, width=width, body=body_in, below=0.7)
+    height = figure.get_size_inches()[1]
+    axes = axes_at(figure, left=left_in, bottom=0.7, width=3.4, height=body_in)
     positions = np.arange(len(rows))[::-1]
     speakers = rows["speakers"].to_numpy(float)
     enough = speakers >= min_speakers

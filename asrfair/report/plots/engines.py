@@ -9,7 +9,8 @@ import pandas as pd
 
 from asrfair.report.fontset import widest
 from asrfair.report.plots.axis import axis_end
-from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_labels, new_figure, shortened, style, wrapped
+from asrfair.report.plots.layout import axes_at, headed_figure
+from asrfair.report.style import ACCENT, INK, MUTED, WARN, group_labels, shortened, style
 from asrfair.say import words
 
 if TYPE_CHECKING:
@@ -66,12 +67,9 @@ def _draw(both: pd.DataFrame, engine_a: str, engine_b: str, limit: float, condit
     ]
     list_in = min(0.075 * widest(names) + 0.4, 4.6)
     width = 0.8 + 3.9 + 0.3 + list_in
-    heading = wrapped(title, int(width * 10.4))
-    top_in = 0.5 + 0.2 * heading.count("\n")
-    height = top_in + 3.9 + 0.9
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
-    axes = figure.add_axes((0.8 / width, 0.9 / height, 3.9 / width, 3.9 / height))
+    figure = headed_figure(title, width=width, body=3.9, below=0.9)
+    height = figure.get_size_inches()[1]
+    axes = axes_at(figure, left=0.8, bottom=0.9, width=3.9, height=3.9)
     axes.plot([0, limit], [0, limit], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
     for rank, (_, row) in enumerate(both.iterrows(), start=1):
         _point(axes, row, rank if rank <= numbered else 0, limit, bars=len(both) <= MAX_BARS)

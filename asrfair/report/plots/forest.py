@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from asrfair.report.fontset import widest
-from asrfair.report.plots.axis import axis_end, beyond
+from asrfair.report.plots.axis import axis_end
+from asrfair.report.plots.layout import axes_at, captions, headed_figure, rate_in_row, rows_of
 from asrfair.report.style import (
     ACCENT,
     INK,
     MUTED,
-    RULE,
     WARN,
     group_labels,
     group_name,
-    new_figure,
     of_all,
     shortened,
     style,
     worst_row,
-    wrapped,
 )
 from asrfair.say import words
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_PANELS: Final = 4
@@ -105,61 +102,27 @@ def _draw(
     panel_in = 4.2 if panels == 1 else 2.5 if panels == 2 else 2.0
     gap_in, right_in, bottom_in = 0.2, 0.25, 0.75
     width = max(left_in + panels * panel_in + (panels - 1) * gap_in + right_in, 7.0)
-    heading = wrapped(title, int(width * 10.4))
-    top_in = 0.42 + 0.2 * heading.count("\n") + 0.32
     body_in = max(0.27 * len(groups), 0.5)
-    height = top_in + body_in + bottom_in
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
+    figure = headed_figure(title, width=width, body=body_in, above=0.74, below=bottom_in)
     positions = np.arange(len(groups))[::-1]
     any_cut = False
     for index, engine in enumerate(labels):
         left = left_in + index * (panel_in + gap_in)
-        axes = figure.add_axes((left / width, bottom_in / height, panel_in / width, body_in / height))
+        axes = axes_at(figure, left=left, bottom=bottom_in, width=panel_in, height=body_in)
         mine = rows[rows["engine"] == engine].drop_duplicates("group").set_index("group")
         whole = everybody[everybody["engine"] == engine]["rate"]
         if len(whole):
             axes.axvline(100 * float(whole.iloc[0]), color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
         for group, y in zip(groups, positions, strict=True):
             if group in mine.index:
-                any_cut |= _row(axes, mine.loc[group], float(y), limit)
-        _dress(axes, engine if panels > 1 else "", names if index == 0 else [], positions, 100 * limit)
+                row = mine.loc[group]
+                colour = ACCENT if np.isfinite(row.get("ci_low", np.nan)) else WARN
+                any_cut |= rate_in_row(axes, row, float(y), limit, colour)
+        rows_of(axes, names if index == 0 else [], positions, (0, 100 * limit), ticks=5)
+        if panels > 1:
+            axes.set_title(shortened(engine, 28), fontsize=9, fontweight="normal", color=INK, pad=4)
     axis_label = f"Word error rate, % · bar: {confidence * 100:g} % interval over speakers · dashed: everybody together"
     legend = "hollow: too small for an interval" if rows.get("ci_low", pd.Series(dtype=float)).isna().any() else ""
     legend = " · ".join(filter(None, (legend, "arrow: goes on beyond the axis" if any_cut else "")))
-    figure.text(0.12 / width, 0.3 / height, axis_label, fontsize=8.5, color=INK, va="center")
-    figure.text(0.12 / width, 0.12 / height, legend, fontsize=8, color=MUTED, va="center")
+    captions(figure, axis_label, legend)
     return figure
-
-
-def _row(axes: Axes, row: Any, y: float, limit: float) -> bool:
-    wer, low, high = (100 * float(row[name]) if name in row else np.nan for name in ("rate", "ci_low", "ci_high"))
-    known = bool(np.isfinite(low) and np.isfinite(high))
-    colour = ACCENT if known else WARN
-    end = 100 * limit
-    cut = known and high > end
-    if known and low < end:
-        axes.plot([low, min(high, end)], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
-        if cut:
-            axes.plot([end], [y], marker=">", color=colour, markersize=4.5, clip_on=False, zorder=3)
-    if beyond(axes, float(row["rate"]), y, limit, colour):
-        return True
-    axes.plot(
-        [wer], [y], marker="o", markersize=5, color=colour, markerfacecolor=colour if known else "white", zorder=4
-    )
-    return cut
-
-
-def _dress(axes: Axes, heading: str, names: list[str], positions: np.ndarray[Any, Any], limit: float) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlim(0, limit)
-    axes.set_ylim(-0.7, len(positions) - 0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=limit > 8))
-    axes.grid(axis="x")
-    axes.hlines(positions, 0, limit, color=RULE, linewidth=0.4, zorder=0)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_yticks(positions if names else [], labels=names or None)
-    if heading:
-        axes.set_title(shortened(heading, 28), fontsize=9, fontweight="normal", color=INK, pad=4)

@@ -9,17 +9,15 @@ import pandas as pd
 
 from asrfair.report.fontset import widest
 from asrfair.report.plots.axis import CUT
+from asrfair.report.plots.layout import axes_at, captions, headed_figure
 from asrfair.report.style import (
     INK,
-    MUTED,
     group_labels,
     group_name,
-    new_figure,
     of_all,
     shortened,
     style,
     worst_row,
-    wrapped,
 )
 from asrfair.say import words
 
@@ -112,12 +110,8 @@ def draw_heat(
     cell_in = 0.62 if len(labels) <= 12 else 0.5
     body_w, body_h = cell_in * len(labels), max(0.26 * len(names), 0.4)
     width = max(left_in + body_w + 1.3, 0.24 + 0.076 * max(len(caption), len(notes)), 6.0)
-    heading = wrapped(title, int(width * 10.4))
-    top_in = 0.4 + 0.2 * heading.count("\n") + head_in
-    height = top_in + body_h + 0.65
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
-    axes = figure.add_axes((left_in / width, 0.65 / height, body_w / width, body_h / height))
+    figure = headed_figure(title, width=width, body=body_h, above=0.4 + head_in, below=0.65)
+    axes = axes_at(figure, left=left_in, bottom=0.65, width=body_w, height=body_h)
     shown = np.ma.masked_invalid(values)
     low, high = float(shown.min()), min(float(shown.max()), max(100 * CUT, float(np.median(shown.compressed()))))
     axes.imshow(
@@ -145,8 +139,7 @@ def draw_heat(
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    figure.text(0.12 / width, 0.34 / height, caption, fontsize=8.5, color=INK, va="center")
-    figure.text(0.12 / width, 0.14 / height, notes, fontsize=8, color=MUTED, va="center")
+    captions(figure, caption, notes)
     return figure
 
 

@@ -8,29 +8,25 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report.fontset import widest
-from asrfair.report.plots.axis import axis_end, beyond
+from asrfair.report.plots.axis import axis_end
 from asrfair.report.plots.forest import worst_title
 from asrfair.report.plots.heat import draw_heat
+from asrfair.report.plots.layout import axes_at, captions, headed_figure, rate_in_row, rows_of
 from asrfair.report.style import (
     ACCENT,
     INK,
-    MUTED,
-    RULE,
     WARN,
     group_labels,
     group_name,
-    new_figure,
     of_all,
     shortened,
     style,
     worst_row,
-    wrapped,
 )
 from asrfair.say import words
 from asrfair.types import OVERALL_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MAX_ROWS: Final = 40
@@ -161,18 +157,13 @@ def _draw(
     attribute: str,
     confidence: float,
 ) -> Figure:
-    from matplotlib.ticker import MaxNLocator
-
     names = [shortened(name, 34) for name in engines]
     tails = [_tail(worst.get(engine)) for engine in engines]
     left_in, right_in = min(0.075 * widest(names) + 0.3, 3.6), min(0.07 * widest(tails) + 0.3, 3.4)
     body_in = max(0.3 * len(names), 0.5)
     width = max(left_in + 4.4 + right_in, 7.6)
-    heading = wrapped(title, int(width * 10.4))
-    height = 0.5 + 0.2 * heading.count("\n") + body_in + 0.75
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
-    axes = figure.add_axes((left_in / width, 0.75 / height, 4.4 / width, body_in / height))
+    figure = headed_figure(title, width=width, body=body_in)
+    axes = axes_at(figure, left=left_in, bottom=0.75, width=4.4, height=body_in)
     drawn = pd.DataFrame(
         [*(whole.loc[name] for name in engines if name in whole.index), *(worst[n] for n in engines if n in worst)]
     )
@@ -180,39 +171,20 @@ def _draw(
     positions = np.arange(len(names))[::-1].astype(float)
     for engine, tail, y in zip(engines, tails, positions, strict=True):
         if engine in whole.index:
-            _dot(axes, whole.loc[engine], y + 0.14, end, ACCENT, "o")
+            rate_in_row(axes, whole.loc[engine], y + 0.14, end, ACCENT)
         if engine in worst:
-            _dot(axes, worst[engine], y - 0.14, end, WARN, "D")
-        place = ((left_in + 4.4 + 0.12) / width, (0.75 + body_in * (y + 0.7) / (len(names) + 0.4)) / height)
+            rate_in_row(axes, worst[engine], y - 0.14, end, WARN, marker="D")
+        place = (
+            (left_in + 4.4 + 0.12) / width,
+            (0.75 + body_in * (y + 0.7) / (len(names) + 0.4)) / figure.get_size_inches()[1],
+        )
         figure.text(*place, tail, fontsize=8, color=INK, va="center")
-    axes.set_xlim(0, 100 * end)
-    axes.set_ylim(-0.7, len(names) - 0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=end > 0.08))
-    axes.grid(axis="x")
-    axes.hlines(positions, 0, 100 * end, color=RULE, linewidth=0.4, zorder=0)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_yticks(positions, labels=names)
+    rows_of(axes, names, positions, (0, 100 * end))
     label = f"Word error rate, % · bar: {confidence * 100:g} % interval over speakers · hollow: no interval"
-    figure.text(0.12 / width, 0.3 / height, label, fontsize=8.5, color=INK, va="center")
     note = f"round: everybody · diamond: the worst {words.attribute_words(attribute)}, named on the right · fewest errors on top"
-    figure.text(0.12 / width, 0.12 / height, note, fontsize=8, color=MUTED, va="center")
+    captions(figure, label, note)
     return figure
 
 
 def _tail(row: pd.Series[Any] | None) -> str:
     return "no group is large enough" if row is None else shortened(group_name(row["group"]), 28)
-
-
-def _dot(axes: Axes, row: Any, y: float, end: float, colour: str, marker: str) -> None:
-    wer, low, high = (float(row[name]) if name in row else np.nan for name in ("rate", "ci_low", "ci_high"))
-    known = bool(np.isfinite(low) and np.isfinite(high))
-    if known and low < end:
-        axes.plot(
-            [100 * low, 100 * min(high, end)], [y, y], color=colour, linewidth=1.3, solid_capstyle="butt", zorder=2
-        )
-        if high > end:
-            axes.plot([100 * end], [y], marker=">", color=colour, markersize=4, clip_on=False, zorder=3)
-    if not beyond(axes, wer, y, end, colour):
-        face = colour if known else "white"
-        axes.plot([100 * wer], [y], marker=marker, markersize=4.5, color=colour, markerfacecolor=face, zorder=4)

@@ -9,19 +9,16 @@ import pandas as pd
 
 from asrfair.report.fontset import widest
 from asrfair.report.plots.axis import axis_end
+from asrfair.report.plots.layout import axes_at, captions, headed_figure, rows_of
 from asrfair.report.style import (
     ACCENT,
     INK,
-    MUTED,
-    RULE,
     WARN,
     group_labels,
     group_name,
-    new_figure,
     of_all,
     stated_groups,
     style,
-    wrapped,
 )
 from asrfair.say import words
 from asrfair.scoring.metric import WER, Metric, summed
@@ -101,35 +98,22 @@ def speaker_strip(rates: pd.DataFrame, *, attribute: str, engine: str, condition
 
 
 def _draw(rows: pd.DataFrame, table: pd.DataFrame, title: str, attribute: str, min_speakers: int) -> Figure:
-    from matplotlib.ticker import MaxNLocator
-
     names = group_labels(list(table.index), table["size"].tolist())
     left_in, body_in = min(0.075 * widest(names) + 0.3, 4.6), max(0.27 * len(names), 0.5)
     width = max(left_in + 4.6 + 0.3, 7.0)
-    heading = wrapped(title, int(width * 10.4))
-    height = 0.5 + 0.2 * heading.count("\n") + body_in + 0.75
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
-    axes = figure.add_axes((left_in / width, 0.75 / height, (width - left_in - 0.3) / width, body_in / height))
+    figure = headed_figure(title, width=width, body=body_in)
+    axes = axes_at(figure, left=left_in, bottom=0.75, width=width - left_in - 0.3, height=body_in)
     end = axis_end(rows[rows["group"].isin(table.index)]["rate"])
     positions = np.arange(len(names))[::-1].astype(float)
     cut = False
     for (group, row), y in zip(table.iterrows(), positions, strict=True):
         mine = np.sort(rows.loc[rows["group"] == group, "rate"].to_numpy(float))
         cut |= _strip(axes, mine, y, end, known=int(row["size"]) >= min_speakers, median=float(row["median"]))
-    axes.set_xlim(0, 100 * end)
-    axes.set_ylim(-0.7, len(names) - 0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=end > 0.08))
-    axes.grid(axis="x")
-    axes.hlines(positions, 0, 100 * end, color=RULE, linewidth=0.4, zorder=0)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_yticks(positions, labels=names)
+    rows_of(axes, names, positions, (0, 100 * end))
     label = f"Word error rate of a speaker, % · by {words.attribute_words(attribute)} · a dot is a speaker"
     note = f"line: median speaker · hollow: fewer than {min_speakers} speakers"
     note += " · arrow: speakers beyond the axis, and the highest rate" if cut else ""
-    figure.text(0.12 / width, 0.3 / height, label, fontsize=8.5, color=INK, va="center")
-    figure.text(0.12 / width, 0.12 / height, note, fontsize=8, color=MUTED, va="center")
+    captions(figure, label, note)
     return figure
 
 

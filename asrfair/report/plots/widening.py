@@ -8,15 +8,13 @@ import numpy as np
 import pandas as pd
 
 from asrfair.report.fontset import widest
+from asrfair.report.plots.layout import axes_at, captions, headed_figure, rows_of
 from asrfair.report.style import (
     ACCENT,
     INK,
-    MUTED,
-    RULE,
     WARN,
     group_name,
     group_names,
-    new_figure,
     of_all,
     shortened,
     style,
@@ -81,30 +79,28 @@ def _draw(
     left_in = min(0.075 * widest(names) + 0.3, 4.0)
     panel_in = 4.2 if len(conditions) == 1 else 2.1
     width = max(left_in + len(conditions) * (panel_in + 0.2) + 0.25, 7.0)
-    heading = wrapped(title, int(width * 10.4))
-    top_in = 0.75 + 0.2 * heading.count("\n")
     body_in = max(0.27 * len(groups), 0.5)
-    height = top_in + body_in + 0.75
-    figure = new_figure(width, height)
-    figure.text(0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25)
+    figure = headed_figure(title, width=width, body=body_in, above=0.75)
     ends = _ends(rows)
     positions = np.arange(len(groups))[::-1]
     for index, condition in enumerate(conditions):
         left = left_in + index * (panel_in + 0.2)
-        axes = figure.add_axes((left / width, 0.75 / height, panel_in / width, body_in / height))
+        axes = axes_at(figure, left=left, bottom=0.75, width=panel_in, height=body_in)
         part = rows[rows["condition"] == condition].drop_duplicates("group").set_index("group")
         for group, y in zip(groups, positions, strict=True):
             if group in part.index:
                 _row(axes, part.loc[group], float(y), ends)
-        _dress(axes, words.condition_words(condition), names if index == 0 else [], positions, ends)
+        rows_of(axes, names if index == 0 else [], positions, ends, ticks=4)
+        axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
+        heading = wrapped(shortened(words.condition_words(condition), 52), 27)
+        axes.set_title(heading, fontsize=8.5, fontweight="normal", pad=4)
     bar = f"bar: {confidence * 100:g} % interval over speakers"
     caption = f"Widening of the gap against clean audio, percentage points · {bar}"
-    figure.text(0.12 / width, 0.3 / height, caption, fontsize=8.5, color=INK, va="center")
     reference = group_name(rows["reference_group"].iloc[0])
     note = f"reference group: {reference}" + (
         f" · {left_out} conditions that move less are not drawn" if left_out else ""
     )
-    figure.text(0.12 / width, 0.12 / height, note, fontsize=8, color=MUTED, va="center")
+    captions(figure, caption, note)
     return figure
 
 
@@ -138,20 +134,3 @@ def _row(axes: Axes, row: Any, y: float, ends: tuple[float, float]) -> None:
             if beyond:
                 axes.plot([at], [y], marker=marker, color=colour, markersize=4.5, clip_on=False, zorder=3)
     axes.plot([value], [y], marker="o", color=colour, markerfacecolor=colour if known else "white", zorder=4)
-
-
-def _dress(
-    axes: Axes, heading: str, names: list[str], positions: np.ndarray[Any, Any], ends: tuple[float, float]
-) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlim(*ends)
-    axes.set_ylim(-0.7, len(positions) - 0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.grid(axis="x")
-    axes.hlines(positions, *ends, color=RULE, linewidth=0.4, zorder=0)
-    axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.set_yticks(positions if names else [], labels=names or None)
-    axes.set_title(wrapped(shortened(heading, 52), 27), fontsize=8.5, fontweight="normal", pad=4)
