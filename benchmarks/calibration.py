@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -299,20 +299,20 @@ TABLES = {
 }
 
 
-def main() -> None:
-    """Print the tables asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def print_tables(tables: Mapping[str, Callable[[np.random.Generator, int], list[str]]], about: str | None) -> None:
+    """Read the command line and print the tables asked for."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=2000, help="simulated sets a line (default 2000)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--only", nargs="+", choices=list(tables), default=list(tables))
     options = parser.parse_args()
     for name in options.only:
         start = time.perf_counter()
-        rng = np.random.default_rng([options.seed, list(TABLES).index(name)])
-        lines = TABLES[name](rng, options.sets)
-        print(f"\n{name}: {TABLES[name].__doc__} {options.sets} sets, {time.perf_counter() - start:.0f} s")
+        rng = np.random.default_rng([options.seed, list(tables).index(name)])
+        lines = tables[name](rng, options.sets)
+        print(f"\n{name}: {tables[name].__doc__} {options.sets} sets, {time.perf_counter() - start:.0f} s")
         print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    print_tables(TABLES, __doc__)

@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from calibration import grouping_of
 from scipy import stats
 
 from asrfair.say.check import contradictions
@@ -44,7 +45,7 @@ from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.explain.adjusted import adjusted_table
 from asrfair.stats.explain.subgroups import subgroup_table
 from asrfair.stats.frame import load_frame
-from asrfair.stats.groups import Grouping, make_grouping
+from asrfair.stats.groups import make_grouping
 from asrfair.types import GroupSettings, StatisticsSettings
 
 Floats = npt.NDArray[np.float64]
@@ -436,21 +437,6 @@ def draw_many(
         looped = rng.random(shape) < 0.001 * UTTERANCES
         errors = errors + np.where(looped, rng.integers(200, 600, shape), 0)
     return rates_of_cells(grouping_of(sizes), errors, words, words)
-
-
-def grouping_of(sizes: tuple[int, ...]) -> Grouping:
-    """Groups of so many speakers each, one cell a speaker."""
-    count = sum(sizes)
-    return Grouping(
-        attribute="a0",
-        names=tuple(f"g{index}" for index in range(len(sizes))),
-        stated=np.ones(len(sizes), dtype=bool),
-        cell_group=np.repeat(np.arange(len(sizes)), sizes),
-        cell_speaker=np.arange(count),
-        starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
-        atom_cell=np.arange(count),
-        utterance_group=np.zeros(0, dtype=np.int64),
-    )
 
 
 def group_p(rates: Rates, draws: int, rng: np.random.Generator) -> Floats:

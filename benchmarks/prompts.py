@@ -12,15 +12,14 @@ of asrfair, and of the same intervals over speakers alone.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from calibration import grouping_of, print_tables
 
 from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
 from asrfair.stats.estimate.correlations import correlations
@@ -28,7 +27,6 @@ from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.paired import change
 from asrfair.stats.estimate.rate_interval import interval
 from asrfair.stats.estimate.two_way import Readings
-from asrfair.stats.groups import Grouping
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -65,21 +63,6 @@ class World:
 def lognormal(rng: np.random.Generator, sd: float, shape: tuple[int, ...]) -> Floats:
     """Draw factors with mean 1 and this SD on the log scale."""
     return np.exp(rng.normal(-(sd**2) / 2, sd, shape))
-
-
-def grouping_of(sizes: list[int]) -> Grouping:
-    """Groups of so many speakers each, one cell a speaker."""
-    count = sum(sizes)
-    return Grouping(
-        attribute="group",
-        names=tuple(f"g{index}" for index in range(len(sizes))),
-        stated=np.ones(len(sizes), dtype=bool),
-        cell_group=np.repeat(np.arange(len(sizes)), sizes),
-        cell_speaker=np.arange(count),
-        starts=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
-        atom_cell=np.arange(count),
-        utterance_group=np.zeros(0, dtype=np.int64),
-    )
 
 
 def draw(
@@ -225,20 +208,5 @@ def _engines_covered(
 TABLES = {"difference": difference_table, "engines": engines_table}
 
 
-def main() -> None:
-    """Print the tables asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", type=int, default=2000, help="simulated sets a line (default 2000)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
-    options = parser.parse_args()
-    for name in options.only:
-        start = time.perf_counter()
-        rng = np.random.default_rng([options.seed, list(TABLES).index(name)])
-        lines = TABLES[name](rng, options.sets)
-        print(f"\n{name}: {TABLES[name].__doc__} {options.sets} sets, {time.perf_counter() - start:.0f} s")
-        print("\n".join(lines), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_tables(TABLES, __doc__)
