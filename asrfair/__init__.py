@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asrfair.api.disparity import disparity
     from asrfair.api.result import Result, load_run
     from asrfair.api.scores import Scores, score
-    from asrfair.api.stages import Comparison, card, compare, render, transcribe
+    from asrfair.api.stages import Comparison, card, compare, render, rescore, score_files, transcribe
     from asrfair.api.testing import assert_no_gap
     from asrfair.errors import AsrfairError
     from asrfair.scoring.metric import Metric, metric
@@ -40,7 +40,9 @@ __all__ = [
     "load_run",
     "metric",
     "render",
+    "rescore",
     "score",
+    "score_files",
     "transcribe",
 ]
 
@@ -58,7 +60,9 @@ _PLACES = {
     "load_run": "asrfair.api.result",
     "metric": "asrfair.scoring.metric",
     "render": "asrfair.api.stages",
+    "rescore": "asrfair.api.stages",
     "score": "asrfair.api.scores",
+    "score_files": "asrfair.api.stages",
     "transcribe": "asrfair.api.stages",
 }
 """Where each public name is defined."""

@@ -18,6 +18,14 @@ class AsrfairError(Exception):
         line: One-based line (or table row, header not counted as data) in that file.
         column: The column or key in that file.
         value: The offending value; it is shortened and escaped when shown.
+
+    Example:
+        >>> import asrfair as af
+        >>> try:
+        ...     af.score("take two", "take two", normalizer="whisper-englisch")
+        ... except af.AsrfairError as error:
+        ...     error.value, error.exit_code
+        ('whisper-englisch', 2)
     """
 
     exit_code = 2

@@ -58,19 +58,25 @@ def result(data: pd.DataFrame) -> af.Result:
     return af.disparity(data, by=["accent", ["accent", "gender"]], draws=200, utterance="utterance_id")
 
 
+HEAVY = ("numpy", "pandas", "pyarrow", "scipy", "matplotlib", "jiwer", "pydantic", "click", "torch")
+
+
 def test_importing_asrfair_imports_nothing_heavy() -> None:
-    """``import asrfair`` loads none of numpy, pandas, pyarrow, scipy, matplotlib; the names are there all the same."""
-    code = (
-        "import sys, asrfair; heavy = {'numpy', 'pandas', 'pyarrow', 'scipy', 'matplotlib', 'jiwer'} & set(sys.modules);"
-        "assert not heavy, heavy; own = [m for m in sys.modules if m.startswith('asrfair.')];"
-        "assert own == ['asrfair.version'], own; assert 'disparity' in dir(asrfair)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    """``python -X importtime -c "import asrfair"``: of its own only the version, nothing heavy, under 100 ms."""
+    command = [sys.executable, "-X", "importtime", "-c", "import asrfair; assert 'disparity' in dir(asrfair)"]
+    spent = []
+    for _ in range(3):  # the best of three: other work on the machine is not what is asked about
+        said = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True).stderr
+        rows = {parts[2].strip(): int(parts[1]) for parts in (line[12:].split("|") for line in said.splitlines()[1:])}
+        assert [] == [name for name in rows if name.partition(".")[0] in HEAVY]
+        assert ["asrfair", "asrfair.version"] == sorted(name for name in rows if name.partition(".")[0] == "asrfair")
+        spent.append(rows["asrfair"])
+    assert min(spent) < 100_000  # microseconds
 
 
 def test_public_names_are_there_documented_and_few() -> None:
     """Every name of ``__all__`` resolves, has a docstring, and there are about fifteen."""
-    assert 12 <= len(af.__all__) <= 18
+    assert 12 <= len(af.__all__) <= 20
     assert sorted(af.__all__) == dir(af)
     for name in af.__all__:
         assert (getattr(af, name).__doc__ or "").strip(), name
@@ -79,7 +85,7 @@ def test_public_names_are_there_documented_and_few() -> None:
 
 
 def test_examples_of_the_docstrings_run(tmp_path: Path, data: pd.DataFrame) -> None:
-    """Every public function's example gives what it says."""
+    """Every public name has an example, and every example gives what it says."""
     made = af.disparity(data, by=["accent", "gender"], draws=200)
     made.save(tmp_path / "demo")
     small = tmp_path / "small"
@@ -89,19 +95,30 @@ def test_examples_of_the_docstrings_run(tmp_path: Path, data: pd.DataFrame) -> N
         '[suite]\nname = "s"\nmanifest = "manifest.csv"\n[[engine]]\nname = "fake"\noptions = {parallel = "inline"}\n',
         encoding="utf-8",
     )
-    given: dict[str, Any] = {"demo_run": tmp_path / "demo", "answers": data, "small_suite": small / "suite.toml"}
+    data.drop(columns="hypothesis").to_csv(tmp_path / "manifest.csv", index=False)
+    data[["utterance_id", "hypothesis"]].to_csv(tmp_path / "heard.csv", index=False)
+    prose = tmp_path / "card.toml"
+    prose.write_text('[card]\nservice = "Scribe"\n[prose]\noverview = "Turns speech into text."\n', encoding="utf-8")
+    given: dict[str, Any] = {
+        "demo_run": tmp_path / "demo",
+        "answers": data,
+        "small_suite": small / "suite.toml",
+        "files": tmp_path,
+        "card_prose": prose,
+    }
     finder, runner = (
         doctest.DocTestFinder(recurse=False),
         doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE),
     )
-    found = 0
-    for name in [*af.__all__, ""]:
+    without = []
+    for name in ["", *(name for name in af.__all__ if name != "__version__")]:
         thing = getattr(af, name) if name else af
-        for test in finder.find(thing, name or "asrfair", globs={"getfixture": given.__getitem__}):
-            found += len(test.examples)
+        tests = finder.find(thing, name or "asrfair", globs={"getfixture": given.__getitem__})
+        without += [name] if not sum(len(test.examples) for test in tests) else []
+        for test in sorted(tests, key=lambda test: test.lineno or 0):
             runner.run(test)
+    assert [] == without
     assert 0 == runner.summarize(verbose=False).failed
-    assert found >= 20
 
 
 def test_a_data_frame_gives_what_files_give(tmp_path: Path, data: pd.DataFrame, result: af.Result) -> None:

@@ -78,12 +78,14 @@ def test_every_table_of_the_run_is_there(run: RunData) -> None:
 
 @pytest.mark.parametrize("name", [name for name in DEFINITIONS if name not in ABSENT])
 def test_formats_for_programs_hold_the_numbers_of_the_file(run: RunData, name: str, tmp_path: Path) -> None:
-    """CSV, JSON and Parquet give back every value of the run's CSV, unrounded."""
+    """CSV, JSON and Parquet give back every value of the run's CSV, unrounded, under the file's names."""
     found = table(run, name)
     assert found is not None
     files = {path.suffix: path for path in write_table(found, tmp_path)}
     assert {".csv", ".md", ".tex", ".json", ".parquet"} == set(files)
-    expected = found.frame.reset_index(drop=True)
+    expected = found.as_written.reset_index(drop=True)
+    header = (run.path / found.source).read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert header == list(expected.columns)
     rows = json.loads(files[".json"].read_text(encoding="utf-8"))["rows"]
     parquet = pd.read_parquet(files[".parquet"])
     text = list(csv.DictReader(io.StringIO(files[".csv"].read_text(encoding="utf-8"))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,12 @@ import pandas as pd
 from asrfair.api.plots import Plots
 from asrfair.api.scores import Scores, score
 from asrfair.data.tomlfile import did_you_mean
+from asrfair.data.wholefile import subfolder
 from asrfair.errors import InputError
-from asrfair.report import RunData, write_report
+from asrfair.report import RunData, all_tables, write_report, write_table
 from asrfair.report import load_run as read_run
 from asrfair.report.loading import metric_of
+from asrfair.report.recordings import recordings_of
 from asrfair.say.answer import Answer, make_answer
 from asrfair.say.claims import worded
 from asrfair.scoring.metric import column_of
@@ -28,6 +30,7 @@ from asrfair.types import OVERALL_ATTRIBUTE, ErrorCounts
 
 if TYPE_CHECKING:
     from asrfair.runs.in_memory import RunInMemory
+    from asrfair.runs.pipeline import RunResult
 
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
 
@@ -71,9 +74,17 @@ class Result:
 
     Attributes:
         about: What ``run.json`` says: settings, manifest, versions.
+        made: What the call did that made it, times and files written among it; ``None`` of a run that was only read.
+
+    Example:
+        >>> import asrfair as af
+        >>> result = af.load_run(getfixture("demo_run"))
+        >>> result.conditions, len(result.utterances(accent="US"))
+        (('clean',), 16)
     """
 
     about: Mapping[str, Any]
+    made: RunResult | None = None
     _tables: Mapping[str, pd.DataFrame]
     _memory: RunInMemory | None = None
     _path: Path | None = None
@@ -213,7 +224,7 @@ class Result:
         Raises:
             InputError: The page has no such table.
         """
-        from asrfair.report import all_tables, side_by_side
+        from asrfair.report import side_by_side
         from asrfair.report.definitions import DEFINITIONS
         from asrfair.report.tables import to_markdown
 
@@ -272,11 +283,39 @@ class Result:
         """
         target = Path(path)
         with tempfile.TemporaryDirectory(prefix="asrfair-") as folder:
-            write_report(self.path, out=Path(folder))
+            write_report(self.path, plots=False, out=Path(folder))
             content = (Path(folder) / "report.html").read_bytes()
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return target
+
+    def report(
+        self,
+        out: str | Path | None = None,
+        *,
+        html: bool = True,
+        plots: bool = True,
+        tables: Sequence[str] = (),
+        manifest: str | Path | None = None,
+    ) -> list[Path]:
+        """Write ``report.md``, ``report.html`` and ``plots/``.
+
+        Args:
+            out: Where to; into the run folder by default.
+            html: Whether to write the page.
+            plots: Whether to draw plots.
+            tables: Formats (``csv``, ``markdown``, ``latex``, ``json``, ``parquet``) in which every table is written too.
+            manifest: The run's manifest, to put recordings of the worst utterances into the page, if its suite allows it.
+
+        Returns:
+            The files written.
+        """
+        audio = None if manifest is None else recordings_of(self.run, Path(manifest))
+        folder = self.path if out is None else Path(out)
+        written = write_report(self.path, html=html, plots=plots, out=folder, audio=audio)
+        for table in all_tables(self.run).values() if tables else ():
+            written += write_table(table, subfolder(folder, "tables"), tuple(tables))
+        return written
 
     def __repr__(self) -> str:
         """The answer in words."""
@@ -307,11 +346,12 @@ class Result:
         return people, heard, scores
 
 
-def load_run(path: str | Path) -> Result:
+def load_run(path: str | Path, *, made: RunResult | None = None) -> Result:
     """Read a run folder.
 
     Args:
         path: What ``asrfair run``, ``asrfair score`` or :meth:`Result.save` wrote, scored.
+        made: What was just done there (``Result.made``).
 
     Raises:
         InputError: It is no run folder, or a table is missing or damaged.
@@ -324,7 +364,7 @@ def load_run(path: str | Path) -> Result:
     """
     folder = Path(path)
     data = read_run(folder)
-    result = Result(about=data.about, _tables=data.tables, _path=folder)
+    result = Result(about=data.about, made=made, _tables=data.tables, _path=folder)
     result.__dict__["run"] = data  # read once
     return result
 

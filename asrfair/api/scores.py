@@ -25,6 +25,12 @@ class Scores:
         hypotheses: The words of each hypothesis, normalized.
         utterances: Counts of each utterance.
         normalizer: The rules with their version.
+
+    Example:
+        >>> import asrfair as af
+        >>> both = af.score("take two", "take to") + af.score("lie still", "lie still")
+        >>> both.counts.substitutions, both.wer
+        (1, 0.25)
     """
 
     references: tuple[tuple[str, ...], ...]

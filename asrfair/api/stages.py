@@ -1,4 +1,4 @@
-"""The stages as functions: transcribe a suite, render a place, compare two runs, make a card."""
+"""The stages as functions: transcribe, score, compare, render, make a card. The command line calls these."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from asrfair.acoustics import Renderer, parse_condition
 from asrfair.api.result import Claims, Result, load_run
 from asrfair.cards import SMALLEST, write_card
 from asrfair.data.runfile import read_run_file, settings_from_json
+from asrfair.runs import pipeline
 from asrfair.runs.pipeline import run_suite
 from asrfair.runs.suite import read_suite
+from asrfair.runs.transcripts import hypothesis_files
 from asrfair.say.claims import worded
 from asrfair.stats.compare.runs import Comparison as RunComparison
 from asrfair.stats.compare.runs import compare_runs
-from asrfair.types import Clip
+from asrfair.types import Clip, GroupSettings, ScoringSettings, StatisticsSettings
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -31,6 +33,12 @@ class Comparison:
         table: A row a pair of engines, condition, attribute and group; ``difference`` is first minus second.
         claims: The hypotheses that were tested; printed, the sentences.
         found: How many utterances were compared, and what was left out.
+
+    Example:
+        >>> import asrfair as af
+        >>> result = af.disparity(getfixture("answers"), by="accent")
+        >>> af.compare(result, result).found.shared
+        32
     """
 
     table: pd.DataFrame
@@ -84,7 +92,16 @@ def compare(
 
 
 def transcribe(
-    suite: str | Path, *, out: str | Path, workers: int | None = None, progress: bool = False, fresh: bool = False
+    suite: str | Path,
+    *,
+    out: str | Path,
+    workers: int | None = None,
+    progress: bool = False,
+    fresh: bool = False,
+    retry_errors: bool = False,
+    invariance: int = 0,
+    report: bool = False,
+    html: bool = True,
 ) -> Result:
     """Run a suite: transcribe, score, analyse. What was cut off goes on where it stopped.
 
@@ -94,6 +111,10 @@ def transcribe(
         workers: Worker processes; one a core by default.
         progress: Whether to show a progress bar.
         fresh: Whether to throw away what the folder holds of the run.
+        retry_errors: Whether a run that goes on tries those utterances again that ended in an error.
+        invariance: So many utterances are transcribed again one at a time: do batches change transcripts?
+        report: Whether to write ``report.md`` and plots into the folder.
+        html: Whether to write ``report.html`` too.
 
     Raises:
         InputError: The suite is wrong, or the folder holds another run.
@@ -105,11 +126,116 @@ def transcribe(
         >>> af.transcribe(suite, out=suite.parent / "run").engines
         ('fake',)
     """
-    folder = Path(out)
-    run_suite(
-        read_suite(Path(suite)), folder, workers=workers, progress=progress, fresh=fresh, html=False, report=False
+    made = run_suite(
+        read_suite(Path(suite)),
+        Path(out),
+        workers=workers,
+        progress=progress,
+        fresh=fresh,
+        retry_errors=retry_errors,
+        invariance=invariance,
+        html=html,
+        report=report,
     )
-    return load_run(folder)
+    return load_run(out, made=made)
+
+
+def score_files(
+    manifest: str | Path,
+    hypotheses: str | Sequence[str],
+    *,
+    out: str | Path,
+    groups: GroupSettings | None = None,
+    scoring: ScoringSettings | None = None,
+    statistics: StatisticsSettings | None = None,
+    workers: int | None = None,
+    report: bool = False,
+    html: bool = True,
+) -> Result:
+    """Score transcripts that stand in files, as ``asrfair score`` does: no audio, no engine.
+
+    Args:
+        manifest: The manifest's card (TOML) or table.
+        hypotheses: ``LABEL[@CONDITION]=FILE``, one or several; a folder or pattern with a file an engine.
+        out: The run folder, made if need be.
+        groups: For whom: :class:`asrfair.types.GroupSettings`.
+        scoring: How texts are compared.
+        statistics: How sure.
+        workers: Processes for normalizing; one a core by default.
+        report: Whether to write ``report.md`` and plots into the folder.
+        html: Whether to write ``report.html`` too.
+
+    Raises:
+        InputError: A file or a setting is wrong, or the folder holds a transcribed run.
+
+    Example:
+        >>> import asrfair as af
+        >>> from asrfair.types import GroupSettings
+        >>> folder = getfixture("files")  # manifest.csv with accents, heard.csv with transcripts
+        >>> by_accent = GroupSettings(by=(("accent",),))
+        >>> made = af.score_files(folder / "manifest.csv", f"mine={folder / 'heard.csv'}", out=folder / "run", groups=by_accent)
+        >>> made.engines, made.attributes
+        (('mine',), ('accent',))
+    """
+    given = [hypotheses] if isinstance(hypotheses, str) else hypotheses
+    made = pipeline.score_files(
+        Path(manifest),
+        [file for text in given for file in hypothesis_files(text)],
+        Path(out),
+        groups=groups or GroupSettings(),
+        scoring=scoring or ScoringSettings(),
+        statistics=statistics or StatisticsSettings(),
+        workers=workers,
+        html=html,
+        report=report,
+    )
+    return load_run(out, made=made)
+
+
+def rescore(
+    run: Result | str | Path,
+    *,
+    out: str | Path | None = None,
+    groups: GroupSettings | None = None,
+    scoring: ScoringSettings | None = None,
+    statistics: StatisticsSettings | None = None,
+    workers: int | None = None,
+    report: bool = False,
+    html: bool = True,
+) -> Result:
+    """Score and analyse a run again with other settings; what is not given stays as the run had it.
+
+    Args:
+        run: A result or run folder.
+        out: Another folder, which leaves the run as it is.
+        groups: For whom: :class:`asrfair.types.GroupSettings`.
+        scoring: How texts are compared.
+        statistics: How sure.
+        workers: Processes for normalizing; one a core by default.
+        report: Whether to write ``report.md`` and plots into the folder.
+        html: Whether to write ``report.html`` too.
+
+    Raises:
+        InputError: The folder is no run, or a setting does not fit it.
+
+    Example:
+        >>> import asrfair as af
+        >>> from asrfair.types import GroupSettings
+        >>> again = af.rescore(getfixture("demo_run"), groups=GroupSettings(by=(("gender",),)))
+        >>> again.attributes
+        ('gender',)
+    """
+    made = pipeline.rescore(
+        run.path if isinstance(run, Result) else Path(run),
+        out=None if out is None else Path(out),
+        groups=groups,
+        scoring=scoring,
+        statistics=statistics,
+        workers=workers,
+        html=html,
+        report=report,
+    )
+    return load_run(made.run, made=made)
 
 
 def render(
@@ -159,7 +285,9 @@ def card(
     prose: str | Path,
     out: str | Path,
     template: str = "aws",
+    form: str = "",
     smallest_cell: int = SMALLEST,
+    per_group: bool = False,
 ) -> Path:
     """Write a service card: your prose, every number from the runs, small groups suppressed.
 
@@ -168,14 +296,25 @@ def card(
         prose: What the author writes, TOML or Markdown (``asrfair card RUN --init``).
         out: The file: ``.html``, ``.md``, ``.pdf`` or ``.json``.
         template: ``aws``, ``model-card``, ``hf`` or ``json``.
+        form: ``html``, ``md``, ``pdf`` or ``json``; what ``out`` ends with by default.
         smallest_cell: Speakers below which a group is suppressed.
+        per_group: Whether the metadata of ``hf`` has every group, not only everybody and the worst.
 
     Returns:
         Where the card is.
 
     Raises:
         InputError: The prose claims what the runs do not support, or a run is too small to publish anything of it.
+
+    Example:
+        >>> import asrfair as af
+        >>> prose = getfixture("card_prose")  # TOML: [card] service = "Scribe" … [prose] overview = "…"
+        >>> page = af.card(getfixture("demo_run"), prose=prose, out=prose.with_name("card.md"))
+        >>> page.read_text(encoding="utf-8").splitlines()[0]
+        '# Scribe'
     """
     several = [runs] if isinstance(runs, Result | str | Path) else list(runs)
     paths = [item.path if isinstance(item, Result) else Path(item) for item in several]
-    return write_card(paths, Path(prose), Path(out), template=template, smallest=smallest_cell)
+    return write_card(
+        paths, Path(prose), Path(out), template=template, form=form, smallest=smallest_cell, every_group=per_group
+    )

@@ -48,7 +48,8 @@ def card(
     Start with --init, fill the file, then give it as --prose. Prose that claims a number which the runs do not support
     builds no card.
     """
-    from asrfair.cards import OUTLINES, blank_prose, gather, write_card
+    from asrfair.api.stages import card as make_card
+    from asrfair.cards import OUTLINES, blank_prose, gather
     from asrfair.data.wholefile import write_whole
 
     if init:
@@ -62,7 +63,7 @@ def card(
         raise click.UsageError("a card needs the author's prose: --prose FILE (make one to fill with --init)")
     if per_group and template != "hf":
         raise click.UsageError("--per-group is of --template hf")
-    written = write_card(
-        runs, prose, out, template=template, form=form or "", smallest=smallest_cell, every_group=per_group
+    written = make_card(
+        runs, prose=prose, out=out, template=template, form=form or "", smallest_cell=smallest_cell, per_group=per_group
     )
     click.echo(f"Wrote {click.format_filename(written)}")

@@ -14,19 +14,22 @@ from asrfair.data.runfile import read_run_file, settings_from_json
 from asrfair.types import SCORED
 
 if TYPE_CHECKING:
+    from asrfair.api.result import Result
     from asrfair.runs.pipeline import RunResult
 
 
-def print_outcome(result: RunResult, *, as_json: bool) -> None:
-    """Print the tables and the files of a finished run; one JSON object with ``as_json``."""
+def print_outcome(found: Result, *, as_json: bool) -> None:
+    """Print the tables and the files of a run that was just made; one JSON object with ``as_json``."""
+    result = found.made
+    assert result is not None
     if as_json:
         click.echo(json.dumps(_to_json(result), ensure_ascii=True, indent=2))
         return
-    from asrfair.report import load_run, print_run
+    from asrfair.report import print_run
     from asrfair.report.console import say, terminal
 
     console = terminal()
-    print_run(load_run(result.run), console=console)
+    print_run(found.run, console=console)
     console.print()
     say(console, ledger_line(result))
     if result.transcribe is not None:

@@ -22,10 +22,9 @@ def demo(out: Path, workers: int | None, as_json: bool) -> None:  # fmt: skip
 
     The speech is synthetic: the demo shows what asrfair does, and nothing about people.
     """
+    from asrfair.api.stages import transcribe
     from asrfair.cli.closing_lines import print_outcome
     from asrfair.data.resources import shipped
-    from asrfair.runs.pipeline import run_suite
-    from asrfair.runs.suite import read_suite
 
-    suite = read_suite(shipped("manifests") / "demo" / "suite.toml")
-    print_outcome(run_suite(suite, out, workers=workers, progress=not as_json), as_json=as_json)
+    suite = shipped("manifests") / "demo" / "suite.toml"
+    print_outcome(transcribe(suite, out=out, workers=workers, progress=not as_json, report=True), as_json=as_json)

@@ -18,7 +18,9 @@ def merge(shards: tuple[Path, ...], out: Path, workers: int | None, no_html: boo
 
     The tables are those of a run that was made in one go.
     """
+    from asrfair.api.result import load_run
     from asrfair.cli.closing_lines import print_outcome
     from asrfair.runs.merge_shards import merge_runs
 
-    print_outcome(merge_runs(shards, out, workers=workers, html=not no_html), as_json=as_json)
+    made = merge_runs(shards, out, workers=workers, html=not no_html)
+    print_outcome(load_run(made.run, made=made), as_json=as_json)

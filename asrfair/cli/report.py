@@ -42,22 +42,15 @@ def report(
 
     Only the files of the run folder are read (and, with --audio, the recordings of a few utterances): no engine.
     """
-    from asrfair.data.wholefile import subfolder
-    from asrfair.report import all_tables, load_run, print_run, write_report, write_table
+    from asrfair.api.result import load_run
+    from asrfair.report import print_run
 
-    data = load_run(run)
-    audio = None
-    if manifest is not None:
-        from asrfair.report.recordings import recordings_of
-
-        audio = recordings_of(data, manifest)
-    written = write_report(run, html=not no_html, plots=not no_plots, out=out, audio=audio)
-    for table in all_tables(data).values() if formats else ():
-        written += write_table(table, subfolder(out or run, "tables"), formats)
+    result = load_run(run)
+    written = result.report(out, html=not no_html, plots=not no_plots, tables=formats, manifest=manifest)
     if as_json:
         click.echo(json.dumps({"run": str(run), "files": [str(path) for path in written]}, ensure_ascii=True, indent=1))
         return
-    print_run(data)
+    print_run(result.run)
     click.echo("")
     for path in written:
         if path.suffix in {".md", ".html"}:

@@ -52,8 +52,9 @@ def run(
 
     Ctrl-C leaves a run that the same command resumes.
     """
+    from asrfair.api.stages import transcribe
     from asrfair.cli.closing_lines import print_outcome
-    from asrfair.runs.pipeline import run_shard, run_suite
+    from asrfair.runs.pipeline import run_shard
     from asrfair.runs.suite import read_suite
 
     settings: dict[str, Any] = {
@@ -74,7 +75,7 @@ def run(
                 click.echo(line)
             click.echo(f"Part {part[0] + 1} of {part[1]} is in {out}. Join all parts: asrfair merge PART… --out RUN")
         return
-    result = run_suite(read_suite(suite), out, html=not no_html, invariance=invariance_check or 0, **settings)
+    result = transcribe(suite, out=out, report=True, html=not no_html, invariance=invariance_check or 0, **settings)
     print_outcome(result, as_json=as_json)
     if invariance_check and not as_json:
         for line in invariance_lines(out):

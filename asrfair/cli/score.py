@@ -46,11 +46,10 @@ def score(
     asrfair score RUN --by accent,gender --out ANOTHER
     asrfair score --manifest edacc.toml --hypotheses whisper-small=out.csv --by accent --out RUN
     """  # noqa: D301 -- \b is click's mark for a block that is not wrapped
+    from asrfair.api.stages import rescore, score_files
     from asrfair.cli.closing_lines import print_outcome
     from asrfair.data.runfile import settings_of
     from asrfair.data.trust import name_code
-    from asrfair.runs import pipeline
-    from asrfair.runs.transcripts import hypothesis_files
 
     name_code(
         [*([options["normalizer"]] if options["normalizer"] else []), *options["normalizers"], *options["metrics"]]
@@ -62,9 +61,10 @@ def score(
                 remedy="See asrfair score --help",
             )
         groups, scoring, statistics = merge_settings(options, *settings_of(run, unfinished=True))
-        result = pipeline.rescore(
-            run, out=out, groups=groups, scoring=scoring, statistics=statistics, workers=workers, html=not no_html
-        )
+        result = rescore(
+            run, out=out, groups=groups, scoring=scoring, statistics=statistics, workers=workers, report=True,
+            html=not no_html,
+        )  # fmt: skip
     else:
         if manifest is None or not hypotheses or out is None:
             raise InputError(
@@ -72,14 +72,8 @@ def score(
                 remedy="Such as: asrfair score --manifest m.toml --hypotheses whisper=out.csv --by accent --out RUN",
             )
         groups, scoring, statistics = merge_settings(options, GroupSettings(), ScoringSettings(), StatisticsSettings())
-        result = pipeline.score_files(
-            manifest,
-            [file for text in hypotheses for file in hypothesis_files(text)],
-            out,
-            groups=groups,
-            scoring=scoring,
-            statistics=statistics,
-            workers=workers,
-            html=not no_html,
-        )
+        result = score_files(
+            manifest, hypotheses, out=out, groups=groups, scoring=scoring, statistics=statistics, workers=workers,
+            report=True, html=not no_html,
+        )  # fmt: skip
     print_outcome(result, as_json=as_json)

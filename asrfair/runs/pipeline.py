@@ -231,6 +231,7 @@ def score_files(
     statistics: StatisticsSettings,
     workers: int | None = None,
     html: bool = True,
+    report: bool = True,
 ) -> RunResult:
     """Score transcripts that somebody else made; needs no audio.
 
@@ -250,7 +251,7 @@ def score_files(
         with changing(run, "transcripts from files are being scored"):
             content = _from_files(manifest, files, run, groups, scoring, statistics)
             score, analysis = _tables(run, content, groups, scoring, statistics, workers)
-        written = write_report(run, html=html)
+        written = write_report(run, html=html) if report else []
     return RunResult(run=run, score=score, analysis=analysis, written=tuple(written))
 
 
@@ -293,6 +294,7 @@ def rescore(
     statistics: StatisticsSettings | None = None,
     workers: int | None = None,
     html: bool = True,
+    report: bool = True,
 ) -> RunResult:
     """Score and analyse a run folder again, with other settings if any are given; never touches audio.
 
@@ -304,6 +306,7 @@ def rescore(
         statistics: How sure.
         workers: Processes for normalizing; ``None`` is one a core.
         html: Whether to write ``report.html``.
+        report: Whether to write a report and plots at all.
 
     Raises:
         InputError: A folder is no run, holds another one, or a setting does not fit it.
@@ -321,7 +324,7 @@ def rescore(
             if target is not run:
                 _copy_transcripts(run, target)
             score, analysis = _tables(target, content, groups, scoring, statistics, workers)
-        written = write_report(target, html=html)
+        written = write_report(target, html=html) if report else []
     return RunResult(run=target, score=score, analysis=analysis, written=tuple(written))
 
 

@@ -53,6 +53,12 @@ class Metric:
         most: The largest value that there can be; bounds are cut there.
         count: How an utterance is counted, where scoring does not do so anyway.
         source: ``module:attribute`` from which a worker process can import it, or the empty string.
+
+    Example:
+        >>> import asrfair as af
+        >>> wrong_first = af.Metric(name="wrong_first", count=lambda said, heard: (said[:1] != heard[:1], 1))
+        >>> wrong_first.counts(["take", "two"], ["make", "two"])
+        (1, 1)
     """
 
     name: str
