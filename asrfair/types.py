@@ -47,14 +47,16 @@ SCORED, EXCLUDED, NO_REFERENCE, ERROR, MISSING = range(len(STATUSES))
 class Utterance:
     """One stretch of speech of one speaker, with what was really said.
 
-    ``audio`` is an absolute path; ``start_s``/``end_s`` cut a segment out of it, ``channel`` (zero-based) picks one.
+    ``audio`` is an absolute path, or, as text, the address of a recording that is no file of its own (in an object store,
+    a tar shard or a Parquet file: :mod:`asrfair.data.stored.address`); ``start_s``/``end_s`` cut a segment out of it,
+    ``channel`` (zero-based) picks one.
     ``exclude`` is a reason (the row is kept and never scored) or the empty string.
     """
 
     utterance_id: str
     speaker_id: str
     reference: str
-    audio: Path | None = None
+    audio: Path | str | None = None
     start_s: float | None = None
     end_s: float | None = None
     channel: int | None = None

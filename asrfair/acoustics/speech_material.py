@@ -7,7 +7,6 @@ import math
 import os
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asrfair.acoustics.level import active_level
+from asrfair.data.stored.address import as_audio
 from asrfair.errors import AsrfairError, InputError
 from asrfair.types import Utterance
 
@@ -152,7 +152,7 @@ class Corpus:
 
     def _read(self, position: int, sample_rate_hz: int) -> Clip | None:
         (row,) = self._table.slice(position, 1).to_pylist()
-        utterance = Utterance(**{**row, "audio": Path(os.fsdecode(row["audio"])), "reference": ""})
+        utterance = Utterance(**{**row, "audio": as_audio(os.fsdecode(row["audio"])), "reference": ""})
         try:
             return self._load(utterance, sample_rate_hz)
         except AsrfairError:

@@ -20,6 +20,12 @@ _PATH = click.Path(path_type=Path)
 _allow_outside = click.option(
     "--allow-outside", is_flag=True, help="Allow paths that leave the manifest's folder (links followed)."
 )
+_allow_remote = click.option(
+    "--allow-remote",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Allow audio to be fetched from below this address, such as s3://my-bucket; may be given several times.",
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
@@ -38,8 +44,9 @@ manifest.add_command(plan)
 @click.argument("path", type=_PATH)
 @click.option("--audio/--no-audio", default=True, help="Open every audio file (default), or look at the table only.")
 @_allow_outside
+@_allow_remote
 @_as_json
-def validate(path: Path, audio: bool, allow_outside: bool, as_json: bool) -> int:
+def validate(path: Path, audio: bool, allow_outside: bool, allow_remote: tuple[str, ...], as_json: bool) -> int:
     """List everything that is wrong with the manifest at PATH (a card or a bare table).
 
     Exits with 2 if anything makes it unusable, with 0 if there are only warnings.
@@ -48,7 +55,7 @@ def validate(path: Path, audio: bool, allow_outside: bool, as_json: bool) -> int
 
     rows = 0
     try:
-        read = inspect_manifest(path, allow_outside=allow_outside)
+        read = inspect_manifest(path, allow_outside=allow_outside, allow_remote=allow_remote)
         rows = len(read)
         found = problems(read, audio=audio)
     except InputError as error:
@@ -117,6 +124,7 @@ def _problem_json(problem: Problem) -> dict[str, Any]:
 @click.option("--min-words", type=click.IntRange(0), default=100, show_default=True, help="Fewer are a hole.")
 @click.option("--measure", is_flag=True, help="Open audio files for the lengths that the table does not state.")
 @_allow_outside
+@_allow_remote
 @_as_json
 def describe(
     path: Path,
@@ -125,6 +133,7 @@ def describe(
     min_words: int,
     measure: bool,
     allow_outside: bool,
+    allow_remote: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show who speaks in the manifest at PATH: hours, speakers, utterances and words of every group.
@@ -134,7 +143,7 @@ def describe(
     from asrfair.data.manifest import check_groupable, read_manifest
     from asrfair.data.manifest.describe import describe as describe_manifest
 
-    read = read_manifest(path, allow_outside=allow_outside)
+    read = read_manifest(path, allow_outside=allow_outside, allow_remote=allow_remote if measure else None)
     asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
     check_groupable(read, asked, allow_inferred=True)
     limits = {"min_speakers": min_speakers, "min_words": min_words}

@@ -65,7 +65,7 @@ def plan(
     from asrfair.stats.plan.power import plan_speakers
     from asrfair.stats.plan.speakers_needed import Assumptions, plan_table
 
-    read = read_manifest(path, allow_outside=allow_outside)
+    read = read_manifest(path, allow_outside=allow_outside, allow_remote=None)
     asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
     check_groupable(read, asked, allow_inferred=True)
     if run_path is not None:

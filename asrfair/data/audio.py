@@ -1,24 +1,26 @@
 """Audio as engines get it: one segment decoded, one channel, one sample rate.
 
-Files are read with soundfile; those that phones make, by :mod:`asrfair.data.container`.
+Files are read with soundfile; those that phones make, by :mod:`asrfair.data.container`; what lies in an object store, a
+tar shard or a Parquet file comes from :mod:`asrfair.data.stored` as a stream of the same bytes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
 from asrfair.data import container
-from asrfair.data.cutshort import missing_share
+from asrfair.data.cutshort import missing_in, missing_share
+from asrfair.data.stored.address import parse, shown
+from asrfair.data.stored.reading import StoredError, open_stored
 from asrfair.errors import AsrfairError
 from asrfair.types import Clip, Utterance
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
 END_TOLERANCE_S = 0.25
@@ -78,18 +80,18 @@ def load_clip(utterance: Utterance, sample_rate_hz: int) -> Clip:
     _check_length(utterance, len(mono) / rate, path)
     if not np.isfinite(mono).all():
         raise AudioError(
-            "the file holds samples that are not numbers (NaN or infinite)", file=path, remedy="Export it again"
+            "the file holds samples that are not numbers (NaN or infinite)", **_where(path), remedy="Export it again"
         )
     if mono.size and float(np.abs(mono).max()) > PEAK_LIMIT:
         raise AudioError(
             "the file holds floating-point samples far outside [-1, 1]",
-            file=path,
+            **_where(path),
             remedy="Scale them, or save it as 16-bit PCM",
         )
     if rate != sample_rate_hz:
         mono = soxr.resample(mono, rate, sample_rate_hz, quality="HQ")
     if not mono.size:
-        raise AudioError("the segment holds no samples", file=path, remedy="Check start_s and end_s")
+        raise AudioError("the segment holds no samples", **_where(path), remedy="Check start_s and end_s")
     return Clip(
         utterance_id=utterance.utterance_id,
         samples=np.ascontiguousarray(np.clip(mono, -1.0, 1.0), dtype=np.float32),
@@ -98,7 +100,7 @@ def load_clip(utterance: Utterance, sample_rate_hz: int) -> Clip:
     )
 
 
-def probe_duration_s(path: Path) -> float:
+def probe_duration_s(path: Path | str) -> float:
     """Return a file's length in seconds from its header.
 
     Raises:
@@ -126,7 +128,7 @@ def planned_duration_s(utterance: Utterance) -> float:
     return max((length if utterance.end_s is None else utterance.end_s) - (utterance.start_s or 0.0), 0.0)
 
 
-def open_audio(path: Path) -> soundfile.SoundFile | container.DecodedFile:
+def open_audio(path: Path | str) -> soundfile.SoundFile | container.DecodedFile:
     """Open a recording of any format that asrfair reads, by its suffix.
 
     Returns:
@@ -135,6 +137,8 @@ def open_audio(path: Path) -> soundfile.SoundFile | container.DecodedFile:
     Raises:
         AudioError: It is missing, or cannot be decoded.
     """
+    if isinstance(path, str):
+        return _open_stored(path)
     if not path.is_file():
         raise AudioError(
             "the audio file does not exist" if not path.exists() else "the audio path is not a file",
@@ -142,22 +146,75 @@ def open_audio(path: Path) -> soundfile.SoundFile | container.DecodedFile:
             remedy="Check the manifest's column 'audio'; paths are relative to the table",
         )
     if path.suffix.lower() in container.SUFFIXES:
-        try:
-            return container.DecodedFile(path, longest_s=LONGEST_S)
-        except container.ContainerError as error:
-            raise AudioError(
-                f"the audio file cannot be decoded: {error}", file=path, remedy="Convert it to WAV or FLAC"
-            ) from error
+        return _open_container(path, path)
     try:
         return soundfile.SoundFile(str(path))
-    except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError) as error:
-        kind = TruncatedAudioError if missing_share(path) else AudioError
-        raise kind(
-            f"the audio file cannot be decoded: {_reason(error)}", file=path, remedy="Convert it to WAV or FLAC"
+    except _UNREADABLE as error:
+        raise _undecodable(error, path, missing_share(path)) from error
+
+
+_UNREADABLE = (soundfile.LibsndfileError, OSError, RuntimeError, TypeError, ValueError)
+
+
+class _StoredFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A recording out of a stream, which is closed with it."""
+
+    def __init__(self, stream: BinaryIO, missing: float) -> None:
+        self._bytes = stream
+        self.missing = missing
+        super().__init__(stream)
+
+    def close(self) -> None:
+        super().close()
+        self._bytes.close()
+
+
+def _open_stored(text: str) -> soundfile.SoundFile | container.DecodedFile:
+    """Open a recording that is no file of its own."""
+    try:
+        stream, size = open_stored(text)
+    except StoredError as error:
+        kind = TruncatedAudioError if error.cut else AudioError
+        raise kind(f"the audio cannot be read: {error}", **_where(text), remedy=error.remedy) from error
+    missing = 0.0
+    try:
+        name = parse(text).name
+        if Path(name).suffix.lower() in container.SUFFIXES or (not name and container.is_container(stream)):
+            with stream:
+                return _open_container(stream, text)
+        missing = missing_in(stream, size)
+        stream.seek(0)
+        return _StoredFile(stream, missing)
+    except _UNREADABLE as error:
+        stream.close()
+        raise _undecodable(error, text, missing) from error
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _open_container(source: Path | BinaryIO, path: Path | str) -> container.DecodedFile:
+    try:
+        return container.DecodedFile(source, longest_s=LONGEST_S)
+    except container.ContainerError as error:
+        raise AudioError(
+            f"the audio file cannot be decoded: {error}", **_where(path), remedy="Convert it to WAV or FLAC"
         ) from error
 
 
-def _check_length(utterance: Utterance, length_s: float, path: Path) -> None:
+def _undecodable(error: BaseException, path: Path | str, missing: float) -> AudioError:
+    kind = TruncatedAudioError if missing else AudioError
+    return kind(
+        f"the audio file cannot be decoded: {_reason(error)}", **_where(path), remedy="Convert it to WAV or FLAC"
+    )
+
+
+def _where(path: Path | str) -> dict[str, Any]:
+    """Where an error lies: a file, or an address without what is secret in it."""
+    return {"value": shown(path)} if isinstance(path, str) else {"file": path}
+
+
+def _check_length(utterance: Utterance, length_s: float, path: Path | str) -> None:
     """Compare what was decoded with what the manifest says of the whole file."""
     if utterance.duration_s is None or utterance.end_s is not None:
         return
@@ -165,13 +222,13 @@ def _check_length(utterance: Utterance, length_s: float, path: Path) -> None:
     if length_s < stated - max(SHORTER_S[0], SHORTER_S[1] * stated):
         raise TruncatedAudioError(
             f"the recording is {_seconds(length_s)} s long, and the manifest's duration_s is {_seconds(stated)}",
-            file=path,
+            **_where(path),
             remedy="Copy the file again, or mend duration_s",
         )
 
 
 def _read(
-    path: Path, *, start_s: float | None, end_s: float | None, channel: int | None
+    path: Path | str, *, start_s: float | None, end_s: float | None, channel: int | None
 ) -> tuple[npt.NDArray[np.float32], int]:
     """Return the segment's samples in one channel, shape (frames,), and the file's rate in Hz."""
     with open_audio(path) as file:
@@ -180,36 +237,38 @@ def _read(
         start = 0 if start_s is None else max(round(start_s * rate), 0)
         end = file.frames if end_s is None else round(end_s * rate)
         if end_s is None or end > file.frames:
-            lost = missing_share(path)
+            lost = _missing(file, path)
             whole_s = file.frames / rate / max(1.0 - lost, 1e-9)
             if lost * whole_s > CUT_S or (lost and not file.frames):
                 raise TruncatedAudioError(
                     f"the file was cut short: about {100 * lost:.0f} % of what its header promises is missing",
-                    file=path,
+                    **_where(path),
                     remedy="Copy it again",
                 )
         if start >= file.frames or end > file.frames + slack:
             raise AudioError(
                 f"the segment {_seconds(start / rate)}–{_seconds(end / rate)} s lies outside the file, "
                 f"which is {_seconds(file.frames / rate)} s long",
-                file=path,
+                **_where(path),
                 remedy="Check start_s and end_s, and that the file was copied whole",
             )
         wanted = min(end, file.frames) - start
         if wanted <= 0:
-            raise AudioError("the segment ends before it starts", file=path, remedy="Check start_s and end_s")
+            raise AudioError("the segment ends before it starts", **_where(path), remedy="Check start_s and end_s")
         if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
-            raise AudioError(f"the file says that its sample rate is {rate} Hz", file=path, remedy="Export it again")
+            raise AudioError(
+                f"the file says that its sample rate is {rate} Hz", **_where(path), remedy="Export it again"
+            )
         if wanted > LONGEST_S * rate:
             raise AudioError(
                 f"the utterance is {_seconds(wanted / rate)} s long",
-                file=path,
+                **_where(path),
                 remedy="Cut the recording into utterances with the columns start_s and end_s",
             )
         if wanted > MOST_SAMPLES:
             raise AudioError(
                 f"the utterance has {wanted:,} samples at {rate} Hz, and {MOST_SAMPLES:,} can be held",
-                file=path,
+                **_where(path),
                 remedy="Cut the recording into utterances with the columns start_s and end_s",
             )
         try:
@@ -218,18 +277,24 @@ def _read(
             samples = _decode(file, wanted, channel, path)
         except (soundfile.LibsndfileError, OSError, RuntimeError, MemoryError) as error:
             raise AudioError(
-                f"the audio file cannot be decoded: {_reason(error)}", file=path, remedy="Convert it to WAV or FLAC"
+                f"the audio file cannot be decoded: {_reason(error)}",
+                **_where(path),
+                remedy="Convert it to WAV or FLAC",
             ) from error
     if len(samples) < wanted - slack:
         raise TruncatedAudioError(
             f"the file breaks off: {_seconds(len(samples) / rate)} of {_seconds(wanted / rate)} s could be decoded",
-            file=path,
+            **_where(path),
             remedy="Copy it again",
         )
     return samples, rate
 
 
-def _decode(file: soundfile.SoundFile, wanted: int, channel: int | None, path: Path) -> npt.NDArray[np.float32]:
+def _missing(file: soundfile.SoundFile | container.DecodedFile, path: Path | str) -> float:
+    return missing_share(path) if isinstance(path, Path) else getattr(file, "missing", 0.0)
+
+
+def _decode(file: soundfile.SoundFile, wanted: int, channel: int | None, path: Path | str) -> npt.NDArray[np.float32]:
     """Decode block by block, so that a file of many channels takes no more memory than one channel of it."""
     if file.channels == 1 and not channel:
         samples: npt.NDArray[np.float32] = file.read(wanted, dtype="float32")
@@ -245,13 +310,13 @@ def _decode(file: soundfile.SoundFile, wanted: int, channel: int | None, path: P
     return np.concatenate(parts)
 
 
-def _mono(samples: npt.NDArray[np.float32], channel: int | None, path: Path) -> npt.NDArray[np.float32]:
+def _mono(samples: npt.NDArray[np.float32], channel: int | None, path: Path | str) -> npt.NDArray[np.float32]:
     channels = samples.shape[1]
     if channel is not None:
         if not 0 <= channel < channels:
             raise AudioError(
                 f"the file has {channels} channel(s), and channel {channel} was asked for (they count from 0)",
-                file=path,
+                **_where(path),
                 remedy="Mend the manifest's column 'channel'",
             )
         return samples[:, channel]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ SUFFIXES = frozenset(
     {".m4a", ".mp4", ".aac", ".3gp", ".3gpp", ".amr", ".awb", ".webm", ".mka", ".mkv", ".mov", ".caf", ".wma"}
 )
 """Files that libsndfile cannot read (or only sometimes, as with ``.caf``), and that people have on their phones."""
+
+_BEGINNINGS = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (0, b"#!AMR"), (0, b"caff"))
 
 INSTALL = "Install the decoder: pip install 'asrfair[codecs]', or convert the file to WAV or FLAC"
 
@@ -61,7 +63,15 @@ def installed() -> bool:
     return find_spec("av") is not None
 
 
-def look(path: Path) -> Opened:
+def is_container(stream: BinaryIO) -> bool:
+    """Whether bytes without a name are such a file's: MP4, WebM, AMR or CAF, by how they begin."""
+    stream.seek(0)
+    start = stream.read(16)
+    stream.seek(0)
+    return any(start[place:].startswith(sign) for place, sign in _BEGINNINGS)
+
+
+def look(path: Path | BinaryIO) -> Opened:
     """Read a container's header.
 
     Raises:
@@ -77,11 +87,11 @@ def look(path: Path) -> Opened:
         )
 
 
-def decode(path: Path, *, most_samples: int) -> tuple[npt.NDArray[np.float32], int]:
+def decode(path: Path | BinaryIO, *, most_samples: int) -> tuple[npt.NDArray[np.float32], int]:
     """Decode a file's first sound stream.
 
     Args:
-        path: The file.
+        path: The file, or a stream of its bytes.
         most_samples: Samples (frames × channels) after which decoding stops: a small file can hold hours of silence.
 
     Returns:
@@ -118,14 +128,14 @@ class DecodedFile:
     """A decoded file that is read as libsndfile's are: ``samplerate``, ``frames``, ``channels``, ``seek``, ``read``.
 
     Args:
-        path: The file.
+        path: The file, or a stream of its bytes.
         longest_s: Longest recording, in seconds of one channel at 48 kHz, that is decoded.
 
     Raises:
         ContainerError: As :func:`decode` raises it, or the file ends before its header says.
     """
 
-    def __init__(self, path: Path, *, longest_s: float) -> None:
+    def __init__(self, path: Path | BinaryIO, *, longest_s: float) -> None:
         said = look(path)
         self._samples, self.samplerate = decode(path, most_samples=int(longest_s * 48_000))
         self.frames, self.channels = self._samples.shape
@@ -160,15 +170,21 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[Any, Any]]:
+def _open(path: Path | BinaryIO) -> Iterator[tuple[Any, Any]]:
     try:
         import av
     except ImportError as error:
         raise ContainerError(f"libsndfile cannot read it. {INSTALL}") from error
     try:
         # Only files: FFmpeg would follow a play list to other files or to the network.
+        if not isinstance(path, Path):
+            path.seek(0)
         container = av.open(
-            str(path), mode="r", options={"protocol_whitelist": "file"}, metadata_errors="replace", timeout=(10.0, 30.0)
+            str(path) if isinstance(path, Path) else path,
+            mode="r",
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+            timeout=(10.0, 30.0),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ContainerError(_reason(error)) from error

@@ -29,25 +29,38 @@ def missing_share(path: Path) -> float:
     try:
         status = path.stat()
         return _missing(path, status.st_size, status.st_mtime_ns)
-    except (OSError, ValueError, struct.error):
+    except OSError:
         return 0.0
 
 
 @lru_cache(maxsize=4096)
 def _missing(path: Path, size: int, changed_ns: int) -> float:  # noqa: ARG001 -- part of the key
     with path.open("rb") as stream:
-        start = stream.read(16)
-        if start[:4] in {b"RIFF", b"RF64", b"BW64"} and start[8:12] == b"WAVE":
-            return _chunks(stream, size, "<", b"data", start[:4] != b"RIFF")
-        if start[:4] == b"FORM" and start[8:12] in {b"AIFF", b"AIFC"}:
-            return _chunks(stream, size, ">", b"SSND", wide=False)
-        if start[:4] == b".snd":
-            offset, promised = struct.unpack(">II", start[4:12])
-            return _share(promised, size - offset) if promised < _UNKNOWN else 0.0
-        if start[:7] == b"NIST_1A":
-            return _sphere(stream, size)
-        if start[:4] == b"OggS":
-            return _ogg(stream, size)
+        return missing_in(stream, size)
+
+
+def missing_in(stream: BinaryIO, size: int) -> float:
+    """Return the same of a stream of so many bytes."""
+    try:
+        return _promised(stream, size)
+    except (OSError, ValueError, struct.error):
+        return 0.0
+
+
+def _promised(stream: BinaryIO, size: int) -> float:
+    stream.seek(0)
+    start = stream.read(16)
+    if start[:4] in {b"RIFF", b"RF64", b"BW64"} and start[8:12] == b"WAVE":
+        return _chunks(stream, size, "<", b"data", start[:4] != b"RIFF")
+    if start[:4] == b"FORM" and start[8:12] in {b"AIFF", b"AIFC"}:
+        return _chunks(stream, size, ">", b"SSND", wide=False)
+    if start[:4] == b".snd":
+        offset, promised = struct.unpack(">II", start[4:12])
+        return _share(promised, size - offset) if promised < _UNKNOWN else 0.0
+    if start[:7] == b"NIST_1A":
+        return _sphere(stream, size)
+    if start[:4] == b"OggS":
+        return _ogg(stream, size)
     return 0.0
 
 

@@ -231,7 +231,7 @@ def _again(
     name: str, suite: Suite, before: Scored, keys: Sequence[Key], history: History, workers: int | None, progress: bool
 ) -> Part:
     """Run a suite with what the cache holds, and compare."""
-    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside, allow_remote=suite.allow_remote)
     conditions = [parse_condition(item, profiles=suite.profiles, render=suite.render) for item in suite.conditions]
     base = suite.path.resolve().parent
     context = EngineContext(seed=suite.seed, conditions=tuple(c.name for c in conditions), base=base)

@@ -12,6 +12,7 @@ from pathlib import Path
 from asrfair.acoustics import Condition, needs_manifest
 from asrfair.data.manifest import Manifest
 from asrfair.data.provenance import packages, sha256_file, usable_cores
+from asrfair.data.stored.reading import StoredError, sha256_of
 from asrfair.errors import EngineError
 from asrfair.nightly.cache import key_of
 from asrfair.recognise.engines import EngineContext, EngineTraits, create, traits_of
@@ -57,10 +58,11 @@ def hash_recordings(manifest: Manifest, engines: Sequence[EngineSpec], context: 
     return {name: "" if path is None else hashes[path] for name, path in audio.items()}
 
 
-def _hash(path: Path) -> str:
+def _hash(audio: Path | str) -> str:
+    """Return the hash of a recording's own bytes, the same in a shard as in a file."""
     try:
-        return sha256_file(path)
-    except OSError:
+        return sha256_file(audio) if isinstance(audio, Path) else sha256_of(audio)
+    except (OSError, StoredError):
         return "unreadable"
 
 

@@ -104,7 +104,7 @@ def run_night(
     history = History(folder)
     history.accepted(suite.name)  # what is damaged, and a wrong name, is an error now, not after hours of transcribing
     find_baseline(history, suite.name, baseline)
-    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside, allow_remote=suite.allow_remote)
     conditions = [parse_condition(name, profiles=suite.profiles, render=suite.render) for name in suite.conditions]
     base = suite.path.resolve().parent
     context = EngineContext(seed=suite.seed, conditions=tuple(c.name for c in conditions), base=base)

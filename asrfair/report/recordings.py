@@ -46,7 +46,9 @@ def recordings_of(run: RunData, manifest: Path) -> AudioSource:
                     conditions.append(condition)
     seed = run.about.get("seed")
     return recordings(
-        read_manifest(manifest, allow_outside=True), conditions, seed=seed if isinstance(seed, int) else 0
+        read_manifest(manifest, allow_outside=True, allow_remote=None),
+        conditions,
+        seed=seed if isinstance(seed, int) else 0,
     )
 
 

@@ -164,7 +164,7 @@ def run_shard(
 
 def _inputs(suite: Suite) -> tuple[Manifest, list[Condition]]:
     """Read what a suite names; whatever is wrong is said before anything is made."""
-    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside, allow_remote=suite.allow_remote)
     _check_groups(manifest, suite.groups)
     check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
     return manifest, [parse_condition(name, profiles=suite.profiles, render=suite.render) for name in suite.conditions]
@@ -245,7 +245,7 @@ def score_files(
             file=run,
             remedy="Give another --out, or score that run again: asrfair score RUN",
         )
-    manifest = read_manifest(manifest_path, allow_outside=True)
+    manifest = read_manifest(manifest_path, allow_outside=True, allow_remote=None)
     _check_groups(manifest, groups)
     with writing(run):
         with changing(run, "transcripts from files are being scored"):

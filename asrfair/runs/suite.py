@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pydantic
 
 from asrfair.acoustics.profiles import RendererName
+from asrfair.data.stored.address import prefix_problem
 from asrfair.data.tomlfile import TomlFile, did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
@@ -36,6 +37,7 @@ class _Suite(_Table):
     seed: int = pydantic.Field(default=1, ge=0)
     manifest: str = pydantic.Field(min_length=1)
     allow_outside: bool = False
+    allow_remote: list[str] = []
     conditions: list[str] = pydantic.Field(default=[CLEAN], min_length=1)
     profiles: str | None = None
     render: RendererName = "processor"
@@ -125,6 +127,7 @@ class Suite:
     description: str = ""
     seed: int = 1
     allow_outside: bool = False
+    allow_remote: tuple[str, ...] = ()
     conditions: tuple[str, ...] = (CLEAN,)
     profiles: Path | None = None
     render: RendererName = "processor"
@@ -178,6 +181,7 @@ def read_suite(path: Path) -> Suite:
         seed=content.suite.seed,
         manifest=_resolve(content.suite.manifest, folder, toml, "suite", "manifest"),
         allow_outside=content.suite.allow_outside,
+        allow_remote=_remote(content.suite.allow_remote, toml),
         engines=tuple(engines),
         conditions=conditions,
         profiles=None
@@ -208,6 +212,17 @@ def read_suite(path: Path) -> Suite:
         notify=content.notify.settings(folder),
         threshold=content.threshold,
     )
+
+
+def _remote(prefixes: list[str], toml: TomlFile) -> tuple[str, ...]:
+    for index, prefix in enumerate(prefixes):
+        problem = prefix_problem(prefix)
+        if problem:
+            raise toml.error(
+                f"this cannot be allowed: {problem}", "suite", "allow_remote", index, value=prefix,
+                remedy='Write, for example, allow_remote = ["s3://my-bucket/corpus"]',
+            )  # fmt: skip
+    return tuple(prefixes)
 
 
 def _counted(statistics: _Statistics) -> tuple[str, ...]:

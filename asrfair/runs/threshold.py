@@ -116,7 +116,7 @@ def find_thresholds(
         InputError: The suite or a place is wrong, or the folder holds another search.
         EngineError: An engine cannot start or has failed as a whole.
     """
-    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside)
+    manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside, allow_remote=suite.allow_remote)
     check_groupable(manifest, suite.groups.by, suite.groups.allow_inferred)
     places = table.places or list(dict.fromkeys(c.partition("@")[0] for c in suite.conditions if c != CLEAN))
     if not places:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asrfair.data.audio import AudioError, open_audio
+from asrfair.data.stored.address import as_audio
 
 if TYPE_CHECKING:
     from asrfair.data.manifest.model import Manifest
@@ -38,12 +39,14 @@ def probe(path: str) -> AudioFacts:
     """Open an audio file, read its last samples, and return its length and channels."""
     import soundfile
 
-    if not os.path.exists(path):  # noqa: PTH110 -- hot
-        return _unusable("the audio is not there")
-    if not Path(path).is_file():
-        return _unusable("the audio is not a file")
+    audio = as_audio(path)
+    if isinstance(audio, Path):
+        if not audio.exists():
+            return _unusable("the audio is not there")
+        if not audio.is_file():
+            return _unusable("the audio is not a file")
     try:
-        with open_audio(Path(path)) as file:
+        with open_audio(audio) as file:
             frames, rate, channels = file.frames, file.samplerate, file.channels
             if frames > 0:
                 file.seek(max(frames - _PROBE_FRAMES, 0))
@@ -51,7 +54,10 @@ def probe(path: str) -> AudioFacts:
                     return _unusable("the audio breaks off before its end")
     except AudioError as error:
         return _unusable(
-            f"the audio cannot be read: {error.message.removeprefix('the audio file cannot be decoded: ')}"
+            "the audio cannot be read: "
+            + error.message.removeprefix("the audio file cannot be decoded: ").removeprefix(
+                "the audio cannot be read: "
+            )
         )
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
         reason = str(error).rsplit(": ", maxsplit=1)[-1].rstrip(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,13 +129,19 @@ def check_segments(source: Source, start: npt.NDArray[np.float64], end: npt.NDAr
     )
 
 
-def audio_paths(source: Source, *, allow_outside: bool) -> pa.Array:
-    """Return absolute paths; empty where there is none or where a problem was noted."""
+def audio_paths(source: Source, *, allow_outside: bool, allow_remote: Sequence[str] | None) -> pa.Array:
+    """Return absolute paths and addresses; empty where there is none or where a problem was noted."""
     written = column_of(source, "audio")
     boundary = source.path.parent
     found = resolve_audio(
-        written, root=Path.absolute(source.table_path.parent), boundary=boundary, allow_outside=allow_outside
+        written,
+        root=Path.absolute(source.table_path.parent),
+        boundary=boundary,
+        allow_outside=allow_outside,
+        allow_remote=allow_remote,
     )
+    for (problem, remedy), rows in found.problems.items():
+        source.notes.add(sorted(rows), "audio", problem, remedy)
     source.notes.add(
         found.outside,
         "audio",

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asrfair.data.stored.address import as_audio
 from asrfair.types import Utterance
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Manifest:
     Attributes:
         card: The card; every attribute of the table stands in ``card.attributes``.
         table: One row an utterance. Text: ``utterance_id``, ``speaker_id``, ``reference`` (mark-up removed),
-            ``reference_raw`` (only where removing changed anything), ``audio`` (absolute path or ""), ``language`` (""
+            ``reference_raw`` (only where removing changed anything), ``audio`` (absolute path, address, or ""), ``language`` (""
             where nobody said), ``exclude`` ("" means scored), one column an attribute (``not_stated`` where missing).
             Numbers: ``start_s``, ``end_s``, ``duration_s`` (float, NaN), ``channel`` (nullable integer, zero-based).
         attributes: Names of the attribute columns, in the table's order.
@@ -97,7 +98,7 @@ class Manifest:
                     utterance_id=row[0],
                     speaker_id=row[1],
                     reference=row[2],
-                    audio=Path(row[3]) if row[3] else None,
+                    audio=as_audio(row[3]) if row[3] else None,
                     start_s=row[4],
                     end_s=row[5],
                     duration_s=row[6],

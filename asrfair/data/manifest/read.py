@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,21 +15,24 @@ from asrfair.data.manifest import cells
 from asrfair.data.manifest.card import ALTERNATIVES, AttributeCard
 from asrfair.data.manifest.model import Manifest, fingerprint_of
 from asrfair.data.manifest.source import column_of, located, open_source
+from asrfair.data.stored.address import prefix_problem
 from asrfair.data.tablefile import STRING_DTYPE, TEXT
 from asrfair.errors import InputError
 
 
-def read_manifest(path: Path, *, allow_outside: bool = False) -> Manifest:
+def read_manifest(path: Path, *, allow_outside: bool = False, allow_remote: Sequence[str] | None = ()) -> Manifest:
     """Read a manifest: the TOML card beside a table, or a bare table (CSV, TSV, JSON Lines, Parquet).
 
     Args:
         path: The card or the table.
         allow_outside: Whether the table and its audio may lie outside the folder of ``path`` (links followed).
+        allow_remote: Addresses, such as ``s3://bucket``, below which its audio may be fetched from; by default none.
+            ``None`` where nobody will read the audio: rows with such an address then have none.
 
     Raises:
         InputError: The first thing that makes it unusable, with file, line, column, value and remedy.
     """
-    manifest = inspect_manifest(path, allow_outside=allow_outside)
+    manifest = inspect_manifest(path, allow_outside=allow_outside, allow_remote=allow_remote)
     errors = [problem for problem in manifest.structural if problem.severity == "error"]
     if errors:
         first = errors[0]
@@ -44,7 +48,7 @@ def read_manifest(path: Path, *, allow_outside: bool = False) -> Manifest:
     return manifest
 
 
-def inspect_manifest(path: Path, *, allow_outside: bool = False) -> Manifest:
+def inspect_manifest(path: Path, *, allow_outside: bool = False, allow_remote: Sequence[str] | None = ()) -> Manifest:
     """Read like :func:`read_manifest`, but keep the problems of single rows in ``structural`` instead of raising.
 
     A number that cannot be read is NaN, a path that leaves the folder is empty.
@@ -52,6 +56,15 @@ def inspect_manifest(path: Path, *, allow_outside: bool = False) -> Manifest:
     Raises:
         InputError: The card or the table as a whole cannot be used.
     """
+    for prefix in allow_remote or ():
+        problem = prefix_problem(prefix)
+        if problem:
+            raise InputError(
+                f"this cannot be allowed: {problem}",
+                column="allow_remote",
+                value=prefix,
+                remedy="Name a bucket, host or folder, such as s3://my-bucket/corpus",
+            )
     source = open_source(Path(path), allow_outside=allow_outside)
     if not source.rows:
         raise InputError("the table has no rows", file=source.table_path, remedy="Add a row for each utterance")
@@ -63,7 +76,7 @@ def inspect_manifest(path: Path, *, allow_outside: bool = False) -> Manifest:
     numbers = {name: cells.seconds(source, name) for name in ("start_s", "end_s", "duration_s")}
     channel = cells.channels(source)
     cells.check_segments(source, numbers["start_s"], numbers["end_s"])
-    audio = cells.audio_paths(source, allow_outside=allow_outside)
+    audio = cells.audio_paths(source, allow_outside=allow_outside, allow_remote=allow_remote)
     language = column_of(source, "language")
     if source.card.language:
         language = pc.if_else(pc.equal(language, ""), pa.scalar(source.card.language, TEXT), language)

@@ -7,12 +7,16 @@ follows the batch, and a transcript may follow padding.
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from asrfair.data.audio import planned_duration_s
+from asrfair.data.stored.address import MEMBER_PATTERN, URL_PATTERN, is_url
 from asrfair.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
 
     from asrfair.data.manifest import Manifest
     from asrfair.recognise.journal import Journal
+    from asrfair.types import Utterance
+
+PROBES = 8
+"""Threads that look up lengths."""
+
+PROBED_AT_A_TIME = 4096
 
 SHORTEST_SHARE = 0.8
 """How short an utterance may be beside the longest of its batch, which bounds what is padding."""
@@ -110,23 +120,20 @@ def make_roster(manifest: Manifest, journal: Journal, *, audio: bool) -> Roster:
         InputError: Two rows have the same utterance id.
     """
     known = journal.durations() if audio else {}
-    fresh: list[tuple[str, float]] = []
     found: list[tuple[str, int, float]] = []
-    for row, utterance in enumerate(manifest.utterances()):
-        if utterance.exclude:
-            continue
-        stated = utterance.duration_s is not None or (utterance.start_s is not None and utterance.end_s is not None)
-        if not audio and not stated:
-            length = 0.0
-        elif utterance.utterance_id in known:
-            length = known[utterance.utterance_id]
-        else:
-            length = planned_duration_s(utterance)
-            if not stated:
-                fresh.append((utterance.utterance_id, length))
-        found.append((utterance.utterance_id, row, length))
-    if fresh:
-        journal.remember_durations(fresh)
+    unstated: list[tuple[int, Utterance]] = []
+    with ThreadPoolExecutor(PROBES) as pool:  # what takes long is a file server's answer
+        for row, utterance in enumerate(manifest.utterances()):
+            if utterance.exclude:
+                continue
+            stated = utterance.duration_s is not None or (utterance.start_s is not None and utterance.end_s is not None)
+            length = planned_duration_s(utterance) if stated else known.get(utterance.utterance_id, 0.0)
+            if audio and not stated and utterance.utterance_id not in known:
+                unstated.append((len(found), utterance))
+            found.append((utterance.utterance_id, row, length))
+            if len(unstated) >= PROBED_AT_A_TIME:
+                _probe(unstated, found, journal, pool)
+        _probe(unstated, found, journal, pool)
     found.sort()
     for before, after in itertools.pairwise(found):
         if before[0] == after[0]:
@@ -142,6 +149,63 @@ def make_roster(manifest: Manifest, journal: Journal, *, audio: bool) -> Roster:
         rows=np.array([item[1] for item in found], dtype=np.int64),
         durations_s=np.array([item[2] for item in found], dtype=np.float64),
     )
+
+
+def _probe(
+    unstated: list[tuple[int, Utterance]],
+    found: list[tuple[str, int, float]],
+    journal: Journal,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Look up lengths that the manifest does not state, enter and remember them."""
+    lengths = pool.map(planned_duration_s, [utterance for _, utterance in unstated])
+    for (place, utterance), length in zip(unstated, lengths, strict=True):
+        found[place] = (utterance.utterance_id, found[place][1], length)
+    if unstated:
+        journal.remember_durations([found[place][::2] for place, _ in unstated])
+    unstated.clear()
+
+
+class ShardOrder:
+    """In which order batches are done where audio lies in shards or on other machines, and what is wanted soon.
+
+    Batches of one utterance are done shard by shard, so that each is fetched once. Larger ones keep the plan's order: they
+    are made by length, of utterances from everywhere. What is in a batch never follows from where its audio lies.
+
+    Args:
+        manifest: The manifest.
+        roster: Its utterances.
+        plan: The batches.
+    """
+
+    AHEAD = 3
+    """Stores that are fetched before they are needed."""
+
+    def __init__(self, manifest: Manifest, roster: Roster, plan: Plan) -> None:
+        self.numbers = np.arange(len(plan))
+        self._stores: list[str] = []
+        audio = pa.array(manifest.table["audio"], pa.large_string())
+        stored = pc.or_(pc.match_substring_regex(audio, MEMBER_PATTERN), pc.match_substring_regex(audio, URL_PATTERN))
+        if len(plan) < len(roster.ids) or not pc.any(stored).as_py():
+            return
+        stores = pc.replace_substring_regex(audio, pattern=MEMBER_PATTERN, replacement=r"\1").dictionary_encode()
+        names = stores.dictionary.to_pylist()
+        rank = np.empty(len(names), np.int64)
+        rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+        of_batch = rank[np.asarray(stores.indices)[roster.rows[plan.order]]]
+        self.numbers = np.argsort(of_batch, kind="stable")
+        if any(is_url(name) for name in names):
+            self._stores = sorted(names)
+            self._of_batch = of_batch
+            self._ranks = np.unique(of_batch)
+
+    def soon(self, number: int) -> tuple[str, ...]:
+        """Return the remote stores that come after a batch's."""
+        if not self._stores:
+            return ()
+        at = int(np.searchsorted(self._ranks, self._of_batch[number], side="right"))
+        found = (self._stores[rank] for rank in self._ranks[at : at + self.AHEAD].tolist())
+        return tuple(store for store in found if is_url(store))
 
 
 def pending(roster: Roster, done: Iterator[str]) -> npt.NDArray[np.bool_]:

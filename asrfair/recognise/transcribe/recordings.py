@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asrfair.data.stored.reading import stamp_of
 from asrfair.errors import InputError
 from asrfair.recognise.journal import Event, Stamp
 
@@ -109,8 +110,6 @@ def _stamped(manifest: Manifest, roster: Roster) -> Iterator[tuple[str, str, int
 
 
 def _stamp(path: str) -> tuple[int | None, int]:
-    try:
-        status = Path(path).stat() if path else None
-    except (OSError, ValueError):
-        status = None
-    return (None, 0) if status is None else (status.st_size, status.st_mtime_ns)
+    if not path:
+        return None, 0
+    return stamp_of(path) or (None, 0)

@@ -21,7 +21,7 @@ from asrfair.recognise.journal import Event, Journal, begin_anew, row_of
 from asrfair.recognise.transcribe.channel import Ready
 from asrfair.recognise.transcribe.finalise import finalise
 from asrfair.recognise.transcribe.identity import check_settings, fingerprints, public_options
-from asrfair.recognise.transcribe.plan import Plan, Roster, make_roster, pending, plan_batches
+from asrfair.recognise.transcribe.plan import Plan, Roster, ShardOrder, make_roster, pending, plan_batches
 from asrfair.recognise.transcribe.pool import IteratorSource, Pool
 from asrfair.recognise.transcribe.recordings import check_recordings
 from asrfair.recognise.transcribe.summary import EngineSummary, TranscribeSummary
@@ -355,27 +355,37 @@ class _Run:
         )
 
     def _jobs(self, plan: Plan, left: npt.NDArray[np.bool_]) -> Iterator[Job]:
-        """Yield what is left to do, whole batches only, in the plan's order."""
+        """Yield what is left to do, whole batches only, in the plan's order, or shard by shard."""
         block: list[tuple[int, npt.NDArray[np.int64], tuple[int, ...]]] = []
         size = 0
-        for number in range(self.shard[0], len(plan), self.shard[1]):
+        order = ShardOrder(self.manifest, self.roster, plan)
+        for number in order.numbers.tolist():
+            if number % self.shard[1] != self.shard[0]:
+                continue
             positions = plan[number]
             open_ = np.flatnonzero(left[positions].any(axis=0))
             if len(open_):
                 block.append((number, positions, tuple(open_.tolist())))
                 size += len(positions)
             if size >= ROWS_AT_A_TIME:
-                yield from self._built(block)
+                yield from self._built(block, order)
                 block, size = [], 0
-        yield from self._built(block)
+        yield from self._built(block, order)
 
-    def _built(self, block: list[tuple[int, npt.NDArray[np.int64], tuple[int, ...]]]) -> Iterator[Job]:
+    def _built(
+        self, block: list[tuple[int, npt.NDArray[np.int64], tuple[int, ...]]], order: ShardOrder
+    ) -> Iterator[Job]:
         if not block:
             return
         rows = self.roster.rows[np.concatenate([positions for _, positions, _ in block])]
         utterances: Iterator[Utterance] = replace(self.manifest, table=self.manifest.table.iloc[rows]).utterances()
         for number, positions, conditions in block:
-            yield Job(number=number, utterances=tuple(next(utterances) for _ in positions), conditions=conditions)
+            yield Job(
+                number=number,
+                utterances=tuple(next(utterances) for _ in positions),
+                conditions=conditions,
+                soon=order.soon(number),
+            )
 
 
 def _noted(jobs: Iterator[Job], noted: dict[int, Job]) -> Iterator[Job]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asrfair.data.audio import TruncatedAudioError, load_clip
+from asrfair.data.stored.reading import ReadAhead
 from asrfair.errors import AsrfairError, EngineError
 from asrfair.recognise.journal import Achieved, Row, clean_text, row_of
 from asrfair.types import UNREADABLE_AUDIO, Clip, EngineSpec, Hypothesis, Utterance
@@ -52,11 +53,15 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One batch under the conditions that it still lacks (positions in ``Setup.conditions``)."""
+    """One batch under the conditions that it still lacks (positions in ``Setup.conditions``).
+
+    ``soon`` are the remote stores that the batches after it are in, so that they can be fetched meanwhile.
+    """
 
     number: int
     utterances: tuple[Utterance, ...]
     conditions: tuple[int, ...]
+    soon: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +144,7 @@ class Preparer:
         from asrfair.acoustics import Renderer
 
         self._setup = setup
+        self._ahead = ReadAhead()
         self._renderer = Renderer(setup.conditions, setup.seed, setup.corpus) if setup.traits.needs_audio else None
         self._tensors = None
         self._lock = threading.Lock()
@@ -156,6 +162,7 @@ class Preparer:
                     job=job.number, condition=number, clips=[self._silent(u, number) for u in job.utterances]
                 )
             return
+        self._ahead.want(job.soon)
         start = time.perf_counter()
         clips: list[tuple[Utterance, Clip]] = []
         failed: list[Row] = []
