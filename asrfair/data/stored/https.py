@@ -12,14 +12,14 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Self
 from urllib.parse import urljoin, urlsplit
 
 TIMEOUT_S: Final = 30.0
 """How long a server may say nothing."""
+SLOWEST: Final = 1000
+"""Bytes a second, on the average, that are still waited for."""
 MOST_REDIRECTS: Final = 5
 _BLOCK: Final = 1 << 20
 _LASTING = frozenset({400, 401, 403, 404, 405, 410, 416, 451})
@@ -34,13 +34,46 @@ class FetchError(OSError):
         super().__init__(message)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The head of an answer, and its body block by block."""
+    """The head of an answer, and its body block by block. To be closed.
 
-    status: int
-    headers: Mapping[str, str]
-    blocks: Iterator[bytes]
+    Attributes:
+        status: 200 or 206 (a stretch).
+        headers: Their names in small letters.
+    """
+
+    def __init__(self, connection: http.client.HTTPSConnection, response: http.client.HTTPResponse) -> None:
+        self._connection = connection
+        self._response = response
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the body.
+
+        Raises:
+            FetchError: The connection breaks, or hardly anything comes.
+        """
+        began, received = time.monotonic(), 0
+        while True:
+            try:
+                block = self._response.read1(_BLOCK)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise FetchError(_reason(error), again=True) from error
+            if not block:
+                return
+            received += len(block)
+            elapsed = time.monotonic() - began
+            if elapsed > TIMEOUT_S and received < SLOWEST * elapsed:
+                raise FetchError("the server sends less than a kilobyte a second", again=True)
+            yield block
 
 
 def get(url: str, *, start: int = 0, stop: int | None = None, headers: Mapping[str, str] | None = None) -> Answer:
@@ -76,36 +109,14 @@ def get(url: str, *, start: int = 0, stop: int | None = None, headers: Mapping[s
             connection.close()
             lasting = isinstance(error, ssl.SSLCertVerificationError | ValueError)
             raise FetchError(_reason(error), again=not lasting) from error
-        if answer.status in {301, 302, 303, 307, 308}:
-            connection.close()
-            asked = urljoin(asked, answer.headers.get("Location", ""))
-            continue
-        if answer.status not in {200, 206}:
-            connection.close()
+        if answer.status in {200, 206}:
+            return Answer(connection, answer)
+        answer.close()
+        connection.close()
+        if answer.status not in {301, 302, 303, 307, 308}:
             raise FetchError(f"the server answers {answer.status}", again=answer.status not in _LASTING)
-        return Answer(
-            status=answer.status,
-            headers={name.lower(): value for name, value in answer.headers.items()},
-            blocks=_blocks(connection, answer),
-        )
+        asked = urljoin(asked, answer.headers.get("Location", ""))
     raise FetchError("the server redirects again and again", again=False)
-
-
-def _blocks(connection: http.client.HTTPSConnection, answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    began, received = time.monotonic(), 0
-    with closing(connection):
-        while True:
-            try:
-                block = answer.read1(_BLOCK)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                raise FetchError(_reason(error), again=True) from error
-            if not block:
-                return
-            received += len(block)
-            elapsed = time.monotonic() - began
-            if elapsed > TIMEOUT_S and received < 1000 * elapsed:
-                raise FetchError("the server sends less than a kilobyte a second", again=True)
-            yield block
 
 
 @lru_cache(maxsize=1)

@@ -94,9 +94,8 @@ class _Https:
 
     def stat(self, url: str) -> Stat:
         address, headers = self._asked(url)
-        answer = https.get(address, start=0, stop=1, headers=headers)
-        told = answer.headers
-        answer.blocks.close()  # type: ignore[attr-defined]
+        with https.get(address, start=0, stop=1, headers=headers) as answer:
+            told = answer.headers
         said = (
             told.get("content-range", "").rpartition("/")[2] if answer.status == 206 else told.get("content-length", "")
         )
@@ -106,18 +105,18 @@ class _Https:
 
     def blocks(self, url: str, start: int, stop: int) -> Iterator[bytes]:
         address, headers = self._asked(url)
-        answer = https.get(address, start=start, stop=stop, headers=headers)
-        skip = 0
-        if answer.status == 200:
-            skip = start
-        elif not answer.headers.get("content-range", "").startswith(f"bytes {start}-"):
-            raise FetchError("the server sends another stretch than was asked for", again=True)
-        for block in answer.blocks:
-            if skip >= len(block):
-                skip -= len(block)
-                continue
-            yield block[skip:]
+        with https.get(address, start=start, stop=stop, headers=headers) as answer:
             skip = 0
+            if answer.status == 200:
+                skip = start
+            elif not answer.headers.get("content-range", "").startswith(f"bytes {start}-"):
+                raise FetchError("the server sends another stretch than was asked for", again=True)
+            for block in answer.blocks():
+                if skip >= len(block):
+                    skip -= len(block)
+                    continue
+                yield block[skip:]
+                skip = 0
 
     def _asked(self, url: str) -> tuple[str, dict[str, str]]:
         return url, {}

@@ -6,10 +6,15 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 MOST_GROUP_BYTES: Final = 2 << 30
 """Largest row group of a column of recordings: it is decoded as a whole."""
+
+
+_DAMAGED: Final = (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError, MemoryError)
+"""What Arrow makes of damaged files."""
 
 
 class CellError(Exception):
@@ -31,9 +36,9 @@ class Recordings:
         try:
             self._file = pq.ParquetFile(stream)
             groups = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
-        except (pa.ArrowException, OSError, ValueError) as error:
+            self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
+        except _DAMAGED as error:
             raise CellError("it is no Parquet file, or damaged") from error
-        self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
         self._held: tuple[str, int, Any] | None = None
 
     def __del__(self) -> None:
@@ -47,10 +52,14 @@ class Recordings:
         """
         if row >= self._starts[-1]:
             raise CellError(f"row {row} (counted from 0) of {int(self._starts[-1]):,} is not there")
-        group = int(np.searchsorted(self._starts, row, side="right")) - 1
-        if self._held is None or self._held[:2] != (column, group):
-            self._held = (column, group, self._cells(column, group))
-        value = self._held[2][row - int(self._starts[group])].as_py()
+        try:
+            group = int(np.searchsorted(self._starts, row, side="right")) - 1
+            if self._held is None or self._held[:2] != (column, group):
+                self._held = None  # two row groups at once would be too much
+                self._held = (column, group, self._cells(column, group))
+            value = self._held[2][row - int(self._starts[group])].as_py()
+        except _DAMAGED as error:
+            raise CellError("it is damaged") from error
         if value is None:
             raise CellError("the row holds no bytes; a path alone, without the audio, is of no use here")
         return bytes(value)
@@ -72,10 +81,6 @@ class Recordings:
             chunk = about.column(number)
             if chunk.path_in_schema == path and chunk.total_uncompressed_size > MOST_GROUP_BYTES:
                 raise CellError(f"its row groups are larger than {MOST_GROUP_BYTES >> 30} GiB")
-        try:
-            table = self._file.read_row_group(group, columns=[path], use_threads=False)
-            cells = table.column(0).combine_chunks()
-            cells = cells.chunk(0) if isinstance(cells, pa.ChunkedArray) else cells
-            return pa.compute.struct_field(cells, "bytes") if struct else cells
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise CellError("it is damaged") from error
+        cells = self._file.read_row_group(group, columns=[path], use_threads=False).column(0).combine_chunks()
+        cells = cells.chunk(0) if isinstance(cells, pa.ChunkedArray) else cells
+        return pc.struct_field(cells, "bytes") if struct else cells
