@@ -10,19 +10,19 @@ import pytest
 import soundfile
 from acoustics_helpers import write_profile
 
-from asrfair.acoustics import list_profiles
+from asrfair.acoustics import list_further_profiles, list_profiles
 from asrfair.cli.main import run
 
 NOISE = '[[effect]]\nuse = "noise"\nsource = "pink"\nsnr_db = 10\n'
 
 
 def test_list_names_every_profile(capsys: pytest.CaptureFixture[str]) -> None:
-    """One line a profile, and how many there are."""
+    """One line a profile, the places first, and how many there are."""
     assert 0 == run(["profile", "list"])
     out = capsys.readouterr().out
-    for path in list_profiles():
+    for path in [*list_profiles(), *list_further_profiles()]:
         assert f"\n{path.stem} " in f"\n{out}"
-    assert f"{len(list_profiles())} profiles" in out
+    assert f"{len(list_profiles())} profiles of places, {len(list_further_profiles())} others" in out
 
 
 def test_list_as_json_with_own_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from asrfair.acoustics.profiles import (
     Condition,
     Profile,
     find_profile,
+    list_further_profiles,
     list_profiles,
     parse_condition,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "Rendered",
     "Renderer",
     "find_profile",
+    "list_further_profiles",
     "list_profiles",
     "needs_manifest",
     "parse_condition",

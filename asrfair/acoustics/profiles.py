@@ -27,6 +27,9 @@ RENDERING = "2"
 RendererName = Literal["processor", "device"]
 """Changes whenever the same profile and seed would give other bytes; part of every fingerprint."""
 
+FURTHER = "further"
+"""Folder of the shipped profiles that are no places, or that need an extra."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -274,9 +277,8 @@ def find_profile(name: str, profiles: Path | None = None) -> Path:
             if place.is_file():
                 return place
         raise InputError("there is no such profile file", file=places[0], remedy="Check the path")
-    folders = (
-        [resources.shipped("noise_profiles")] if profiles is None else [profiles, resources.shipped("noise_profiles")]
-    )
+    shipped = resources.shipped("noise_profiles")
+    folders = [*([] if profiles is None else [profiles]), shipped, shipped / FURTHER]
     if NAME.fullmatch(name):
         for folder in folders:
             if (folder / f"{name}.toml").is_file():
@@ -288,8 +290,13 @@ def find_profile(name: str, profiles: Path | None = None) -> Path:
 
 
 def list_profiles(folder: Path | None = None) -> list[Path]:
-    """Return the profile files of a folder (by default the shipped ones), sorted by name."""
+    """Return the profile files of a folder (by default the shipped places), sorted by name."""
     return sorted((folder or resources.shipped("noise_profiles")).glob("*.toml"))
+
+
+def list_further_profiles() -> list[Path]:
+    """Return the shipped files that are no places: voices changed a little, front ends that need an extra."""
+    return list_profiles(resources.shipped("noise_profiles") / FURTHER)
 
 
 def _split(text: str) -> tuple[str, str]:

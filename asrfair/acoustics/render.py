@@ -170,7 +170,13 @@ class _Chain:
             if "snr_db" in achieved:
                 self.ratios_db.append(float(achieved["snr_db"]))
         else:
-            speech = heard if alone else apply(self.speech)[0]
+            rng.bit_generator.state = start
+            followed = effect.follow(self.speech, self.samples, heard, rate, params, rng, context)
+            if followed is not None:
+                speech = followed
+            else:
+                speech = heard if alone else apply(self.speech)[0]
+            alone = speech is heard
             if not alone:
                 self.linear_since_noise = self.linear_since_noise and traits.linear
             before, after = self.level, active_level(speech, rate)

@@ -31,22 +31,38 @@ def profile() -> None:
 @_as_json
 def list_command(profiles: Path | None, as_json: bool) -> None:
     """List the profiles: name, severities, what the place is."""
-    from asrfair.acoustics.profiles import ProfileFile, list_profiles
+    from asrfair.acoustics.profiles import ProfileFile, list_further_profiles, list_profiles
 
-    paths = {p.stem: p for p in [*list_profiles(), *(list_profiles(profiles) if profiles else [])]}
-    found = [ProfileFile(paths[name]).profile for name in sorted(paths)]
+    own = list_profiles(profiles) if profiles else []
+    places = {p.stem: p for p in [*list_profiles(), *own]}
+    further = {p.stem: p for p in list_further_profiles() if p.stem not in places}
+    found = {
+        kind: [ProfileFile(paths[name]).profile for name in sorted(paths)]
+        for kind, paths in (("place", places), ("further", further))
+    }
     if as_json:
         rows = [
-            {"name": p.name, "severities": list(p.severities), "default": p.severity, "description": p.description}
-            for p in found
+            {
+                "name": p.name,
+                "kind": kind,
+                "severities": list(p.severities),
+                "default": p.severity,
+                "description": p.description,
+            }
+            for kind, listed in found.items()
+            for p in listed
         ]
         click.echo(json.dumps(rows, indent=2, ensure_ascii=True))
         return
-    width = max((len(p.name) for p in found), default=0)
-    for p in found:
-        click.echo(f"{p.name:<{width}}  {printable(p.description, limit=160)}")
+    width = max((len(p.name) for listed in found.values() for p in listed), default=0)
+    for kind, listed in found.items():
+        if kind == "further":
+            click.echo("\nVoices changed a little, and front ends that need an extra (docs/effects.md):")
+        for p in listed:
+            click.echo(f"{p.name:<{width}}  {printable(p.description, limit=160)}")
     click.echo(
-        f"\n{len(found)} profiles. Write NAME, NAME@SEVERITY or NAME@snr=5 in a suite; `asrfair profile show NAME`."
+        f"\n{len(places)} profiles of places, {len(further)} others. Write NAME, NAME@SEVERITY or NAME@snr=5 in a suite; "
+        "`asrfair profile show NAME`."
     )
 
 

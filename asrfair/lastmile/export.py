@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from asrfair.acoustics.profiles import list_profiles
+from asrfair.acoustics.profiles import list_further_profiles, list_profiles
 from asrfair.data.resources import shipped
 from asrfair.data.runfile import read_run_file
 from asrfair.data.wholefile import write_whole
@@ -233,7 +233,7 @@ def engine_names(content: Mapping[str, Any]) -> dict[str, str]:
 
 def condition_names(content: Mapping[str, Any]) -> dict[str, str]:
     """Condition → name as it leaves: shipped profiles keep theirs, the customer's are numbered."""
-    known = {path.stem for path in list_profiles()}
+    known = {path.stem for path in [*list_profiles(), *list_further_profiles()]}
     names: dict[str, str] = {}
     own: dict[str, str] = {}
     for item in content["conditions"]:

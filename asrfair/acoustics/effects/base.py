@@ -45,7 +45,18 @@ EFFECTS: dict[str, str] = {
     "gain": "asrfair.acoustics.effects.gain:GainEffect",
     "clip": "asrfair.acoustics.effects.gain:ClipEffect",
     "agc": "asrfair.acoustics.effects.gain:AgcEffect",
+    "limiter": "asrfair.acoustics.effects.gating:LimiterEffect",
+    "gate": "asrfair.acoustics.effects.gating:GateEffect",
+    "suppressor": "asrfair.acoustics.effects.suppressor:SuppressorEffect",
+    "webrtc": "asrfair.acoustics.effects.suppressor:WebrtcEffect",
+    "echo": "asrfair.acoustics.effects.echo:EchoEffect",
     "pad_silence": "asrfair.acoustics.effects.padding:PadSilenceEffect",
+    "pitch": "asrfair.acoustics.effects.voice:PitchEffect",
+    "formants": "asrfair.acoustics.effects.voice:FormantsEffect",
+    "speaking_rate": "asrfair.acoustics.effects.voice:SpeakingRateEffect",
+    "slowing": "asrfair.acoustics.effects.voice:SlowingEffect",
+    "breathiness": "asrfair.acoustics.effects.voice_source:BreathinessEffect",
+    "effort": "asrfair.acoustics.effects.voice_source:EffortEffect",
     "audiomentations": "asrfair.acoustics.effects.augment:AudiomentationsEffect",
     "callable": "asrfair.acoustics.effects.plugin:CallableEffect",
 }
@@ -179,6 +190,31 @@ class Effect(ABC):
     ) -> Samples:
         """Return sound from somewhere else in the place that this effect is; anything but a room changes nothing."""
         return samples
+
+    def follow(
+        self,
+        speech: Samples,  # noqa: ARG002 -- for those whose gain depends on the whole mixture
+        before: Samples,  # noqa: ARG002
+        after: Samples,  # noqa: ARG002
+        sample_rate_hz: int,  # noqa: ARG002
+        params: Any,  # noqa: ARG002
+        rng: np.random.Generator,  # noqa: ARG002
+        context: EffectContext,  # noqa: ARG002
+    ) -> Samples | None:
+        """Return what became of the speech alone inside the mixture.
+
+        ``None``, as for most: what the effect makes of the speech alone (where nothing else was there, the result).
+
+        Args:
+            speech: The speech alone before the effect.
+            before: The mixture before it.
+            after: The mixture after it.
+            sample_rate_hz: Sampling rate.
+            params: As in ``apply``.
+            rng: In the state that ``apply`` got it in.
+            context: As in ``apply``.
+        """
+        return None
 
     @abstractmethod
     def apply(
