@@ -280,6 +280,35 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             Column(name="gap_change", heading="Change of gap", kind="points"),
         ),
     ),
+    "sensitivity": Definition(
+        source="sensitivity",
+        title="Does the answer rest on the voice?",
+        caption=(
+            "The same utterances in a voice that was changed a little, against the same voice without the change "
+            "(percentage points, {confidence} interval, paired by utterance). A synthetic change is not another person: "
+            "this says how far recognition rests on one property of a voice. It does not say who has such a voice, and "
+            "nothing about any speaker is inferred from it. The rows of nothing are what the resynthesis alone costs."
+        ),
+        columns=(
+            ENGINE,
+            CONDITION,
+            Column(name="change", heading="Changed"),
+            Column(name="asked", heading="By"),
+            Column(name="achieved", heading="Achieved"),
+            Column(name="against", heading="Against", words=words.condition_words),
+            ATTRIBUTE,
+            GROUP,
+            SPEAKERS,
+            UTTERANCES,
+            REF_WORDS,
+            Column(name="wer_against", heading="WER % before", kind="percent"),
+            Column(name="wer", heading="WER % after", kind="percent"),
+            Column(
+                name="difference", heading="Change, points", kind="points", low="ci_low", high="ci_high", drawn=True
+            ),
+            FLAG,
+        ),
+    ),
     "influence": Definition(
         source="influence",
         title="What the gap hangs on",

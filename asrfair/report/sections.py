@@ -45,6 +45,12 @@ SECTIONS: Final[tuple[Section, ...]] = (
         table="normalizers",
         needs="further normalizers: `normalizers` under [statistics]",
     ),
+    Section(
+        anchor="sensitivity",
+        title="Does the answer rest on the voice?",
+        table="sensitivity",
+        needs="conditions that change voices, such as voice-pitch@higher and voice-pitch@unchanged",
+    ),
     Section(anchor="influence", title="What the gap hangs on", table="influence", needs="`asrfair score` in full"),
     Section(
         anchor="subgroups",

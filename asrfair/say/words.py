@@ -42,6 +42,7 @@ FLAGS: Final[dict[str, str]] = {
     "no_convergence": "the model did not converge",
     "little_overlap": "too few alike to match",
     "overdispersed": "more spread than the model expects",
+    "resynthesis_costs": "the resynthesis itself costs a point or more",
     "scales_disagree": "difference and ratio disagree",
 }
 """Flag of a file → the words beside the number. A flag that is not here is shown with its underscores out."""

@@ -17,6 +17,7 @@ from asrfair.stats.explain.faas import faas_table
 from asrfair.stats.explain.influence import influence_table
 from asrfair.stats.explain.normalizer_sensitivity import normalizer_table
 from asrfair.stats.explain.subgroups import searchable_attributes, subgroup_table
+from asrfair.stats.explain.voice_sensitivity import sensitivity_table
 from asrfair.stats.frame import Frame
 from asrfair.stats.measure.table import metric_table
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
@@ -53,6 +54,9 @@ def secondary_tables(
         tables["achieved_by_group"] = achieved_by_group(
             frame.table("achieved"), selected(frame.table("utterances"), groups.where), groups.by
         )
+    sensitivity = sensitivity_table(frame, groupings, groups, statistics)
+    if len(sensitivity):
+        tables["sensitivity"] = sensitivity
     if statistics.adjust:
         tables["adjusted"] = adjusted_table(frame, named, groups, statistics)
     if statistics.normalizers:

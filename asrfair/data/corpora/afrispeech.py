@@ -29,6 +29,9 @@ CARD = Card(
         "gender": AttributeCard(description="gender", provenance="self-reported", not_stated=_UNSTATED),
         "age_group": AttributeCard(description="age band in years", provenance="self-reported"),
         "country": AttributeCard(description="country, ISO code", provenance="self-reported"),
+        "style": AttributeCard(
+            description="sentences: read", provenance="recorded", level="utterance", values=("read",)
+        ),
         "domain": AttributeCard(description="clinical or general text", provenance="recorded", level="utterance"),
     },
 )
@@ -58,6 +61,7 @@ def read(request: ImportRequest) -> ImportedCorpus:
             "duration_s": pd.to_numeric(table["duration"], errors="coerce") if "duration" in table else float("nan"),
         }
     )
+    rows["style"] = "read"
     for name in _ATTRIBUTES:
         if name in table:
             rows[name] = table[name].str.strip()

@@ -31,6 +31,9 @@ CARD = Card(
         ),
         "age": AttributeCard(description="age band", provenance="self-reported", not_stated=_UNSTATED),
         "gender": AttributeCard(description="gender", provenance="self-reported", not_stated=_UNSTATED),
+        "style": AttributeCard(
+            description="sentences: read", provenance="recorded", level="utterance", values=("read",)
+        ),
         "variant": AttributeCard(description="variant of the language", provenance="self-reported"),
     },
 )
@@ -61,6 +64,7 @@ def read(request: ImportRequest) -> ImportedCorpus:
     for ours, theirs in (("accent", "accents"), ("accent", "accent"), ("age", "age"), ("gender", "gender")):
         if theirs in table and ours not in rows:
             rows[ours] = table[theirs]
+    rows["style"] = "read"
     if "variant" in table and (table["variant"] != "").any():
         rows["variant"] = table["variant"]
     stated = int((rows["accent"] != "").sum()) if "accent" in rows else 0

@@ -49,6 +49,12 @@ CARD = Card(
         "socioeconomic_group": AttributeCard(
             description="socioeconomic group of the corpus' design", provenance="annotated", not_stated=("NA",)
         ),
+        "style": AttributeCard(
+            description="interviews: conversational",
+            provenance="recorded",
+            level="utterance",
+            values=("conversational",),
+        ),
         "component": AttributeCard(
             description="component: place and time, such as DCB, PRV, ROC", provenance="recorded"
         ),
@@ -92,7 +98,12 @@ def read(request: ImportRequest) -> ImportedCorpus:
                 start, end = float(str(row["start_s"])), float(str(row["end_s"]))
                 of_speaker = known if row["speaker_id"] == about["CORAAL.Spkr"] else {}
                 key = f"{name}-{round(start * 1000):08d}-{round(end * 1000):08d}-{row.pop('number')}"
-                records.append(row | {"utterance_id": key, "audio": str(file)} | dict.fromkeys(known, "") | of_speaker)
+                records.append(
+                    row
+                    | {"utterance_id": key, "audio": str(file), "style": "conversational"}
+                    | dict.fromkeys(known, "")
+                    | of_speaker
+                )
     notes = [f"{pauses:,} lines are pauses, not speech, and are in no row."]
     if missing:
         notes.append(f"{len(missing):,} interviews have no transcript, such as {missing[0]}.")

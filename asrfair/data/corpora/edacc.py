@@ -46,6 +46,12 @@ CARD = Card(
         ),
         "education": AttributeCard(description="highest level of education", provenance="self-reported"),
         "year_of_birth": AttributeCard(description="year of birth", provenance="self-reported"),
+        "style": AttributeCard(
+            description="video calls: conversational; the passages that the corpus' own scoring ignores: read",
+            provenance="recorded",
+            level="utterance",
+            values=("conversational", "read"),
+        ),
         "split": AttributeCard(description="dev or test, as distributed", provenance="recorded"),
     },
 )
@@ -62,7 +68,9 @@ def read(request: ImportRequest) -> ImportedCorpus:
     for row in rows_of(data):
         recording, start, _ = data.segments.get(str(row["utterance_id"]), (str(row["utterance_id"]), 0.0, 0.0))
         row["audio"] = f"data/{recording}.wav"
+        row["style"] = "conversational"
         if (recording, round(start, 2)) in ignored:
+            row["style"] = "read"
             row["exclude"] = "read passage (the corpus' own scoring ignores it)"
         answers = dict.fromkeys(_QUESTIONS, "") | speakers.get(str(row["speaker_id"]), {})
         records.append(row | answers | {"split": split})

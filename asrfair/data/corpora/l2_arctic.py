@@ -42,6 +42,7 @@ CARD = Card(
             description="read: ARCTIC sentences; spontaneous: the suitcase story",
             provenance="recorded",
             level="utterance",
+            values=("read", "spontaneous"),
         ),
     },
 )

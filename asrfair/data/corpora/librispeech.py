@@ -21,6 +21,9 @@ CARD = Card(
         "gender": AttributeCard(
             description="sex, from SPEAKERS.TXT", provenance="annotated", values=("female", "male")
         ),
+        "style": AttributeCard(
+            description="audio books: read", provenance="recorded", level="utterance", values=("read",)
+        ),
         "split": AttributeCard(description="the subset, such as test-other", provenance="recorded"),
     },
 )
@@ -45,6 +48,7 @@ def read(request: ImportRequest) -> ImportedCorpus:
                         "reference": text,
                         "audio": str(folder / f"{utterance}{suffixes.get(utterance, '.flac')}"),
                         "gender": speakers.get(speaker, ""),
+                        "style": "read",
                         "split": split,
                     }
                 )

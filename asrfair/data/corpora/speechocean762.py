@@ -29,6 +29,9 @@ CARD = Card(
             values=("child", "adult"),
         ),
         "native_language": AttributeCard(description="the same for all speakers", provenance="recorded"),
+        "style": AttributeCard(
+            description="sentences: read", provenance="recorded", level="utterance", values=("read",)
+        ),
         "split": AttributeCard(description="train or test, as distributed", provenance="recorded"),
     },
 )
@@ -46,6 +49,7 @@ def read(request: ImportRequest) -> ImportedCorpus:
             age = str(row.get("age", ""))
             row["age_band"] = ("child" if int(age) < ADULT_FROM_YEARS else "adult") if age.isdigit() else ""
             row["native_language"] = "Mandarin Chinese"
+            row["style"] = "read"
             row["split"] = name
             records.append(row)
     return ImportedCorpus(card=CARD, rows=frame(records, request=request), notes=notes)

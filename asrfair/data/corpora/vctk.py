@@ -33,6 +33,9 @@ CARD = Card(
         "region": AttributeCard(description="region of the accent, from speaker-info.txt", provenance="annotated"),
         "gender": AttributeCard(description="gender, from speaker-info.txt", provenance="annotated"),
         "age": AttributeCard(description="age in years, from speaker-info.txt", provenance="annotated"),
+        "style": AttributeCard(
+            description="newspaper sentences: read", provenance="recorded", level="utterance", values=("read",)
+        ),
         "microphone": AttributeCard(
             description="mic1: DPA 4035; mic2: Sennheiser MKH 800", provenance="recorded", level="utterance"
         ),
@@ -62,6 +65,7 @@ def read(request: ImportRequest) -> ImportedCorpus:
                 "audio": str(file.relative_to(request.source)),
                 "exclude": "" if there else "no transcript",
                 **speakers.get(speaker, {}),
+                "style": "read",
                 "microphone": match["mic"] or "",
             }
         )

@@ -17,6 +17,7 @@ import pandas as pd
 from asrfair.data.manifest.attributecheck import MANY_GROUPS
 from asrfair.data.manifest.audiocheck import probe_all
 from asrfair.data.manifest.confounds import confounds
+from asrfair.data.manifest.vocabulary import VOCABULARIES, nobody
 from asrfair.types import INTERSECTION, NOT_STATED, OVERALL_ATTRIBUTE, OVERALL_GROUP
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def describe(
     parts.extend(_table(rows, tuple(names), min_speakers, min_words) for names in by)
     groups = pd.concat(parts, ignore_index=True)
     holes = [_holes(rows, tuple(names), groups, min_speakers, min_words) for names in by]
+    notes.extend(_unheard(rows))
     notes.extend(confounds(manifest))
     known = float(np.isfinite(rows.hours[rows.scored]).mean()) if rows.scored.any() else 1.0
     if known < 1:
@@ -155,6 +157,14 @@ def _table(rows: _Rows, names: tuple[str, ...], min_speakers: int, min_words: in
         for few_speakers, few_words in zip(table["speakers"] < min_speakers, table["words"] < min_words, strict=True)
     ]
     return table
+
+
+def _unheard(rows: _Rows) -> list[str]:
+    """Say which words of a fixed vocabulary nobody's speech is described by."""
+    missing = {
+        name: nobody(name, set(rows.labels.loc[rows.scored, name])) for name in VOCABULARIES if name in rows.labels
+    }
+    return [f"No utterance is stated to be {' or '.join(words)} ({name})." for name, words in missing.items() if words]
 
 
 def _labels(rows: _Rows, names: tuple[str, ...]) -> pd.Series[str]:

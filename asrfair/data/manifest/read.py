@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asrfair.data.manifest import cells
+from asrfair.data.manifest import cells, vocabulary
 from asrfair.data.manifest.card import ALTERNATIVES, AttributeCard
 from asrfair.data.manifest.model import Manifest, fingerprint_of
 from asrfair.data.manifest.source import column_of, located, open_source
@@ -89,6 +89,13 @@ def inspect_manifest(path: Path, *, allow_outside: bool = False, allow_remote: S
         text[ALTERNATIVES], _ = cells.clean_reference(source, ALTERNATIVES)
     text["audio"] = audio
     values = {name: cells.attribute_values(source, name) for name in source.attributes}
+    for name, column in values.items():
+        source.notes.add(
+            vocabulary.unknown_rows(name, column),
+            name,
+            f"the attribute {name!r} has a fixed vocabulary, and this is not in it",
+            vocabulary.remedy(name) if name in vocabulary.VOCABULARIES else "",
+        )
     fingerprint = fingerprint_of(
         {"utterance_id": text["utterance_id"], "speaker_id": text["speaker_id"], "reference": reference}
         | {"audio": column_of(source, "audio"), "language": language, "exclude": exclude}
@@ -103,7 +110,10 @@ def inspect_manifest(path: Path, *, allow_outside: bool = False, allow_remote: S
     frame["channel"][np.isnan(channel)] = pd.NA  # type: ignore[index]
     frame |= {"duration_s": numbers["duration_s"], "language": _series(language), "exclude": _series(exclude)}
     frame |= {name: _series(column) for name, column in values.items()}
-    attributes = {name: source.card.attributes.get(name, AttributeCard()) for name in source.attributes}
+    attributes = {
+        name: vocabulary.described(name, source.card.attributes.get(name, AttributeCard()))
+        for name in source.attributes
+    }
     return Manifest(
         card=replace(source.card, attributes=attributes),
         table=pd.DataFrame(frame),
