@@ -1,6 +1,7 @@
 """What changed voices and front ends cost PocketSphinx, on the demo's synthetic voices and on real clips.
 
     python benchmarks/changed_voices.py voices demo OUT [--every N]
+    python benchmarks/changed_voices.py resynthesis real OUT [--every N]
     python benchmarks/changed_voices.py frontends real OUT --data ../shared/data [--every N]
 
 Runs a suite of every Nth utterance into OUT (an interrupted one goes on) and prints the table of docs/effects.md: WER of
@@ -28,17 +29,19 @@ from asrfair.stats.groups import make_grouping  # noqa: E402
 from asrfair.types import GroupSettings  # noqa: E402
 
 CONDITIONS = {
+    "resynthesis": ["clean", "voice-pitch@unchanged"],
     "voices": [
-        *("clean", "voice-pitch@unchanged", "voice-pitch@lower", "voice-pitch@higher", "voice-formants@unchanged"),
-        *("voice-formants@lower", "voice-formants@higher", "voice-rate@unchanged", "voice-rate@slower"),
-        *("voice-rate@faster", "voice-slowed@unchanged", "voice-slowed@clearly", "voice-breathy@clearly"),
-        *("voice-effort@softer", "voice-effort@louder"),
+        *("clean", "voice-pitch@unchanged", "voice-pitch@lower", "voice-pitch@higher", "voice-formants@lower"),
+        *("voice-formants@higher", "voice-rate@slower", "voice-rate@faster", "voice-slowed@clearly"),
+        *("voice-breathy@clearly", "voice-effort@softer", "voice-effort@louder"),
     ],
     "frontends": [
         *("office", "office-wiener", "office-webrtc", "office-noisereduce", "office-rnnoise", "office-deepfilternet"),
         *("headset-suppressed@moderate", "laptop-call@moderate"),
     ],
 }
+RESYNTHESISED = "voice-pitch@unchanged"
+THROUGH_PRAAT = ("voice-pitch", "voice-formants", "voice-rate", "voice-slowed")
 QUANTITIES = (
     *("semitones", "formants_percent", "rate_percent", "longer_percent", "breath_db", "balance_change_db"),
     *(
@@ -135,8 +138,7 @@ def print_table(run: Path, conditions: list[str]) -> None:
     print(f"{len(frame.utterances)} utterances, {len(frame.speakers)} speakers, {int(frame.words.sum())} words\n")
     print("| condition | against | WER % | change, points | achieved |\n|---|---|---|---|---|")
     for place, name in enumerate(frame.conditions):
-        base = name.partition("@")[0] + "@unchanged"
-        against = base if base in frame.conditions and base != name else first
+        against = RESYNTHESISED if name.startswith(THROUGH_PRAAT) and name != RESYNTHESISED else first
         sums = paired_sums(frame, [(place, frame.conditions.index(against))])
         found = paired_change(grouping, sums)
         low, high = found.difference_bounds(0.025)
