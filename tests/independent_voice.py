@@ -7,13 +7,14 @@ from scipy.linalg import solve_toeplitz
 
 
 def pitches(samples: np.ndarray, rate: int, low: float = 60.0, high: float = 600.0) -> np.ndarray:
-    """Return the fundamental of every voiced frame by YIN (de Cheveigné & Kawahara 2002, *JASA* 111, 1917–1930)."""
+    """Return the fundamental of every 10 ms by YIN, NaN where there is none (de Cheveigné & Kawahara 2002, *JASA* 111, 1917–1930)."""
     shortest, longest = int(rate / high), int(rate / low)
     size, found = 2 * longest, []
     loud = 0.05 * np.max(np.abs(samples))
     for start in range(0, samples.size - size - longest, rate // 100):
         frame = samples[start : start + size + longest]
         if np.max(np.abs(frame)) < loud:
+            found.append(np.nan)
             continue
         first = frame[:size]
         power = np.convolve(frame**2, np.ones(size), "valid")[: longest + 1]
@@ -23,11 +24,13 @@ def pitches(samples: np.ndarray, rate: int, low: float = 60.0, high: float = 600
         mean = distance[1:] * np.arange(1, longest + 1) / np.maximum(np.cumsum(distance[1:]), 1e-12)
         below = np.flatnonzero(mean[shortest:] < 0.12)
         if below.size == 0:
+            found.append(np.nan)
             continue
         lag = shortest + int(below[0])
         while lag + 1 < mean.size and mean[lag + 1] < mean[lag]:
             lag += 1
         if not 0 < lag < mean.size - 1:
+            found.append(np.nan)
             continue
         left, middle, right = mean[lag - 1 : lag + 2]
         bend = left - 2 * middle + right

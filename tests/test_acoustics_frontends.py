@@ -43,6 +43,7 @@ def _decibels(samples: np.ndarray) -> float:
     return 10 * float(np.log10(np.mean(samples.astype(float) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("method", METHODS)
 def test_suppressors_keep_speech_where_it_was(shared_data: Path, tmp_path: Path, method: str) -> None:
@@ -58,18 +59,20 @@ def test_suppressors_keep_speech_where_it_was(shared_data: Path, tmp_path: Path,
 @pytest.mark.shared
 @pytest.mark.parametrize("method", METHODS)
 def test_suppression_of_noise_and_speech_is_recorded(shared_data: Path, tmp_path: Path, method: str) -> None:
-    """Noise falls by 4 dB and more; in the pauses of the clip, read from the samples, it falls at least as much less 3."""
-    plain = condition(tmp_path, WHITE.format(snr=10), name="plain")
-    place = _frontend(tmp_path, "suppressor", f'method = "{method}"', snr=10)
-    clip, speaker = max(real_speech(shared_data, 8), key=lambda pair: pair[0].samples.size)
+    """Noise falls by 4 dB and more; before anybody speaks, read from the samples, it falls at least as much less 3."""
+    body = f'[[effect]]\nuse = "suppressor"\nmethod = "{method}"\n'
+    place = condition(tmp_path, WHITE.format(snr=10) + body, name="device")
+    speech, speaker = max(real_speech(shared_data, 8), key=lambda pair: pair[0].samples.size)
+    clip = Clip(
+        utterance_id="u", samples=np.concatenate([np.zeros(RATE, np.float32), speech.samples]), sample_rate_hz=RATE
+    )
+    plain = condition(tmp_path, WHITE.format(snr=10), name="device")
     before = renderer(plain).render(clip, plain, speaker).clip.samples
     found = renderer(place).render(clip, place, speaker)
     noise, speech = (float(found.achieved[f"suppressor.{key}_suppression_db"]) for key in ("noise", "speech"))
     assert noise > 4
     assert -1 < speech < noise
-    _, active = measure(clip.samples.astype(float), RATE)
-    pause = ~active
-    assert pause.sum() > RATE / 5
+    pause = slice(RATE // 5, RATE - RATE // 5)
     assert _decibels(before[pause]) - _decibels(found.clip.samples[pause]) > noise - 3
 
 
@@ -101,21 +104,19 @@ def test_the_speech_inside_a_mixture_is_followed(shared_data: Path) -> None:
 
 @pytest.mark.shared
 def test_webrtc_brings_quiet_talkers_up(shared_data: Path, tmp_path: Path) -> None:
-    """Its gain by an independent P.56; talkers 12 dB apart come nearer; lag under 1 ms; nothing without the two."""
-    place = _frontend(tmp_path, "webrtc", "gain_dbfs = 6\nsuppression = 1")
+    """Its gain by an independent P.56 is the one recorded, and more than 3 dB; lag under 1 ms; nothing without the two."""
+    place = _frontend(tmp_path, "webrtc", "suppression = 1")
     clip, speaker = max(real_speech(shared_data, 8), key=lambda pair: pair[0].samples.size)
-    levels = []
     for gain in (1.0, 0.25):
         quiet = Clip(utterance_id="u", samples=(clip.samples * gain), sample_rate_hz=RATE)
         found = renderer(place).render(quiet, place, speaker)
         headroom = float(found.achieved["headroom_gain_db"])
         level = measure(found.clip.samples.astype(float), RATE)[0] - headroom
-        levels.append(level)
         gained = level - measure(quiet.samples.astype(float), RATE)[0]
         assert gained == pytest.approx(float(found.achieved["webrtc.gain_db"]), abs=0.1)
         assert abs(lag_samples(quiet.samples.astype(float), found.clip.samples.astype(float), limit=800)) < RATE / 1000
-    assert abs(levels[0] - levels[1]) < 9
-    off = _frontend(tmp_path, "webrtc", "gain_dbfs = 0\nsuppression = 0")
+        assert gained > 3
+    off = _frontend(tmp_path, "webrtc", "gain = false\nsuppression = 0")
     found = renderer(off).render(clip, off, speaker)
     assert abs(float(found.achieved["webrtc.gain_db"])) < 0.5
 
@@ -136,7 +137,7 @@ def test_a_gate_cuts_onsets_by_what_was_asked(tmp_path: Path) -> None:
     assert 2 * 0.06 / 1.3 == pytest.approx(float(found.achieved["gate.speech_lost_fraction"]), abs=0.03)
     quiet = found.clip.samples[(time > 1.35) & (time < 1.95)]
     assert -60 == pytest.approx(_decibels(quiet) - _decibels(samples[(time > 1.35) & (time < 1.95)]), abs=1)
-    assert 0 == lag_samples(samples, found.clip.samples.astype(float), limit=800)
+    assert 0 == lag_samples(samples, found.clip.samples.astype(float), limit=20)
 
 
 def test_a_limiter_holds_peaks_and_gives_the_level_back(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_limiter_holds_peaks_and_gives_the_level_back(tmp_path: Path) -> None:
         highest = 20 * np.log10(np.abs(found.clip.samples).max() / np.abs(clip.samples).max())
         assert highest - float(found.achieved["headroom_gain_db"]) <= -9 + 1e-3
         reductions.append(float(found.achieved["limiter.reduction_max_db"]))
-        assert 0 == lag_samples(clip.samples.astype(float), found.clip.samples.astype(float), limit=800)
+        assert 0 == lag_samples(clip.samples.astype(float), found.clip.samples.astype(float), limit=60)
     assert reductions[0] == pytest.approx(reductions[1], abs=1e-3)
     assert reductions[0] > 6
     restored = _frontend(tmp_path, "limiter", "over_db = 10")

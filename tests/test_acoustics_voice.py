@@ -47,11 +47,10 @@ def test_pitch_moves_by_the_semitones_asked(shared_data: Path, tmp_path: Path, s
     for clip, _ in real_speech(shared_data, 5):
         rendered = _render(tmp_path, "pitch", f"semitones = {semitones}", clip)
         assert clip.samples.size == rendered.clip.samples.size
-        before = np.median(pitches(clip.samples.astype(float), RATE))
-        after = np.median(pitches(rendered.clip.samples.astype(float), RATE))
-        moved = 12 * np.log2(after / before)
+        before, after = (pitches(c.samples.astype(float), RATE) for c in (clip, rendered.clip))
+        moved = float(np.nanmedian(12 * np.log2(after / before)))  # frame by frame: timing is kept
         found.append(moved)
-        assert float(rendered.achieved["pitch.semitones"]) == pytest.approx(moved, abs=0.5)
+        assert float(rendered.achieved["pitch.semitones"]) == pytest.approx(moved, abs=0.3)
     assert semitones == pytest.approx(float(np.median(found)), abs=0.25)
 
 
@@ -60,8 +59,8 @@ def test_the_melody_gets_flatter_around_the_same_pitch(tmp_path: Path) -> None:
     clip = _clip(vowel(1.5))
     rendered = _render(tmp_path, "pitch", "range_percent = 50", clip)
     before, after = (12 * np.log2(pitches(c.samples.astype(float), RATE)) for c in (clip, rendered.clip))
-    assert 0.5 == pytest.approx(float(np.std(after) / np.std(before)), abs=0.12)
-    assert float(np.median(before)) == pytest.approx(float(np.median(after)), abs=0.3)
+    assert 0.5 == pytest.approx(float(np.nanstd(after) / np.nanstd(before)), abs=0.12)
+    assert float(np.nanmedian(before)) == pytest.approx(float(np.nanmedian(after)), abs=0.3)
 
 
 @pytest.mark.parametrize("percent", [-12, 12])
@@ -73,7 +72,7 @@ def test_formants_move_and_pitch_stays(tmp_path: Path, percent: int) -> None:
     before, after = (formants(c.samples.astype(float)[middle], RATE) for c in (clip, rendered.clip))
     assert 100 * (after / before - 1) == pytest.approx(percent, abs=4)
     assert percent == pytest.approx(float(rendered.achieved["formants.formants_percent"]), abs=4)
-    both = [np.median(pitches(c.samples.astype(float), RATE)) for c in (clip, rendered.clip)]
+    both = [np.nanmedian(pitches(c.samples.astype(float), RATE)) for c in (clip, rendered.clip)]
     assert float(both[0]) == pytest.approx(float(both[1]), rel=0.02)
 
 
@@ -84,7 +83,7 @@ def test_rate_changes_the_length_and_not_the_pitch(tmp_path: Path, percent: int)
     rendered = _render(tmp_path, "speaking_rate", f"percent = {percent}", clip)
     assert clip.samples.size / (1 + percent / 100) == pytest.approx(rendered.clip.samples.size, abs=1)
     assert percent == pytest.approx(float(rendered.achieved["speaking_rate.rate_percent"]), abs=0.01)
-    both = [np.median(pitches(c.samples.astype(float), RATE)) for c in (clip, rendered.clip)]
+    both = [np.nanmedian(pitches(c.samples.astype(float), RATE)) for c in (clip, rendered.clip)]
     assert float(both[0]) == pytest.approx(float(both[1]), rel=0.012)
 
 

@@ -38,8 +38,8 @@ def shadow(speech: Samples, before: Samples, after: Samples, sample_rate_hz: int
         return after
     given, made = (spectrogram(part / scale, sample_rate_hz) for part in (before, after))
     power = np.abs(given) ** 2
-    gain: npt.NDArray[np.float64] = (made * given.conj()).real / (power + 1e-12)
-    gain = np.clip(gain, 0.0, MOST_GAIN)
+    # By magnitudes: a delay of a few samples would turn the sign of what is high.
+    gain: npt.NDArray[np.float64] = np.minimum(np.abs(made) / np.sqrt(power + 1e-12), MOST_GAIN)
     return resynthesis(spectrogram(speech, sample_rate_hz) * gain, speech.size, sample_rate_hz)
 
 
@@ -60,7 +60,8 @@ def suppression(
     if before is speech:
         powers = _floor(before, sample_rate_hz), _floor(after, sample_rate_hz)
     else:
-        powers = mean_power(before - speech), mean_power(after - speech_after)
+        noise = before - speech
+        powers = mean_power(noise), mean_power(shadow(noise, before, after, sample_rate_hz))
     if min(powers) > 0 and math.isfinite(max(powers)):
         achieved["noise_suppression_db"] = decibels(powers[0]) - decibels(powers[1])
     return achieved

@@ -96,10 +96,10 @@ def _delay(name: str, rate: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def webrtc_delay(gain_dbfs: int, suppression: int) -> int:
+def webrtc_delay(suppression: int, *, gain: bool) -> int:
     """Return by how many samples at 16 kHz WebRTC's chain comes late with these settings."""
     rate = SUPPRESSORS["webrtc"].rate_hz
-    return _delay_of(lambda probe: webrtc_processing(probe, rate, gain_dbfs=gain_dbfs, suppression=suppression), rate)
+    return _delay_of(lambda probe: webrtc_processing(probe, rate, gain=gain, suppression=suppression), rate)
 
 
 def _delay_of(run: Callable[[Samples], Samples], rate: int) -> int:
@@ -108,7 +108,8 @@ def _delay_of(run: Callable[[Samples], Samples], rate: int) -> int:
     pitch = np.cumsum(120 + 20 * np.sin(2 * np.pi * 0.7 * time)) / rate
     voice = sum(np.sin(2 * np.pi * k * pitch) / k for k in range(1, 25)) * np.sin(2 * np.pi * 2 * time) ** 2
     probe = 0.1 * np.asarray(voice) + 1e-4 * np.random.default_rng(1).standard_normal(time.size)
-    return max(0, lag_samples(probe, run(probe), limit=rate // 10))
+    # By differences: what is high says best where it is, and a high-pass shifts what is low.
+    return max(0, lag_samples(np.diff(probe), np.diff(run(probe)), limit=rate // 10))
 
 
 # --- written out here ---------------------------------------------------------------------------------------------
@@ -148,16 +149,16 @@ def wiener(samples: Samples, rate: int, limit_db: float) -> Samples:
 def webrtc(samples: Samples, rate: int, limit_db: float) -> Samples:
     """WebRTC's suppressor at the level that is nearest to the limit."""
     level = 1 + int(np.argmin(np.abs(np.array(WEBRTC_LEVELS_DB) - limit_db)))
-    return webrtc_processing(samples, rate, gain_dbfs=0, suppression=level)
+    return webrtc_processing(samples, rate, gain=False, suppression=level)
 
 
-def webrtc_processing(samples: Samples, rate: int, *, gain_dbfs: int, suppression: int) -> Samples:
+def webrtc_processing(samples: Samples, rate: int, *, gain: bool, suppression: int) -> Samples:
     """Run WebRTC's audio processing over 10 ms frames of 16 bits: high-pass, suppression, gain control.
 
     Args:
         samples: At 16 kHz.
         rate: 16 000.
-        gain_dbfs: Level below full scale that the gain control aims at, 1 to 31; 0 for none.
+        gain: Whether gain is controlled. (The binding takes a target, which changes nothing in version 1.3.)
         suppression: 1 (6 dB) to 4 (21 dB); 0 for none.
     """
     try:
@@ -167,7 +168,7 @@ def webrtc_processing(samples: Samples, rate: int, *, gain_dbfs: int, suppressio
             extra="frontends", package="webrtc-noise-gain", needed_for="WebRTC's audio processing"
         ) from error
     frame = rate // 100
-    processor = AudioProcessor(gain_dbfs, suppression)
+    processor = AudioProcessor(3 if gain else 0, suppression)
     whole = np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2")
     whole = np.concatenate([whole, np.zeros(-whole.size % frame, dtype="<i2")])
     parts = [bytes(processor.Process10ms(part.tobytes()).audio) for part in whole.reshape(-1, frame)]

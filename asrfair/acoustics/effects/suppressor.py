@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+import pydantic
 import soxr
 
 from asrfair.acoustics.effects.base import (
@@ -101,10 +102,10 @@ class SuppressorEffect(_FrontEnd):
 
 
 class WebrtcParams(EffectParams):
-    """WebRTC's own chain: ``suppression`` level 0 (none) to 4, ``gain_dbfs`` below full scale, 0 for no gain control."""
+    """WebRTC's own chain: ``suppression`` level 0 (none), 1 (6 dB), 2 (12), 3 (18) or 4 (21); gain control or none."""
 
     suppression: Annotated[Number, within(0, 4)] = 2.0
-    gain_dbfs: Annotated[Number, within(0, 31)] = 3.0
+    gain: pydantic.StrictBool = True
     warm_up_s: Annotated[Number, within(0, 10)] = 2.0
 
 
@@ -133,14 +134,12 @@ class WebrtcEffect(_FrontEnd):
 
         Achieved: ``gain_db`` of the active level by P.56, and ``noise_suppression_db``, by how much more the noise fell.
         """
-        level, gain = round(number(params.suppression)), round(number(params.gain_dbfs))
+        level, gain = round(number(params.suppression)), bool(params.gain)
 
         def run(given: Samples) -> Samples:
             own = soxr.resample(given, sample_rate_hz, WEBRTC_HZ, quality="HQ")
-            delay = webrtc_delay(gain, level)
-            made = webrtc_processing(
-                np.concatenate([own, np.zeros(delay)]), WEBRTC_HZ, gain_dbfs=gain, suppression=level
-            )
+            delay = webrtc_delay(level, gain=gain)
+            made = webrtc_processing(np.concatenate([own, np.zeros(delay)]), WEBRTC_HZ, gain=gain, suppression=level)
             return np.asarray(soxr.resample(made[delay:], WEBRTC_HZ, sample_rate_hz, quality="HQ"), dtype=np.float64)
 
         result = warmed_up(samples, sample_rate_hz, number(params.warm_up_s), run)

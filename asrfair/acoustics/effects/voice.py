@@ -274,7 +274,8 @@ def resynthesised(
             f"Praat cannot resynthesise utterance {utterance_id!r}: {str(error).splitlines()[0]}",
             remedy="Leave the recording out, or the conditions that change voices",
         ) from error
-    return fit_length(made * scale, size)
+    # Praat takes the mean away, which would be a step between digital silence and sound.
+    return fit_length((made + source.mean()) * scale, size)
 
 
 def _overlap_add(
