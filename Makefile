@@ -82,4 +82,5 @@ $(DEV_VENV)/.ready: pyproject.toml requirements/dev.txt
 
 $(DEV_VENV)/.ready-engines: $(DEV_VENV)/.ready
 	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,engines-test]'
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'pyrnnoise==0.4.5' # docs/effects.md says why
 	@touch $@

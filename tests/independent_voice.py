@@ -70,4 +70,5 @@ def vowel(
     for frequency in resonances:
         radius = np.exp(-np.pi * 80 / rate)
         samples = lfilter([1], [1, -2 * radius * np.cos(2 * np.pi * frequency / rate), radius**2], samples)
+    samples -= samples.mean()
     return 0.1 * samples / np.std(samples)

