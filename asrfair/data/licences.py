@@ -9,7 +9,7 @@ from asrfair.data.provenance import packages
 
 NOTES = {
     "soxr": "LGPL 2.1 or later (libsoxr, linked dynamically): who passes it on passes on its licence, and lets it be replaced",
-    "fpdf2": "LGPL 3, for service cards as PDF only (the extra pdf)",
+    "praat-parselmouth": "GPL 3 or later, for voices changed by Praat only (the extra voices)",
     "soundfile": "the wheel carries libsndfile and its codecs: LGPL 2.1 or later",
 }
 """What the metadata does not say, and who passes asrfair on should know."""
