@@ -301,8 +301,8 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             SPEAKERS,
             UTTERANCES,
             REF_WORDS,
-            Column(name="wer_against", heading="WER % before", kind="percent"),
-            Column(name="wer", heading="WER % after", kind="percent"),
+            Column(name="rate_against", heading="WER % before", kind="percent"),
+            Column(name="rate", heading="WER % after", kind="percent"),
             Column(
                 name="difference", heading="Change, points", kind="points", low="ci_low", high="ci_high", drawn=True
             ),
