@@ -81,6 +81,11 @@ def test_both_sides_grow_where_the_other_alone_would_never_do() -> None:
     assert detectable(speakers) <= 0.05 < detectable(speakers - 1)
 
 
+def test_an_other_side_of_hardly_any_speakers_has_an_answer() -> None:
+    """Where it shrinks with the group below one degree of freedom, nothing shows; more of both does."""
+    assert 10 < needed(alike=True, other_variance=0.05, other_df=0.6) < 1000
+
+
 def test_fewer_speakers_are_needed_for_a_larger_difference() -> None:
     """It falls with the difference, and is infinite where the other side alone is too uncertain."""
     assert needed(difference=0.1) < needed()

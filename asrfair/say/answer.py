@@ -186,6 +186,6 @@ def _next(claims: Sequence[Claim], tables: Tables, facts: Mapping[str, Any], con
         whom = f"of {say.short(worst[0])}" if worst else "below"
         return f"Listen to the worst utterances {whom}, and repeat with other speakers."
     row = max(rows, key=lambda item: float(item["difference"]))
-    detect = say.points(float(dict(facts.get("statistics", {})).get("detect", 0.05))).replace(".0 ", " ")
+    detect = f"{100 * float(dict(facts.get('statistics', {})).get('detect', 0.05)):g} points"
     count = int(row["speakers_needed"])
     return f"Record more people: with {count} of {row['group']} and the others in proportion, a difference of {detect} would show."

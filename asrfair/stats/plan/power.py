@@ -93,7 +93,8 @@ def speakers_needed(
             own, other = each / speakers, other_variance / times
             total = own + other
             df = total**2 / (own**2 / (speakers - 1.0) + other**2 / (other_df * times))
-            return detectable_log_ratio(np.sqrt(total), df, level, power)
+            seen = detectable_log_ratio(np.sqrt(total), np.maximum(df, 1.0), level, power)
+            return np.where(df < 1.0, np.inf, seen)  # nothing shows with so few, and the quantile takes seconds there
 
     possible = found(high) <= wanted
     for _ in range(20):
