@@ -6,8 +6,10 @@ OUT ?= demo-run
 WORKERS ?=
 PYTEST_ARGS ?=
 TORTURE_ARGS ?=
+GPU_WHEELS ?= gpu-wheels
+GPU_OUT ?= gpu-result
 
-.PHONY: help demo test test-slow test-lowest torture lock check lint types contracts format notebooks docs test-engines clean
+.PHONY: help demo test test-slow test-lowest torture lock check lint types contracts format notebooks docs test-engines gpu gpu-wheels gpu-dry clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
@@ -37,6 +39,15 @@ lock: ## Take the newest versions into requirements/ (needs uv), with hashes; re
 
 test-engines: $(DEV_VENV)/.ready-engines ## Run the tests of the torch, transformers and CTranslate2 engines too
 	$(DEV_VENV)/bin/python -m pytest -m engines $(PYTEST_ARGS)
+
+gpu: ## On a machine with an NVIDIA GPU, torch and transformers: the device's tests and benchmarks/gpu.py, under nine minutes, no network
+	$(PYTHON) scripts/gpu.py --wheels $(GPU_WHEELS) --out $(GPU_OUT)
+
+gpu-wheels: $(DEV_VENV)/.ready ## Fetch into gpu-wheels/ what `make gpu` needs beside torch and transformers (43 MB)
+	$(DEV_VENV)/bin/python scripts/gpu_wheels.py $(GPU_WHEELS)
+
+gpu-dry: $(DEV_VENV)/.ready-engines ## The same as `make gpu` on the processor, with small shapes, in as bare an environment
+	$(DEV_VENV)/bin/python scripts/gpu_bare.py scripts/gpu.py --dry --wheels $(GPU_WHEELS) --out $(GPU_OUT)
 
 check: lint types contracts ## Lint, types, import contracts
 

@@ -244,7 +244,7 @@ def test_a_suite_goes_from_audio_to_tables_and_shows_what_batches_do(
 @pytest.fixture(scope="session")
 def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Whisper of one layer with random weights."""
-    from tiny_whisper import make_tiny_whisper
+    from made_checkpoints import make_tiny_whisper
 
     return make_tiny_whisper(tmp_path_factory.mktemp("whisper"))
 
@@ -295,7 +295,7 @@ def test_random_weights_are_marked(tiny_whisper: Path) -> None:
 def test_faster_whisper_runs_a_converted_checkpoint(tiny_whisper: Path, tmp_path: Path) -> None:
     """The same checkpoint through CTranslate2: 65 s of audio, word times that ascend, a language, a confidence."""
     pytest.importorskip("faster_whisper", reason="faster-whisper is not installed")
-    from tiny_whisper import convert_for_ctranslate2
+    from made_checkpoints import convert_for_ctranslate2
 
     folder = convert_for_ctranslate2(tiny_whisper, tmp_path / "converted")
     recogniser = engine("faster-whisper", model=str(folder), language="en", beam_size=1, word_times=True)

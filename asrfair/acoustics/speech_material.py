@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from asrfair.acoustics.level import active_level
 from asrfair.data.stored.address import as_audio
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
+    import pyarrow as pa
 
     from asrfair.types import Clip
 
@@ -38,18 +37,23 @@ def _load(utterance: Utterance, sample_rate_hz: int) -> Clip:
     return load_clip(utterance, sample_rate_hz)
 
 
-_COLUMNS = pa.schema(
-    [
-        ("speaker_id", pa.large_string()),
-        ("utterance_id", pa.large_string()),
-        ("audio", pa.large_binary()),
-        ("start_s", pa.float64()),
-        ("end_s", pa.float64()),
-        ("channel", pa.int64()),
-        ("language", pa.large_string()),
-    ]
-)
 _ROWS_AT_A_TIME = 1 << 16
+
+
+def _columns() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("speaker_id", pa.large_string()),
+            ("utterance_id", pa.large_string()),
+            ("audio", pa.large_binary()),
+            ("start_s", pa.float64()),
+            ("end_s", pa.float64()),
+            ("channel", pa.int64()),
+            ("language", pa.large_string()),
+        ]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +64,19 @@ class RenderContext:
     :meth:`of` from the *whole* manifest, not a shard of it: what an utterance sounds like must not depend on the shard.
 
     Args:
-        table: Utterances with audio that are not excluded, in the order of speakers and ids.
+        table: Utterances with audio that are not excluded, in the order of speakers and ids; ``None`` for none.
         load: Reads one as mono at a sample rate; a module-level function.
     """
 
-    table: pa.Table = field(default_factory=_COLUMNS.empty_table)
+    table: pa.Table | None = None
     load: Callable[[Utterance, int], Clip] = _load
 
     @classmethod
     def of(cls, utterances: Iterable[Utterance], load: Callable[[Utterance, int], Clip] = _load) -> RenderContext:
         """Build a context from any iterable of utterances; the order does not matter."""
+        import pyarrow as pa
+
+        schema = _columns()
         rows = (
             (u.speaker_id, u.utterance_id, os.fsencode(u.audio), u.start_s, u.end_s, u.channel, u.language)
             for u in utterances
@@ -78,9 +85,9 @@ class RenderContext:
         parts = []
         while block := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
             columns = zip(*block, strict=True)
-            arrays = [pa.array(column, kind.type) for column, kind in zip(columns, _COLUMNS, strict=True)]
-            parts.append(pa.Table.from_arrays(arrays, schema=_COLUMNS))
-        table = pa.concat_tables(parts) if parts else _COLUMNS.empty_table()
+            arrays = [pa.array(column, kind.type) for column, kind in zip(columns, schema, strict=True)]
+            parts.append(pa.Table.from_arrays(arrays, schema=schema))
+        table = pa.concat_tables(parts) if parts else schema.empty_table()
         ordered = table.sort_by([("speaker_id", "ascending"), ("utterance_id", "ascending")])
         return cls(table=ordered.combine_chunks(), load=load)
 
@@ -106,7 +113,9 @@ class Corpus:
         self._table = context.table
         self._by_speaker: dict[str, range] = {}
         start = 0
-        for chunk in self._table["speaker_id"].chunks:  # one, or none
+        for chunk in () if self._table is None else self._table["speaker_id"].chunks:  # one, or none
+            import pyarrow.compute as pc
+
             runs = pc.run_end_encode(chunk)
             for speaker, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
                 self._by_speaker[speaker] = range(start, end)
@@ -151,6 +160,7 @@ class Corpus:
         return self._cached(position, sample_rate_hz)
 
     def _read(self, position: int, sample_rate_hz: int) -> Clip | None:
+        assert self._table is not None
         (row,) = self._table.slice(position, 1).to_pylist()
         utterance = Utterance(**{**row, "audio": as_audio(os.fsdecode(row["audio"])), "reference": ""})
         try:

@@ -15,7 +15,7 @@ from asrfair.data.audio import load_clip
 from asrfair.data.gpu import watched
 from asrfair.errors import EngineError
 from asrfair.recognise.engines import EngineContext, create, traits_of
-from asrfair.recognise.transcribe import plan_batches
+from asrfair.recognise.transcribe.plan import plan_batches
 from asrfair.types import Clip, EngineSpec, Utterance
 
 SHORTEST_S, LONGEST_S = 0.5, 30.0

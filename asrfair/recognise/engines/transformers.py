@@ -125,7 +125,8 @@ class Transformers(EngineBase):
             factory = AutoModelForCTC if self._is_ctc else AutoModelForSpeechSeq2Seq
             if self.options.random_weights:
                 self._torch.manual_seed(self.context.seed)
-                model = factory.from_config(config, attn_implementation=self.options.attention).to(self._dtype)
+                with self._torch.device(self.context.device):  # a billion random numbers take the processor a minute
+                    model = factory.from_config(config, attn_implementation=self.options.attention).to(self._dtype)
                 if not self._is_ctc and (folder / "generation_config.json").is_file():
                     model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
             else:
