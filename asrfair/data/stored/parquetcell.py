@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, BinaryIO, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 MOST_GROUP_BYTES: Final = 2 << 30
 """Largest row group of a column of recordings: it is decoded as a whole."""
 
 
-_DAMAGED: Final = (pa.ArrowException, OSError, ValueError, LookupError, ArithmeticError, MemoryError)
-"""What Arrow makes of damaged files."""
+def _damaged() -> tuple[type[Exception], ...]:
+    """Return what Arrow makes of damaged files."""
+    from pyarrow import ArrowException
+
+    return (ArrowException, OSError, ValueError, LookupError, ArithmeticError, MemoryError)
 
 
 class CellError(Exception):
@@ -32,12 +32,14 @@ class Recordings:
     """
 
     def __init__(self, stream: BinaryIO) -> None:
+        from pyarrow import parquet as pq  # here: recordings in files of their own are read without it
+
         self._stream = stream
         try:
             self._file = pq.ParquetFile(stream)
             groups = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
             self._starts = np.cumsum([0, *(group.num_rows for group in groups)])
-        except _DAMAGED as error:
+        except _damaged() as error:
             raise CellError("it is no Parquet file, or damaged") from error
         self._held: tuple[str, int, Any] | None = None
 
@@ -58,13 +60,16 @@ class Recordings:
                 self._held = None  # two row groups at once would be too much
                 self._held = (column, group, self._cells(column, group))
             value = self._held[2][row - int(self._starts[group])].as_py()
-        except _DAMAGED as error:
+        except _damaged() as error:
             raise CellError("it is damaged") from error
         if value is None:
             raise CellError("the row holds no bytes; a path alone, without the audio, is of no use here")
         return bytes(value)
 
     def _cells(self, column: str, group: int) -> Any:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         schema = self._file.schema_arrow
         if schema.get_field_index(column) < 0:
             raise CellError("it has no such column, or two")

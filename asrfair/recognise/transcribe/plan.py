@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from asrfair.data.audio import planned_duration_s
 from asrfair.data.stored.address import MEMBER_PATTERN, URL_PATTERN, is_url
@@ -184,6 +182,9 @@ class ShardOrder:
     def __init__(self, manifest: Manifest, roster: Roster, plan: Plan) -> None:
         self.numbers = np.arange(len(plan))
         self._stores: list[str] = []
+        import pyarrow as pa  # here: batches are planned without it
+        import pyarrow.compute as pc
+
         audio = pa.array(manifest.table["audio"], pa.large_string())
         stored = pc.or_(pc.match_substring_regex(audio, MEMBER_PATTERN), pc.match_substring_regex(audio, URL_PATTERN))
         if len(plan) < len(roster.ids) or not pc.any(stored).as_py():
