@@ -96,6 +96,52 @@ def worst_step(recorded: np.ndarray, played: np.ndarray) -> int:
     return int(np.abs(looped[start : start + len(piece)] - piece).max())
 
 
+TONES_HZ = np.array([210.0, 440.0, 1030.0, 1970.0, 3110.0, 4790.0, 7130.0])
+"""Of whole periods in a second, so that a file of them can be played again and again."""
+
+
+def decibels(recorded: np.ndarray, amplitude: float) -> float:
+    """How far a recording of the tones stands above its difference from them, at the one delay that fits best.
+
+    The tones are taken as they were played, with one delay for all, so that a resampler's ripple counts as error too.
+    """
+    time_s = np.arange(len(recorded)) / RATE_HZ
+    basis = np.exp(2j * np.pi * np.outer(time_s, TONES_HZ))
+    found = np.linalg.lstsq(np.hstack([basis.real, basis.imag]), recorded, rcond=None)[0]
+    phasors = found[: len(TONES_HZ)] - 1j * found[len(TONES_HZ) :]
+    delays = np.arange(0.0, 1.0 / 10.0, 1e-6)  # the tones' common period is a tenth of a second
+    delays = delays[np.argmax((np.exp(2j * np.pi * np.outer(delays, TONES_HZ)) @ phasors).real)] + np.linspace(
+        -1e-6, 1e-6, 2001
+    )
+    delay = delays[np.argmax((np.exp(2j * np.pi * np.outer(delays, TONES_HZ)) @ phasors).real)]
+    played = amplitude * np.cos(2 * np.pi * np.outer(time_s - delay, TONES_HZ)).sum(axis=1)
+    return float(10 * np.log10(np.mean(played**2) / np.mean((recorded - played) ** 2)))
+
+
+def test_a_device_of_another_rate(driver: Any, tmp_path: Path) -> None:
+    """What a device of 48 kHz hears is resampled before the page gets it; it stays within 60 dB of what was played."""
+    amplitude = 0.08
+    time_s = np.arange(10 * 48_000) / 48_000
+    samples = amplitude * np.cos(2 * np.pi * np.outer(time_s, TONES_HZ)).sum(axis=1)
+    soundfile.write(tmp_path / "played.wav", np.round(samples * 32767).astype(np.int16), 48_000, subtype="PCM_16")
+    arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    arguments += [f"--use-file-for-fake-audio-capture={tmp_path / 'played.wav'}"]
+    kit = make_kit(tmp_path / "kit", sentences=1)
+    browser = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with serving(kit) as server:
+        page = browser.new_context().new_page()
+        page.goto(server.link())
+        agree(page)
+        speak(page, seconds=2.5)
+    browser.close()
+    recorded, rate = soundfile.read(kit.recordings / "speaker-01" / "01.wav", dtype="float64")
+    assert RATE_HZ == rate
+    size = RATE_HZ // 2
+    begin = int(np.flatnonzero(recorded)[0]) + RATE_HZ // 10
+    starts = range(begin, len(recorded) - size, size // 2)  # where the file begins again, a piece is not all of it
+    assert max(decibels(recorded[start : start + size], amplitude * 32767 / 32768) for start in starts) >= 60.0
+
+
 def test_two_volunteers(browser: Any, tmp_path: Path, played: tuple[Path, np.ndarray]) -> None:
     """Consent to thanks twice: a repeat, a skip, a reload in the middle, the room; files are what was played, to 1 LSB."""
     kit = make_kit(tmp_path / "kit", sentences=10)

@@ -155,6 +155,35 @@ def test_only_bad_nights_are_told_where_that_is_asked_for(tmp_path: Path, monkey
     assert "changed: " in text
 
 
+def test_a_suite_without_a_verdict_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine that cannot start: the message says so, waits beside that of the last verdict, and the exit code stays."""
+    Hook.posts.clear()
+    notify = '[notify]\nopenmetrics = "night.prom"\n[notify.webhook]\nurl_env = "HOOK"\n'
+    suite = write_suite(tmp_path, gates="[gates]\nmax_wer = 0.01\n" + notify, count=30)
+    history = tmp_path / "h"
+    with serving(Hook) as url:
+        monkeypatch.setenv("HOOK", url)
+        Hook.mode = "500"
+        assert 1 == night(suite, history)
+        gone = write_suite(
+            tmp_path, gates="[gates]\nmax_wer = 0.01\n" + notify, engine="precomputed", options={"file": "gone.csv"}
+        )
+        assert 2 == night(gone, history)
+        assert 2 == len(list((history / "unsent").glob("*.json")))
+        assert 'asrfair_verdict{suite="small",verdict="none"} 1' in (tmp_path / "night.prom").read_text()
+        Hook.mode = "ok"
+        capsys.readouterr()
+        assert 2 == night(gone, history)
+        assert "gone.csv" in capsys.readouterr().err
+    told = [json.loads(body)["asrfair"] for _, body in Hook.posts]
+    assert ["fail", "none", "none"] == [message["verdict"] for message in told]
+    assert "asrfair: small: no verdict" == told[-1]["title"]
+    assert "gone.csv" in told[-1]["failed"][0]
+    assert [] == list((history / "unsent").glob("*.json"))
+
+
 def test_mail_by_a_server_that_takes_it_and_one_that_does_not(
     tmp_path: Path, mail_port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,23 @@ def test_confounded_covariates_are_limits() -> None:
     assert unavailable["text"].startswith("By accent, snr db is not known for any utterance")
 
 
+def test_recordings_that_were_cut_short_are_told_by_group() -> None:
+    """How many, and of which groups the most: a copy that broke off more often for one accent is no disparity."""
+    base = {"engine": "e", "condition": "clean", "attribute": "accent", "reason": "truncated_audio"}
+    rows = [
+        {**base, "group": "us", "utterances": 1, "share": 0.005},
+        {**base, "group": "uk", "utterances": 20, "share": 0.1},
+        {**base, "attribute": "overall", "group": "all", "utterances": 21, "share": 0.05},
+        {**base, "group": "uk", "reason": "empty_hypothesis", "utterances": 3, "share": 0.015},
+    ]
+    (found,) = make_findings(tables(ledger_by_group=rows))
+    assert "warning" == found["level"]
+    assert found["text"].replace(say.SPACE, " ") == (
+        "e: 21 recordings were cut short and not scored; by accent, of uk 10.0 % and us 0.5 % of the utterances. Copy them "
+        "again before groups are compared."
+    )
+
+
 def test_empty_tables_say_nothing() -> None:
     """No table, no sentence; and no crash."""
     empty = pd.DataFrame(columns=["engine", "condition", "attribute"])

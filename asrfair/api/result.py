@@ -16,7 +16,7 @@ import pandas as pd
 from asrfair.api.plots import Plots
 from asrfair.api.scores import Scores, score
 from asrfair.data.tomlfile import did_you_mean
-from asrfair.data.wholefile import subfolder
+from asrfair.data.wholefile import subfolder, write_whole
 from asrfair.errors import InputError
 from asrfair.report import RunData, all_tables, write_report, write_table
 from asrfair.report import load_run as read_run
@@ -285,8 +285,7 @@ class Result:
         with tempfile.TemporaryDirectory(prefix="asrfair-") as folder:
             write_report(self.path, plots=False, out=Path(folder))
             content = (Path(folder) / "report.html").read_bytes()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        write_whole(target, content)
         return target
 
     def report(

@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "asrfair.cli.verify:verify",
         "Is a run, a history or a kit still what was written? Checks every checksum.",
     ),
+    "forget": (
+        "asrfair.cli.forget:forget",
+        "Somebody leaves: take them out of kits, runs and histories, and prove it.",
+    ),
     "card": ("asrfair.cli.card:card", "A service card from runs: prose checked against them, small cells suppressed."),
     "engines": ("asrfair.cli.engines:engines", "List recognisers: installed, missing, and what installs them."),
     "bench": ("asrfair.cli.bench:bench", "How fast a recogniser is here, on generated audio."),

@@ -127,6 +127,8 @@ def nightly(
             click.echo(f"asrfair: {one.verdict.suite}: {problem}", err=True)
     for failed in result.failures:
         click.echo(f"asrfair: {failed.suite}: {failed.message}", err=True)
+        for problem in failed.untold:
+            click.echo(f"asrfair: {failed.suite}: {problem}", err=True)
     return result.exit_code
 
 

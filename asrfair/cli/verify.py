@@ -49,9 +49,13 @@ def verify(folder: Path, *, as_json: bool) -> int:
 def _check(folder: Path) -> Iterator[Checked]:
     from asrfair.data.runfile import RUN_FILE
     from asrfair.lastmile.settings import KIT_FILE
-    from asrfair.runs.verify import verify_run
+    from asrfair.runs.forget import MARKER
+    from asrfair.runs.verify import Checked, verify_run
 
-    if (folder / "nights").is_dir():
+    if (folder / MARKER).exists():
+        text = "somebody was being forgotten, and that was cut off: start `asrfair forget` again"
+        yield Checked(path=folder, text=text, problem=True)
+    elif (folder / "nights").is_dir():
         yield from _history(folder)
     elif (folder / KIT_FILE).is_file():
         yield from _kit(folder)

@@ -78,13 +78,17 @@ def look(path: Path | BinaryIO) -> Opened:
         ContainerError: The decoder is missing, or it is no file with sound that FFmpeg knows.
     """
     with _open(path) as (container, stream):
-        length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1_000_000
         return Opened(
             sample_rate_hz=int(stream.rate),
             channels=int(stream.channels),
-            duration_s=float(length),
+            duration_s=_said_s(container, stream),
             told=_told({**container.metadata, **stream.metadata}),
         )
+
+
+def _said_s(container: Any, stream: Any) -> float:
+    """How long a container says that its sound is; 0 where it does not say."""
+    return float(stream.duration * stream.time_base if stream.duration else (container.duration or 0) / 1_000_000)
 
 
 def decode(path: Path | BinaryIO, *, most_samples: int) -> tuple[npt.NDArray[np.float32], int]:
@@ -100,10 +104,16 @@ def decode(path: Path | BinaryIO, *, most_samples: int) -> tuple[npt.NDArray[np.
     Raises:
         ContainerError: The decoder is missing, the file breaks off or is damaged, or it holds more than ``most_samples``.
     """
-    import av
+    samples, rate, _ = _decoded(path, most_samples)
+    return samples, rate
 
+
+def _decoded(path: Path | BinaryIO, most_samples: int) -> tuple[npt.NDArray[np.float32], int, float]:
+    """Return samples, rate, and the length in seconds that the header says."""
     with _open(path) as (container, stream):
-        rate, channels = int(stream.rate), int(stream.channels)
+        import av  # it is there: the file is open
+
+        rate, channels, said_s = int(stream.rate), int(stream.channels), _said_s(container, stream)
         planar = av.AudioResampler(format="fltp", layout=stream.layout.name, rate=rate)
         pieces: list[npt.NDArray[np.float32]] = []
         total = 0
@@ -121,7 +131,7 @@ def decode(path: Path | BinaryIO, *, most_samples: int) -> tuple[npt.NDArray[np.
     if not pieces:
         raise ContainerError("it holds no sound")
     samples: npt.NDArray[np.float32] = np.ascontiguousarray(np.concatenate(pieces, axis=1).T, dtype=np.float32)
-    return samples, rate
+    return samples, rate, said_s
 
 
 class DecodedFile:
@@ -136,12 +146,11 @@ class DecodedFile:
     """
 
     def __init__(self, path: Path | BinaryIO, *, longest_s: float) -> None:
-        said = look(path)
-        self._samples, self.samplerate = decode(path, most_samples=int(longest_s * 48_000))
+        self._samples, self.samplerate, said_s = _decoded(path, int(longest_s * 48_000))
         self.frames, self.channels = self._samples.shape
-        if said.duration_s - self.frames / self.samplerate > _CUT_SHORT_S:
+        if said_s - self.frames / self.samplerate > _CUT_SHORT_S:
             raise ContainerError(
-                f"it breaks off: {self.frames / self.samplerate:.1f} of {said.duration_s:.1f} s could be decoded"
+                f"it breaks off: {self.frames / self.samplerate:.1f} of {said_s:.1f} s could be decoded"
             )
         self._at = 0
 

@@ -75,6 +75,20 @@ def write_whole(path: Path, content: str | bytes, *, private: bool = False, sync
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add one line to a file of the owner's, on the disk when this returns; a line that was torn before is ended first."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, OWNER_FILE), "r+b") as stream:
+        torn = False
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            torn = stream.read(1) != b"\n"
+        stream.write((b"\n" if torn else b"") + line.encode("utf-8") + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    sync_folder(path.parent)
+
+
 def write_json(
     path: Path,
     content: Mapping[str, Any],

@@ -199,10 +199,14 @@ def write_export(kit: Kit, made: Export, out: Path, code: str) -> None:
     """Write the export, if its page was signed off, and note it in the kit's own ledger.
 
     Raises:
-        InputError: The code is not that of the content.
+        InputError: The code is not that of the content, or something was released since it was made.
     """
     check_code(made.code, code)
     with releasing(kit):
+        if made.body["release"] != len(read_ledger(kit)) + 1:
+            raise InputError(
+                "something was released since this export was made", file=kit.folder, remedy="Look at its page again"
+            )
         note(kit, {"kind": "counts", "sha256": made.sha256, "file": out.name, "shown": _shown(made.body)})
     write_whole(out, made.text)
 

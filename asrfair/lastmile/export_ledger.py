@@ -69,6 +69,43 @@ def note(kit: Kit, entry: Mapping[str, Any]) -> int:
     return int(line["number"])
 
 
+def rename_person(kit: Kit, codes: Mapping[str, str], lines: int) -> None:
+    """Call a person by another code in every line, and seal the chain and the count anew; may be done again.
+
+    What earlier exports showed of somebody who left bounds what may leave next; who it was does not.
+
+    Args:
+        kit: The kit; held by :func:`releasing`.
+        codes: The code as it is → as it will be.
+        lines: How many lines the ledger had when it was last found whole: a count that does not fit them is then the mark
+            of a process that was killed in here.
+
+    Raises:
+        InputError: The ledger is damaged.
+    """
+    if not lines:
+        return
+    key = site_key(kit)
+    found = _lines(kit, key)
+    if len(found) != lines:
+        raise _damaged(kit, f"{lines} releases were made, and the ledger has {len(found)}", len(found) + 1)
+    sealed: list[dict[str, Any]] = []
+    for entry in found:
+        line = {name: value for name, value in entry.items() if name != "seal"}
+        if line["kind"] == "counts":
+            line["shown"] = {_renamed(who, codes): answers for who, answers in line["shown"].items()}
+        line["previous"] = sealed[-1]["seal"] if sealed else ""
+        sealed.append({**line, "seal": _seal(key, line)})
+    text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in sealed)
+    write_whole(kit.folder / LEDGER_FILE, text, private=True)
+    _count(kit, key, sealed[-1])
+
+
+def _renamed(who: str, codes: Mapping[str, str]) -> str:
+    source, _, code = who.partition("/")
+    return f"{source}/{codes.get(code, code)}"
+
+
 def spent_epsilon(kit: Kit) -> float:
     """Return the epsilon that the kit's releases have spent.
 
@@ -93,25 +130,35 @@ def read_ledger(kit: Kit) -> list[dict[str, Any]]:
     Raises:
         InputError: A line is damaged or not sealed by this site, or lines are missing.
     """
-    path = kit.folder / LEDGER_FILE
-    found: list[dict[str, Any]] = []
-    if path.is_file():
-        key = site_key(kit)
-        for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-                _check(entry, kit, number)
-                seal = str(entry.pop("seal"))
-                whole = hmac.compare_digest(seal, _seal(key, entry))
-                chained = entry["number"] == number and entry["previous"] == (found[-1]["seal"] if found else "")
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise _damaged(kit, "the ledger of releases is damaged", number) from error
-            if not (whole and chained):
-                raise _damaged(kit, "this line of the ledger was not written by this site, or was changed", number)
-            found.append({**entry, "seal": seal})
+    found = _lines(kit, site_key(kit)) if (kit.folder / LEDGER_FILE).is_file() else []
     counted, seal = _counted(kit)
     if counted > len(found) or (counted == len(found) and found and seal != found[-1]["seal"]):
         raise _damaged(kit, f"{counted} releases were made, and the ledger has {len(found)}", len(found) + 1)
+    return found
+
+
+def _lines(kit: Kit, key: bytes) -> list[dict[str, Any]]:
+    """Read the lines and check each, and the chain.
+
+    Raises:
+        InputError: A line is damaged or not sealed by this site.
+    """
+    path = kit.folder / LEDGER_FILE
+    found: list[dict[str, Any]] = []
+    if not path.is_file():
+        return found
+    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), start=1):
+        try:
+            entry = json.loads(line)
+            _check(entry, kit, number)
+            seal = str(entry.pop("seal"))
+            whole = hmac.compare_digest(seal, _seal(key, entry))
+            chained = entry["number"] == number and entry["previous"] == (found[-1]["seal"] if found else "")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _damaged(kit, "the ledger of releases is damaged", number) from error
+        if not (whole and chained):
+            raise _damaged(kit, "this line of the ledger was not written by this site, or was changed", number)
+        found.append({**entry, "seal": seal})
     return found
 
 

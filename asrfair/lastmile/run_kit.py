@@ -98,7 +98,7 @@ def run_kit(
         manifest = read_manifest(suite.manifest, allow_outside=True)
         usable = int((manifest.table["exclude"] == "").sum()) * len(suite.conditions)
         say(f"{_SOURCES[source]}: {usable} recordings for the recogniser. Ctrl-C stops; the same command goes on.")
-        state = _state(path, suite, manifest)
+        state = heard_state(path, suite, manifest)
         noted = kit.folder / "work" / f"{source}-state.txt"
         run = kit.run_folder(source)
         if fresh or not noted.is_file() or noted.read_text(encoding="ascii", errors="replace") != state:
@@ -110,7 +110,7 @@ def run_kit(
     return KitRun(results=results, checked=checked, notes=tuple(notes))
 
 
-def _state(path: Path, suite: Suite, manifest: Manifest) -> str:
+def heard_state(path: Path, suite: Suite, manifest: Manifest) -> str:
     """Hash what transcripts depend on: the suite's text but for groups and scoring, the manifest, every audio file's bytes, the room."""
     heard = path.read_text(encoding="utf-8").partition("\n[groups]\n")[0]  # what follows only counts what was heard
     found = hashlib.sha256(__version__.encode() + heard.encode())

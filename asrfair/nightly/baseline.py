@@ -115,7 +115,7 @@ def last_judged(nights: Sequence[Night], name: str) -> Night | None:
 
 def gates_of(night: Night) -> dict[Key, Gate]:
     """Read a night's gates against its baseline back."""
-    table = _plain(night.path / "gates.parquet")
+    table = plain(night.path / "gates.parquet")
     names = {item.name for item in fields(Gate)}
     rows = table[table["rule"] == "max_increase"].reindex(columns=[c for c in table if c in names]).to_dict("records")
     gates = [Gate(**{str(key): _value(value) for key, value in row.items()}) for row in rows]
@@ -149,17 +149,17 @@ def scored(
         scoring: Tonight's settings.
     """
     check_night(folder)
-    utterances = _plain(folder / "utterances.parquet")
+    utterances = plain(folder / "utterances.parquet")
     if own_rules is None:
         _, settings, _ = settings_of(folder)
         same = settings == scoring
     else:
         same = dict(own_rules) == dict(rules)
     if same:
-        return Scored(utterances=utterances, scores=_plain(folder / "scores.parquet"))
+        return Scored(utterances=utterances, scores=plain(folder / "scores.parquet"))
     with tempfile.TemporaryDirectory(prefix="asrfair-rescore-") as name:
         score_again(folder, Path(name), scoring)
-        return Scored(utterances=utterances, scores=_plain(Path(name) / "scores.parquet"))
+        return Scored(utterances=utterances, scores=plain(Path(name) / "scores.parquet"))
 
 
 def score_again(folder: Path, again: Path, scoring: ScoringSettings) -> ScoreSummary:
@@ -171,20 +171,21 @@ def score_again(folder: Path, again: Path, scoring: ScoringSettings) -> ScoreSum
         scoring: The rules.
     """
     for name in ("utterances", "hypotheses"):
-        _plain(folder / f"{name}.parquet").to_parquet(again / f"{name}.parquet", index=False)
+        plain(folder / f"{name}.parquet").to_parquet(again / f"{name}.parquet", index=False)
     if (folder / "run.json").is_file():
         shutil.copyfile(folder / "run.json", again / "run.json")
     return score_run(again, scoring, workers=1)
 
 
-def _plain(path: Path) -> pd.DataFrame:
+def plain(path: Path, marks: Sequence[str] = _MARKS) -> pd.DataFrame:
+    """Read a table of a night, without the columns that only nights have."""
     try:
         frame: pd.DataFrame = pq.read_table(path, partitioning=None, page_checksum_verification=True).to_pandas()
     except (OSError, ValueError) as error:
         raise InputError(
             f"the table cannot be read: {error}", file=path, remedy="Name another baseline with --baseline"
         ) from error
-    return frame.drop(columns=[name for name in _MARKS if name in frame])
+    return frame.drop(columns=[name for name in marks if name in frame])
 
 
 def same_inputs(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None, *, but: Collection[str] = ()) -> bool:
@@ -233,7 +234,7 @@ def measured_movements(
     newest = [night for night in nights if night.verdict != OUTAGE][-most:]
     values: dict[Key, list[float]] = {}
     for place, night in enumerate(newest):
-        table = _plain(night.path / "groups.parquet")
+        table = plain(night.path / "groups.parquet")
         columns = [table[name] for name in ("engine", "condition", "attribute", "group", "wer")]
         for engine, condition, attribute, group, wer in zip(*columns, strict=True):
             key = (str(engine), str(condition), str(attribute), str(group))

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair.nightly.verdict import Verdict, sentence, to_markdown
+from asrfair.nightly.verdict import Failure, Verdict, overview_markdown, sentence, to_markdown
 
+NO_VERDICT = "none"
 SHOWN = 3
 """Gates and changes that a message lists."""
 
@@ -22,7 +23,7 @@ class Message:
     Args:
         suite: The suite's name.
         night: Its number.
-        verdict: ``pass``, ``warn``, ``fail`` or ``outage``.
+        verdict: ``pass``, ``warn``, ``fail``, ``outage``, or ``none`` where a night came to no verdict.
         title: One line.
         claim: The first claim of the night's run, where it makes one.
         failed: The gates that failed, in sentences.
@@ -102,6 +103,30 @@ def make_message(verdict: Verdict, groups: pd.DataFrame, claim: str, link: str) 
     )
 
 
+def failure_message(failure: Failure, night: int, link: str) -> Message:
+    """Return what there is to say of a suite that came to no verdict.
+
+    Args:
+        failure: What kept it from one.
+        night: The number of the newest night that it has in the history; 0 for none.
+        link: Where to read on.
+    """
+    return Message(
+        suite=failure.suite,
+        night=night,
+        verdict=NO_VERDICT,
+        title=f"asrfair: {failure.suite}: no verdict",
+        claim="",
+        failed=(failure.message,),
+        warned=(),
+        changed=(),
+        link=link,
+        lost=0,
+        rates=(),
+        markdown=overview_markdown((), (failure,)),
+    )
+
+
 def _listed(word: str, items: tuple[str, ...]) -> list[str]:
     more = [f"… and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
     return [*(f"{word}: {item}" for item in items[:SHOWN]), *more]
@@ -126,7 +151,7 @@ def _property(text: str) -> str:
 def open_metrics(message: Message) -> str:
     """Return the night in the text format of OpenMetrics, for a node exporter's folder of text files."""
     suite = f'suite="{_label(message.suite)}"'
-    states = ("pass", "warn", "fail", "outage")
+    states = ("pass", "warn", "fail", "outage", NO_VERDICT)
     lines = [
         "# TYPE asrfair_night gauge",
         "# HELP asrfair_night Number of the newest night.",

@@ -202,26 +202,14 @@ def _commit(
     def fill(folder: Path, number: int) -> Mapping[str, Any]:
         numbered = Verdict(**{**vars(verdict), "night": number})
         final.append(numbered)
-        marks = {"night": number, "suite": suite.name}
-        tables = {
-            "utterances": utterances,
-            "hypotheses": pd.read_parquet(run / "hypotheses.parquet"),
-            "scores": tonight.scores,
-            "groups": named(result.analysis.tables["disparity"], WER),
-            "gaps": named(result.analysis.tables["gaps"], WER),
-            "gates": gates_table(numbered.gates),
-            "changes": pd.DataFrame([vars(change) for change in numbered.since_last], columns=_CHANGE, dtype="str"),
-        }
-        if checked is not None:
-            tables["invariance"] = checked
-        for name, table in tables.items():
-            write_parquet(_marked(table, marks), folder / f"{name}.parquet")
+        write_tables(
+            folder, numbered, utterances=utterances, hypotheses=pd.read_parquet(run / "hypotheses.parquet"),
+            scores=tonight.scores, analysis=result.analysis, checked=checked,
+        )  # fmt: skip
         for name in ("run.json", "report.md", "report.html"):
             if (run / name).is_file():
                 shutil.copyfile(run / name, folder / name)
-        write_json(folder / "verdict.json", numbered.to_json())
-        write_whole(folder / "verdict.md", to_markdown(numbered), sync=False)
-        write_whole(folder / "junit.xml", to_junit([numbered]), sync=False)
+        write_verdict(folder, numbered)
         return {
             "suite": suite.name,
             "verdict": numbered.word,
@@ -234,6 +222,39 @@ def _commit(
 
     night = history.commit(work.token, fill)
     return night, final[0] if final else verdict
+
+
+def write_tables(
+    folder: Path,
+    verdict: Verdict,
+    *,
+    utterances: pd.DataFrame,
+    hypotheses: pd.DataFrame,
+    scores: pd.DataFrame,
+    analysis: Analysis,
+    checked: pd.DataFrame | None = None,
+) -> None:
+    """Write the tables of a night, each with its number and its suite."""
+    tables = {
+        "utterances": utterances,
+        "hypotheses": hypotheses,
+        "scores": scores,
+        "groups": named(analysis.tables["disparity"], WER),
+        "gaps": named(analysis.tables["gaps"], WER),
+        "gates": gates_table(verdict.gates),
+        "changes": pd.DataFrame([vars(change) for change in verdict.since_last], columns=_CHANGE, dtype="str"),
+    }
+    if checked is not None:
+        tables["invariance"] = checked
+    for name, table in tables.items():
+        write_parquet(_marked(table, {"night": verdict.night, "suite": verdict.suite}), folder / f"{name}.parquet")
+
+
+def write_verdict(folder: Path, verdict: Verdict) -> None:
+    """Write a night's verdict for programs, for people and for CI."""
+    write_json(folder / "verdict.json", verdict.to_json())
+    write_whole(folder / "verdict.md", to_markdown(verdict), sync=False)
+    write_whole(folder / "junit.xml", to_junit([verdict]), sync=False)
 
 
 _CHANGE = ["kind", "name", "before", "after", "text"]

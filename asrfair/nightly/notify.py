@@ -25,7 +25,7 @@ from typing import Any
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import AsrfairError, MissingExtraError, printable
 from asrfair.nightly.history import History
-from asrfair.nightly.message import Message, open_metrics, workflow_commands
+from asrfair.nightly.message import NO_VERDICT, Message, open_metrics, workflow_commands
 from asrfair.runs.notify_settings import Mail, MLflow, NotifySettings, Webhook
 
 TIMEOUT_S = 15.0
@@ -52,7 +52,7 @@ def notify(settings: NotifySettings, history: History, message: Message) -> list
     problems: list[str] = []
     if settings.channels:
         waiting = [item for item in _unsent(history, message.suite) if item["channel"] in settings.channels]
-        tell = settings.when == "always" or message.verdict in ("fail", "outage")
+        tell = settings.when == "always" or message.verdict in ("fail", "outage", NO_VERDICT)
         for channel in settings.channels:
             old = [item for item in waiting if item["channel"] == channel]
             fresh = [{"channel": channel, "message": message.to_json()}] if tell else []
@@ -219,7 +219,8 @@ _FILES: Mapping[str, Callable[[NotifySettings, Message], None]] = {
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    text = json.dumps([item["message"]["suite"], item["channel"]])
+    own = [NO_VERDICT] if item["message"]["verdict"] == NO_VERDICT else []  # its number is the last verdict's
+    text = json.dumps([item["message"]["suite"], item["channel"], *own])
     return f"{item['message']['night']:06}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import AsrfairError, InputError
 from asrfair.nightly.baseline import find_baseline
 from asrfair.nightly.history import History, explained, write_json
+from asrfair.nightly.message import failure_message
 from asrfair.nightly.night import NightResult
+from asrfair.nightly.notify import notify
 from asrfair.nightly.verdict import Failure, Verdict, overview_markdown, to_junit
+from asrfair.runs.notify_settings import NotifySettings
 from asrfair.runs.suite import Suite
 
 
@@ -88,5 +92,19 @@ def run_suites(
         try:
             nights.append(run(suite))
         except AsrfairError as error:
-            failures.append(Failure(suite=suite.name, message=str(error), exit_code=error.exit_code))
+            failed = Failure(suite=suite.name, message=str(error), exit_code=error.exit_code)
+            failures.append(replace(failed, untold=_tell(suite, folder, failed)))
     return NightlyResult(nights=tuple(nights), failures=tuple(failures))
+
+
+def _tell(suite: Suite, folder: Path, failed: Failure) -> tuple[str, ...]:
+    """Say that a suite came to no verdict; return what of that did not work."""
+    if suite.notify == NotifySettings():
+        return ()
+    try:
+        history = History(folder)
+        night = max((one.number for one in history.nights(suite.name)), default=0)
+        link = suite.notify.link.replace("{night}", str(night)).replace("{suite}", quote(suite.name))
+        return tuple(notify(suite.notify, history, failure_message(failed, night, link)))
+    except AsrfairError as error:  # such as a damaged history, which is why there is no verdict
+        return (f"nobody was told: {error.message}",)

@@ -162,11 +162,13 @@ class Failure:
         suite: The suite's name.
         message: What is wrong, and what to do.
         exit_code: The command's, had it been the only suite.
+        untold: What of ``[notify]`` did not work, in sentences.
     """
 
     suite: str
     message: str
     exit_code: int
+    untold: tuple[str, ...] = ()
 
 
 def to_junit(verdicts: Sequence[Verdict], failures: Sequence[Failure] = ()) -> bytes:

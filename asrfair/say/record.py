@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from asrfair.data.wholefile import write_whole
 from asrfair.say import cautions
 from asrfair.say.answer import main_condition, make_answer, selected
 from asrfair.say.claims import worded, write_claims
@@ -30,7 +31,7 @@ def say_run(run: Path, tables: Mapping[str, pd.DataFrame], facts: Mapping[str, A
     told = {**tables, "claims": worded(tables["claims"])}
     write_claims(told["claims"], run)
     text = json.dumps([asdict(item) for item in findings(told, facts)], ensure_ascii=False, indent=2) + "\n"
-    (run / "findings.json").write_text(text, encoding="utf-8", newline="\n")
+    write_whole(run / "findings.json", text.encode("utf-8", "backslashreplace"))
     return told
 
 

@@ -139,13 +139,27 @@ class Frame:
             table = table if names is None else table.select(names)
         else:
             columns_of(self.table_path(name))
-            table = pq.read_table(self.table_path(name), columns=names, filters=where)
+            table = _whole(self.table_path(name), names, where)
         found: pd.DataFrame = table.to_pandas()
         return found
 
     def table_path(self, name: str) -> Path:
         """Where a table of the run lies, or would lie: for messages."""
         return (self.run or Path()) / f"{name}.parquet"
+
+
+def _whole(path: Path, columns: Sequence[str] | None, where: pc.Expression | None = None) -> pa.Table:
+    """Read a Parquet file whose header could be read already; one that is damaged further in is named.
+
+    Raises:
+        InputError: It is.
+    """
+    try:
+        return pq.read_table(path, columns=columns, filters=where, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"the table cannot be read: {str(error).splitlines()[0]}", file=path, remedy="Restore it, or run again"
+        ) from error
 
 
 def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = (), metric: Metric = WER) -> Frame:
@@ -163,7 +177,7 @@ def load_frame(run: Path, groups: GroupSettings, *, attributes: Iterable[str] = 
     path = run / "utterances.parquet"
     known = columns_of(path)
     wanted = _wanted(known, groups, attributes, path)
-    table = pq.read_table(path, columns=[name for name in dict.fromkeys([*_FIXED, *wanted]) if name in known])
+    table = _whole(path, [name for name in dict.fromkeys([*_FIXED, *wanted]) if name in known])
     return _frame(table, wanted, ScoresFile(run / "scores.parquet"), groups, metric, run=run, path=path, tables={})
 
 

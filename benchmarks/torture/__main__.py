@@ -19,7 +19,7 @@ from pathlib import Path
 from torture.faults import ERRORS, KILL, POWER, complaint, in_child
 from torture.flips import flip_all
 from torture.fuzz import fuzz
-from torture.power import cut_journals
+from torture.power import cut_histories, cut_journals
 from torture.scenes import SCENES, Scene, digest, state_of
 
 
@@ -31,7 +31,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="SIGKILLs at random times")
     parser.add_argument("--flips", type=int, default=1000, help="flipped bits in each kind of file")
     parser.add_argument("--fuzz", type=int, default=100_000, help="damaged files")
-    parser.add_argument("--cuts", type=int, default=1000, help="power cuts under a journal")
+    parser.add_argument(
+        "--cuts", type=int, default=1000, help="power cuts under a journal, and as many under a history"
+    )
     parser.add_argument("--pools", type=int, default=10_000, help="interleavings of a pool")
     options = parser.parse_args()
     for module in (
@@ -192,7 +194,9 @@ def _furnished(folder: Path) -> None:
 def _cuts(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:
     folder.mkdir(parents=True)
     done, wrong = cut_journals(folder, count, seed)
-    return f"{done:,} power cuts under a journal", wrong
+    (folder / "nights").mkdir()
+    nights, more = cut_histories(folder / "nights", count, seed)
+    return f"{done:,} power cuts under a journal, {nights:,} under a history", wrong + more
 
 
 def _pools(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:

@@ -135,12 +135,62 @@ def _note(folder: Path) -> int:
     return 0
 
 
+WHO = "s3"
+
+
+def _leaver(folder: Path) -> None:
+    """A run with a manifest from which somebody was taken."""
+    _with_run(folder)
+    _taken_out(folder)
+
+
+def _leaver_of_nights(folder: Path) -> None:
+    _nights(folder)
+    _taken_out(folder)
+
+
+def _taken_out(folder: Path) -> None:
+    path = folder / "manifest.csv"
+    kept = [line for line in path.read_text().splitlines() if f",{WHO}," not in line]
+    path.write_text("\n".join(kept) + "\n")
+
+
+def _leaver_of_kit(folder: Path) -> None:
+    """A kit of transcripts of five people, one of whom wants to leave."""
+    kit = folder / "kit"
+    _kit(folder)
+    settings = (kit / "kit.toml").read_text().replace('name = "pocketsphinx"', 'name = "precomputed"')
+    (kit / "kit.toml").write_text(settings.replace("options = {}", 'options = { file = "heard.csv" }'))
+    prompts = [line.partition(",")[0] for line in (kit / "prompts.csv").read_text().splitlines()[1:]]
+    people = [f"s{number}" for number in range(5)]
+    answers = "".join(f"{who},local,{('female', 'male')[n % 2]}\n" for n, who in enumerate(people))
+    (kit / "speakers.csv").write_text(f"speaker_id,accent,gender\n{answers}")
+    rows = [f"{who}/{prompt},the words of somebody here" for who in people for prompt in prompts]
+    (kit / "heard.csv").write_text("\n".join(["utterance_id,hypothesis", *rows]) + "\n")
+    agreed = [json.dumps({"speaker_id": who}) for who in people]
+    (kit / "consents.jsonl").write_text("\n".join(agreed) + "\n")
+    assert command("lastmile", "run", str(kit), "--no-benchmark", "--workers", "1") == 0
+    _note(folder)
+
+
+def _forget(folder: Path, what: str, *more: str) -> int:
+    """Let somebody leave; what is found of them afterwards is a defect."""
+    code = command("forget", WHO, str(folder / what), *more, "--yes")
+    return 99 if code == 1 else code
+
+
 SCENES = (
     Scene("run", write_suite, _suite_run, ("run",)),
     Scene("score", _with_run, lambda f: command("score", str(f / "run"), "--normalizer", "basic", "--no-html"), ("run",)),
     Scene("report", _with_run, lambda f: command("report", str(f / "run"), "--no-plots"), ("run",)),
     Scene("merge", _with_shards, _merge, ("run",)),
     Scene("nightly", _nights, _night, ("history",)),
+    Scene("forget", _leaver, lambda f: _forget(f, "run", "--manifest", str(f / "manifest.csv")), ("run",)),
+    Scene(
+        "forget-nights", _leaver_of_nights, lambda f: _forget(f, "history", "--suite", str(f / "suite.toml")),
+        ("history",),
+    ),
+    Scene("forget-kit", _leaver_of_kit, lambda f: _forget(f, "kit"), ("kit",)),
     Scene("ledger", _kit, _note, ("kit/exports.jsonl",)),
 )  # fmt: skip
 
@@ -172,6 +222,8 @@ def _content(file: Path) -> str:
         content = json.dumps(plain, sort_keys=True).encode()
     if file.name in {"report.html", "report.md"}:
         return "page"  # it says when it was made
+    if file.name in {"forgotten.jsonl", ".releases"}:
+        return str(len(content.splitlines()))  # times and chance
     if file.name == "exports.jsonl":
         return str(len(content.splitlines()))
     return hashlib.sha256(content).hexdigest()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asrfair.data.wholefile import write_whole
 from asrfair.errors import EnvironmentFailedError
 
 if TYPE_CHECKING:
@@ -93,13 +94,10 @@ def certificate(address: str) -> tuple[ssl.SSLContext, str]:
     # ssl reads keys from files only; the file is gone before anybody connects.
     with tempfile.TemporaryDirectory() as folder:
         both = Path(folder) / "both.pem"
-        both.touch(mode=0o600)
-        both.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            + made.public_bytes(serialization.Encoding.PEM)
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        write_whole(both, secret + made.public_bytes(serialization.Encoding.PEM), private=True, sync=False)
         context.load_cert_chain(both)
     return context, made.fingerprint(hashes.SHA256()).hex(":").upper()
 

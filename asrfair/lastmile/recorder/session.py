@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from asrfair.data.tablefile import read_table, write_csv
-from asrfair.data.wholefile import OWNER_FILE, own_folder, sync_folder, write_whole
+from asrfair.data.wholefile import append_line, own_folder, write_whole
 from asrfair.lastmile.kit import SPEAKERS_FILE, consent_page, read_speakers, recordings_of
 from asrfair.lastmile.prompts import Prompt, read_prompts
 from asrfair.lastmile.settings import Kit
@@ -105,7 +104,7 @@ class Sessions:
                 "language": self.kit.language,
                 "asrfair": __version__,
             }
-            _append_line(self.kit.folder / CONSENTS_FILE, json.dumps(entry, ensure_ascii=True, sort_keys=True))
+            append_line(self.kit.folder / CONSENTS_FILE, json.dumps(entry, ensure_ascii=True, sort_keys=True))
             own_folder(self.kit.recordings / speaker)
             return speaker
 
@@ -254,17 +253,3 @@ def sound_processing(kit: Kit, speaker: str) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {name: found[name] for name in PROCESSING if isinstance(found, dict) and found.get(name) in {"on", "off"}}
-
-
-def _append_line(path: Path, line: str) -> None:
-    """Add one line to a file and have it on the disk when this returns; a torn last line is ended first."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags, OWNER_FILE), "r+b") as stream:
-        torn = False
-        if stream.seek(0, os.SEEK_END):
-            stream.seek(-1, os.SEEK_END)
-            torn = stream.read(1) != b"\n"
-        stream.write((b"\n" if torn else b"") + line.encode("utf-8") + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    sync_folder(path.parent)

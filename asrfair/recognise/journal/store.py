@@ -70,6 +70,13 @@ def _insert(table: str, verb: str = "INSERT") -> str:
     return f"{verb} INTO {table} VALUES ({marks}, row_checksum({marks}))"
 
 
+def replaced(text: str, hashes: Mapping[str, str]) -> str:
+    """Return a text with hashes replaced by others."""
+    for old, new in hashes.items():
+        text = text.replace(old, new) if old else text
+    return text
+
+
 class Journal:
     """Opens (or makes) a run folder's journal and holds its lock until it is closed.
 
@@ -265,6 +272,29 @@ class Journal:
                 "(SELECT engine, condition, utterance_id FROM hypotheses WHERE status = 'error')"
             )
             return self._db.execute("DELETE FROM hypotheses WHERE status = 'error'").rowcount
+
+    def forget(self, utterance_ids: Iterable[str], hashes: Mapping[str, str]) -> None:
+        """Remove all that is recorded of utterances, from free pages and the log too; may be done again.
+
+        Args:
+            utterance_ids: Whose.
+            hashes: Fingerprints that change with that, the old one → the new one.
+        """
+        self.flush()
+        with self._explained():
+            self._db.execute("PRAGMA secure_delete=ON")
+        gone = [(name,) for name in utterance_ids]
+        with self._transaction(sync=True):
+            for table, columns in _TABLES.items():
+                if "utterance_id TEXT" in columns:
+                    self._db.executemany(f"DELETE FROM {table} WHERE utterance_id = ?", gone)  # noqa: S608 -- our own names
+            for component, value in self._db.execute("SELECT component, value FROM fingerprints").fetchall():
+                changed = replaced(value, hashes)
+                if changed != value:
+                    self._db.execute(_insert("fingerprints", "INSERT OR REPLACE"), (component, changed))
+        with self._explained():
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def done(self, engine: str, condition: str) -> Iterator[str]:
         """Yield the ids that have a result, in ascending order."""
