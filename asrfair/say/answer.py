@@ -157,9 +157,18 @@ def _badges(
 
 
 def _breaks(led: Sequence[Claim], warned: Sequence[Finding]) -> str:
-    """Return what would break the lead: a caution about its attribute, or about everybody; not one about other groups."""
+    """Return what would break the lead: a caution about its groups, or about everybody; not one about others."""
     about = {claim.attribute for claim in led}
-    mine = [item for item in warned if not led or item.attribute in {"", OVERALL_ATTRIBUTE, *about}]
+    groups = {claim.group for claim in led if claim.group}
+    mine = [
+        item
+        for item in warned
+        if not led
+        or (
+            item.attribute in {"", OVERALL_ATTRIBUTE, *about}
+            and (not item.id.startswith("failures") or any(group in item.text for group in groups))
+        )
+    ]
     if mine:
         return _FIRST.split(mine[0].text)[0]
     if any(claim.kind == "condition" for claim in led):
