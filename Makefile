@@ -36,8 +36,11 @@ lock: ## Take the newest versions into requirements/ (needs uv), with hashes; re
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --extra dev pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --resolution lowest-direct --extra dev pyproject.toml --output-file requirements/lowest.txt
+	printf 'torch; sys_platform == "none"\ntorchaudio; sys_platform == "none"\n' > .no-torch.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade --extra engines-test --constraint requirements/dev.txt --override .no-torch.txt --no-emit-package torch --no-emit-package torchaudio pyproject.toml --output-file requirements/engines.txt
+	rm .no-torch.txt
 
-test-engines: $(DEV_VENV)/.ready-engines ## Run the tests of the torch, transformers and CTranslate2 engines too
+test-engines: $(DEV_VENV)/.ready-engines ## Run the tests of the torch, transformers and CTranslate2 engines, and of runs on Ray, too
 	$(DEV_VENV)/bin/python -m pytest -m engines $(PYTEST_ARGS)
 
 gpu: ## On a machine with an NVIDIA GPU, torch and transformers: the device's tests and benchmarks/gpu.py, under nine minutes, no network
@@ -91,7 +94,9 @@ $(DEV_VENV)/.ready: pyproject.toml requirements/dev.txt
 	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(DEV_VENV)/.ready-engines: $(DEV_VENV)/.ready
-	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,engines-test]'
+# Which build of torch is right (CPU, CUDA) depends on the machine, so it has no hash here; pyproject.toml bounds it.
+$(DEV_VENV)/.ready-engines: $(DEV_VENV)/.ready requirements/engines.txt
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/engines.txt
+	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'torch>=2.6,<2.14' 'torchaudio>=2.6'
 	$(DEV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps 'pyrnnoise==0.4.5' # docs/effects.md says why
 	@touch $@

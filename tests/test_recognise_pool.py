@@ -16,10 +16,10 @@ from transcribe_child import go, make_manifest, spec
 
 from asrfair.errors import EngineError
 from asrfair.recognise.transcribe import pool as pools
-from asrfair.recognise.transcribe import workers
-from asrfair.recognise.transcribe.channel import Failed, Ready
+from asrfair.recognise.transcribe import tries, workers
+from asrfair.recognise.transcribe.channel import Begins, Failed
 from asrfair.recognise.transcribe.pool import IteratorSource, Pool
-from asrfair.recognise.transcribe.work import Begun, Done, Job, Lost, Prepared, StageTimes
+from asrfair.recognise.transcribe.work import Done, Job, Lost, Prepared, Ready, StageTimes
 from asrfair.types import Clip, Hypothesis, Utterance
 
 
@@ -63,7 +63,7 @@ def test_a_stopped_worker_is_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_batch_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that sleeps for ever over one utterance costs that utterance, and the ledger knows why."""
     monkeypatch.setattr(pools, "LOOK_S", 0.3)
-    monkeypatch.setattr(pools, "BATCH_FACTOR", 0.0)
+    monkeypatch.setattr(tries, "BATCH_FACTOR", 0.0)
     manifest = make_manifest(tmp_path, 6)
     summary = go(manifest, tmp_path / "run", [spec("torture_engines:Sleeping", "s", ids=["u0003"])], workers=2)
     assert summary.counts == {"error": 1, "ok": 5}
@@ -76,7 +76,7 @@ class FakeWorker:
     def __init__(self, world: World) -> None:
         self.world = world
         self.inbox: deque[Job] = deque()
-        self.outbox: deque[object] = deque([Ready(payload=None)])
+        self.outbox: deque[object] = deque([Ready(fingerprint=None)])
         self.alive = True
         self.silent = False
         self.pid = -1
@@ -125,7 +125,7 @@ class FakeWorker:
             self.outbox.append(Failed(error=EngineError("refused")))
             self.inbox.clear()
             return
-        self.outbox.append(Begun(job=job.number, condition=condition))
+        self.outbox.append(Begins(job=job.number, condition=condition))
         if random_.random() < self.world.deadly:
             self.kill()
             return
@@ -232,7 +232,7 @@ class _Channel:
             self.sent.append(message)
 
     def begin(self, job: int, condition: int, *, paid: bool = False) -> None:
-        self.send(Begun(job=job, condition=condition))
+        self.send(Begins(job=job, condition=condition))
 
 
 class _Threaded:

@@ -156,7 +156,8 @@ def test_a_killed_worker_is_replaced_and_its_utterance_tried_again(tmp_path: Pat
     summary = go(path, tmp_path / "always", [spec("Dying", kill=["u0004"], parallel=parallel)], workers=2)
     table = hypotheses(tmp_path / "always")
     assert {"error": 1, "ok": 9} == summary.counts
-    assert "worker_killed: its process was killed by SIGKILL, 2 times" == table.loc["u0004", "error"]
+    assert "worker_killed: its process died, 2 times (events in run.json say how)" == table.loc["u0004", "error"]
+    assert ["was killed by SIGKILL"] == [event.detail for event in summary.events]
 
 
 @pytest.mark.slow

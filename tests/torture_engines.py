@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from transcribe_child import Listening
+
 from asrfair.errors import EngineError
 from asrfair.recognise.engines import EngineBase, EngineTraits
 from asrfair.types import Hypothesis
@@ -50,3 +52,49 @@ class Sleeping(EngineBase):
         if clips[0].utterance_id in self.spec.options["ids"]:
             time.sleep(3600)
         return [Hypothesis(utterance_id=clip.utterance_id, text="yes") for clip in clips]
+
+
+class Slow(EngineBase):
+    """Listens as ``transcribe_child.Listening`` does, and takes its time; on a doomed node of Ray's, for ever.
+
+    Over the utterance ``hold`` it sits until there is a file ``go``.
+    """
+
+    traits = EngineTraits()
+
+    def transcribe(self, clips):
+        doomed = self.spec.options.get("doomed")
+        if doomed is not None:
+            import ray
+
+            if ray.get_runtime_context().get_node_id() == doomed:
+                (Path(self.spec.options["marks"]) / doomed).touch()
+                time.sleep(3600)
+        marks = Path(self.spec.options["marks"])
+        while clips[0].utterance_id == self.spec.options.get("hold") and not (marks / "go").exists():
+            time.sleep(0.1)
+        time.sleep(self.spec.options["seconds"])
+        return Listening.transcribe(self, clips)
+
+
+class Differing(EngineBase):
+    """Says of itself that it is another one in every process; goes on only where it does not."""
+
+    traits = EngineTraits(needs_audio=False)
+
+    def transcribe(self, clips):
+        while self.fingerprint():
+            time.sleep(1)
+        return [Hypothesis(utterance_id=clip.utterance_id, text="yes") for clip in clips]
+
+    def fingerprint(self):
+        return {"process": str(os.getpid())}
+
+
+class Secretive(Differing):
+    """Has an option that nobody else may know."""
+
+    secret_options = frozenset({"password"})
+
+    def fingerprint(self):
+        return {}

@@ -177,4 +177,5 @@ if __name__ == "__main__":
         arguments["conditions"],
         workers=arguments["workers"],
         progress=arguments.get("progress", False),
+        on=arguments.get("on", ""),
     )

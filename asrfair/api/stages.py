@@ -96,6 +96,7 @@ def transcribe(
     *,
     out: str | Path,
     workers: int | None = None,
+    on: str = "",
     progress: bool = False,
     fresh: bool = False,
     retry_errors: bool = False,
@@ -109,6 +110,7 @@ def transcribe(
         suite: The suite's TOML file.
         out: The run folder, made if need be.
         workers: Worker processes; one a core by default.
+        on: ``ray`` or ``ray://HOST:PORT``: transcribe on a cluster that Ray runs.
         progress: Whether to show a progress bar.
         fresh: Whether to throw away what the folder holds of the run.
         retry_errors: Whether a run that goes on tries those utterances again that ended in an error.
@@ -130,6 +132,7 @@ def transcribe(
         read_suite(Path(suite)),
         Path(out),
         workers=workers,
+        on=on,
         progress=progress,
         fresh=fresh,
         retry_errors=retry_errors,

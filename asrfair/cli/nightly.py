@@ -57,6 +57,12 @@ if TYPE_CHECKING:
     help="Also write verdict.json, junit.xml and verdict.md over all suites into this folder.",
 )
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
+@click.option(
+    "--on",
+    metavar="ray[://HOST:PORT]",
+    default="",
+    help="Transcribe on a Ray cluster instead of this machine (docs/cluster.md).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one JSON object.")
 def nightly(
     suites: tuple[Path, ...],
@@ -72,6 +78,7 @@ def nightly(
     report: bool,
     out: Path | None,
     workers: int | None,
+    on: str,
     as_json: bool,
 ) -> int:
     """Run each SUITE as the next night of a history, and judge it by the suite's [gates] (docs/nightly.md).
@@ -111,6 +118,7 @@ def nightly(
             cache=not no_cache,
             report=report,
             workers=workers,
+            on=on,
             progress=not as_json,
         )
 

@@ -22,6 +22,12 @@ from asrfair.errors import InputError
     help="The run folder. A run that was cut off there is resumed.",
 )
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
+@click.option(
+    "--on",
+    metavar="ray[://HOST:PORT]",
+    default="",
+    help="Work on a Ray cluster instead of this machine (docs/cluster.md); with it, --workers counts the cluster's.",
+)
 @click.option("--fresh", is_flag=True, help="Throw away what the folder's journal holds and begin anew.")
 @click.option("--retry-errors", is_flag=True, help="Resume, and try those utterances again that ended in an error.")
 @click.option(
@@ -41,6 +47,7 @@ def run(
     suite: Path,
     out: Path,
     workers: int | None,
+    on: str,
     fresh: bool,
     retry_errors: bool,
     shard: str | None,
@@ -59,6 +66,7 @@ def run(
 
     settings: dict[str, Any] = {
         "workers": workers,
+        "on": on,
         "fresh": fresh,
         "progress": not as_json,
         "retry_errors": retry_errors,

@@ -78,6 +78,7 @@ def run_night(
     cache: bool = True,
     report: bool = False,
     workers: int | None = None,
+    on: str = "",
     progress: bool = True,
 ) -> NightResult:
     """Run a suite as the next night of a history.
@@ -94,6 +95,7 @@ def run_night(
         cache: Whether what an earlier night transcribed may be used.
         report: Whether the night also gets the full report of a run.
         workers: Worker processes.
+        on: Where to transcribe; see :func:`asrfair.recognise.transcribe.transcribe`.
         progress: Whether to show progress.
 
     Raises:
@@ -125,7 +127,7 @@ def run_night(
         held = store if cache else _empty(work)
         keys, counts = prefill(suite, manifest, conditions, work.run, held, context, recordings)
         result = run_suite(
-            suite, work.run, workers=workers, progress=progress, report=report, invariance=suite.gates.invariance
+            suite, work.run, workers=workers, on=on, progress=progress, report=report, invariance=suite.gates.invariance
         )
         if result.transcribe is None:
             raise InputError("the suite transcribed nothing", file=suite.path)

@@ -42,6 +42,7 @@ def check_invariance(
     scoring: ScoringSettings,
     seed: int,
     workers: int | None,
+    on: str = "",
     progress: bool,
     base: Path,
 ) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def check_invariance(
         scoring: How text is compared.
         seed: The run's seed.
         workers: Worker processes; ``None`` is one a core.
+        on: Where to transcribe; see :func:`asrfair.recognise.transcribe.transcribe`.
         progress: Whether to show a progress bar.
         base: The folder that relative paths in engine options start from.
 
@@ -76,7 +78,7 @@ def check_invariance(
         with tempfile.TemporaryDirectory(dir=run, prefix=".invariance-") as name:
             folder = Path(name)
             transcribe_alone(
-                manifest, batched, conditions, folder / "alone", sample=sample, seed=seed, workers=workers,
+                manifest, batched, conditions, folder / "alone", sample=sample, seed=seed, workers=workers, on=on,
                 progress=progress, base=base,
             )  # fmt: skip
             frame = _compared(run, folder, sample, [spec.label for spec in batched], scoring)

@@ -65,6 +65,7 @@ def run_suite(
     run: Path,
     *,
     workers: int | None = None,
+    on: str = "",
     fresh: bool = False,
     progress: bool = True,
     html: bool = True,
@@ -78,6 +79,7 @@ def run_suite(
         suite: What to do.
         run: The run folder; made if need be.
         workers: Worker processes; ``None`` is one a core.
+        on: Where to transcribe; see :func:`asrfair.recognise.transcribe.transcribe`.
         fresh: Throw away what the folder's journal holds.
         progress: Whether to show a progress bar.
         html: Whether to write ``report.html``.
@@ -99,6 +101,7 @@ def run_suite(
                 conditions,
                 run,
                 workers=workers,
+                on=on,
                 fresh=fresh,
                 progress=progress,
                 retry_errors=retry_errors,
@@ -108,10 +111,11 @@ def run_suite(
             if invariance:
                 content["invariance"] = check_invariance(
                     manifest, suite.engines, conditions, run, count=invariance, groups=suite.groups,
-                    scoring=suite.scoring, seed=suite.seed, workers=workers, progress=progress,
+                    scoring=suite.scoring, seed=suite.seed, workers=workers, on=on, progress=progress,
                     base=suite.path.resolve().parent,
                 )  # fmt: skip
-            score, analysis = _tables(run, content, suite.groups, suite.scoring, suite.statistics, workers)
+            here = None if on else workers  # of the cluster's processors none are used for tables
+            score, analysis = _tables(run, content, suite.groups, suite.scoring, suite.statistics, here)
         audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
         written = write_report(run, html=html, audio=audio) if report else []
     return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
@@ -123,6 +127,7 @@ def run_shard(
     *,
     shard: tuple[int, int],
     workers: int | None = None,
+    on: str = "",
     fresh: bool = False,
     progress: bool = True,
     retry_errors: bool = False,
@@ -134,6 +139,7 @@ def run_shard(
         run: The shard's own folder; made if need be, resumed if it holds this shard.
         shard: ``(i, n)``, counted from 0: every n-th batch of the plan from the i-th on.
         workers: Worker processes; ``None`` is one a core.
+        on: Where to transcribe; see :func:`asrfair.recognise.transcribe.transcribe`.
         fresh: Throw away what the folder's journal holds.
         progress: Whether to show a progress bar.
         retry_errors: On a resume, try those utterances again that ended in an error.
@@ -151,6 +157,7 @@ def run_shard(
             conditions,
             run,
             workers=workers,
+            on=on,
             fresh=fresh,
             progress=progress,
             retry_errors=retry_errors,
@@ -177,6 +184,7 @@ def _transcribed(
     run: Path,
     *,
     workers: int | None,
+    on: str,
     fresh: bool,
     progress: bool,
     retry_errors: bool,
@@ -191,6 +199,7 @@ def _transcribed(
         run,
         seed=suite.seed,
         workers=workers,
+        on=on,
         fresh=fresh,
         progress=progress,
         base=suite.path.resolve().parent,

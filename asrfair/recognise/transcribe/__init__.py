@@ -1,8 +1,9 @@
 """Plans batches, feeds engines, records what comes back, survives being killed.
 
-``plan`` says which utterances go together, ``work`` what is done to them, ``workers`` and ``pool`` who does it,
-``run`` puts it together with the journal, ``finalise`` writes Parquet. Names are imported on first use: workers, and
-whatever only feeds engines, need no manifest and no Parquet.
+``plan`` says which utterances go together, ``work`` what is done to them and what comes of it, ``crew`` who does it:
+this process, the processes of this machine (``workers``, ``pool``, ``channel``) or a cluster (``on_ray``), by one interface.
+``tries`` says who is tried again. ``transcribe_run`` puts it together with the journal, ``finalise`` writes Parquet.
+Names are imported on first use: workers, and whatever only feeds engines, need no manifest and no Parquet.
 """
 
 from importlib import import_module

@@ -17,17 +17,18 @@ import numpy.typing as npt
 
 from asrfair.errors import AsrfairError
 from asrfair.recognise.engines.programs import end_all
-from asrfair.recognise.transcribe.work import Begun, Job, Prepared
+from asrfair.recognise.transcribe.work import Job, Prepared
 
 SECONDS_PER_SIGN = 2.0
 """How often a worker gives a sign of life."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
-    """A worker has started; ``payload`` is the engine's fingerprint."""
+class Begins:
+    """A worker begins with a batch under a condition: if it dies now, this is what it died of."""
 
-    payload: Any
+    job: int
+    condition: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +112,7 @@ class Channel:
 
     def begin(self, job: int, condition: int, *, paid: bool = False) -> None:
         """Say that a batch begins under a condition; where that costs money, wait until the run has noted it."""
-        self.send(Begun(job=job, condition=condition))
+        self.send(Begins(job=job, condition=condition))
         if paid:
             key = Noted(job=job, condition=condition)
             self._may_begin(key).wait()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_settings(
-    engines: Sequence[EngineSpec], conditions: Sequence[Condition], *, workers: int, shard: tuple[int, int]
+    engines: Sequence[EngineSpec], conditions: Sequence[Condition], *, workers: int | None, shard: tuple[int, int]
 ) -> None:
     """Refuse impossible settings before anything is started or written.
 
@@ -38,7 +38,7 @@ def check_settings(
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise InputError(f"the {what} {twice!r} is used twice", remedy="Give each a name of its own")
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise InputError("at least one worker is needed", value=workers)
     if not 0 <= shard[0] < shard[1]:
         raise InputError("a shard is i of n with 0 ≤ i < n", value=shard)

@@ -64,6 +64,7 @@ def transcribe_alone(
     sample: Sequence[str],
     seed: int,
     workers: int | None,
+    on: str = "",
     progress: bool,
     base: Path,
 ) -> None:
@@ -73,6 +74,6 @@ def transcribe_alone(
         EngineError: An engine cannot start or has failed as a whole.
     """
     transcribe(
-        manifest, engines, conditions, folder, seed=seed, workers=workers, progress=progress, base=base,
+        manifest, engines, conditions, folder, seed=seed, workers=workers, on=on, progress=progress, base=base,
         alone=frozenset(sample),
     )  # fmt: skip

@@ -21,31 +21,21 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from asrfair.errors import AsrfairError, EngineError
 from asrfair.recognise.engines.programs import end_all
-from asrfair.recognise.transcribe.channel import Alive, Channel, Failed, Finished, Noted, Ready, receive
-from asrfair.recognise.transcribe.work import Begun, Done, Job, Lost, Prepared
+from asrfair.recognise.transcribe.channel import Alive, Begins, Channel, Failed, Finished, Noted, receive
+from asrfair.recognise.transcribe.tries import Tries, limit_s
+from asrfair.recognise.transcribe.work import Begun, Done, Job, Lost, Prepared, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.process import BaseProcess
     from types import TracebackType
 
-    from asrfair.types import Utterance
-
-ATTEMPTS = 2
-"""How often a batch is begun before it is given up because its process died each time."""
-START_ATTEMPTS = 2
 PATIENCE_S = 60.0
 """How long a worker that has no more work may take to close its engine."""
 SILENCE_S = 60.0
 """How long a worker may give no sign of life, and use no processor, before it counts as dead (stopped, deadlocked)."""
-BATCH_S = 1800.0
-"""How long a batch may take, whatever its audio …"""
-BATCH_FACTOR = 60.0
-"""… and beyond that, so many times the length of its audio."""
 LOOK_S = 2.0
 """How often workers are looked after."""
-DEATHS_IN_A_ROW = 20
-"""So many deaths without one result between them mean that the engine, not the audio, is at fault."""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -124,7 +114,7 @@ class Pool:
         ahead: Most jobs that a worker holds at once.
         one_thread: Whether the workers' numerical libraries are held to one thread.
         daemon: Whether the processes are killed with the parent by Python; false for those with children of their own.
-        batch_s: How long a batch may take beyond ``BATCH_FACTOR`` times its audio; ``BATCH_S`` if not given.
+        patience_s: How long a batch may take beyond what its audio allows (:func:`~.tries.limit_s`).
         silence_s: How long a worker may give no sign of life; ``SILENCE_S`` if not given.
         paid: Whether a worker waits, before each batch, until it is told that its beginning was noted.
         clock: Seconds; another one in tests.
@@ -138,13 +128,13 @@ class Pool:
         ahead: int = 2,
         one_thread: bool = True,
         daemon: bool = True,
-        batch_s: float | None = None,
+        patience_s: float | None = None,
         silence_s: float | None = None,
         paid: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._target = target
-        self._batch_s = BATCH_S if batch_s is None else batch_s
+        self._patience_s = patience_s
         self._silence_s = SILENCE_S if silence_s is None else silence_s
         self._paid = paid
         self._clock = clock
@@ -154,8 +144,7 @@ class Pool:
         self._daemon = daemon
         self._workers = [_Worker(setup=setup) for setup in setups]
         self._again: deque[Job] = deque()
-        self._attempts: dict[tuple[int, int], int] = {}
-        self._deaths = 0
+        self._tries = Tries()
         self.replaced = 0
         self.statistics: dict[str, float] = {}
 
@@ -213,9 +202,9 @@ class Pool:
                 worker.heard = self._clock()
                 if isinstance(message, Alive):
                     continue
-                if isinstance(message, Begun):
+                if isinstance(message, Begins):
                     worker.begun[message.job, message.condition] = self._clock()
-                    yield message  # to whoever notes it
+                    yield Begun(job=worker.jobs[message.job][0], condition=message.condition)  # to whoever notes it
                     if self._paid:
                         with suppress(BrokenPipeError, ConnectionError):
                             connection.send(Noted(job=message.job, condition=message.condition))
@@ -269,7 +258,7 @@ class Pool:
                 else:
                     worker.stuck = f"gave no sign of life for {self._silence_s:g} s"
             for (number, _), start in worker.begun.items():
-                limit = self._batch_s + BATCH_FACTOR * sum(_audio_s(u) for u in worker.jobs[number][0].utterances)
+                limit = limit_s(worker.jobs[number][0].utterances, self._patience_s)
                 if now - start > limit:
                     worker.stuck = f"was at one batch for more than {limit:.0f} s"
             if worker.stuck:
@@ -277,9 +266,8 @@ class Pool:
 
     def _settle(self, worker: _Worker, message: Done | Prepared | Lost) -> None:
         number = message.job.number if isinstance(message, Lost) else message.job
-        self._deaths = 0
+        self._tries.settled(number, message.condition)
         worker.begun.pop((number, message.condition), None)
-        self._attempts.pop((number, message.condition), None)
         open_ = worker.jobs[number][1]
         open_.discard(message.condition)
         if not open_:
@@ -288,28 +276,16 @@ class Pool:
     def _bury(self, worker: _Worker) -> Iterator[Lost]:
         """Replace a dead worker; its jobs go back, and what it died of is tried once more or given up."""
         how = self._last_words(worker)
-        self._deaths += 1
         if not worker.ready:
             worker.start_attempts += 1
-        if worker.start_attempts >= START_ATTEMPTS or self._deaths >= DEATHS_IN_A_ROW:
-            when = "while starting" if not worker.ready else f"{self._deaths} times in a row"
-            raise EngineError(
-                f"a worker process {how} {when}",
-                remedy="If memory ran out, use fewer workers. A script that calls asrfair needs "
-                "`if __name__ == '__main__':` around its work",
-            )
+        self._tries.died(how, starting=worker.start_attempts)
         lost: list[Lost] = []
         back: list[Job] = []
         for number, (job, open_) in worker.jobs.items():
             for condition in sorted(open_):
-                if (number, condition) in worker.begun:
-                    attempts = self._attempts.get((number, condition), 0) + 1
-                    self._attempts[number, condition] = attempts
-                    if attempts >= ATTEMPTS:
-                        del self._attempts[number, condition]
-                        open_.discard(condition)
-                        reason = f"its process {how}, {attempts} times"
-                        lost.append(Lost(job=job, condition=condition, reason=reason, late=bool(worker.stuck)))
+                if (number, condition) in worker.begun and self._tries.given_up(number, condition):
+                    open_.discard(condition)
+                    lost.append(Lost(job=job, condition=condition, how=how, late=bool(worker.stuck)))
             if open_:
                 back.append(replace(job, conditions=tuple(c for c in job.conditions if c in open_)))
         self._again.extendleft(reversed(back))
@@ -403,13 +379,6 @@ def processor_seconds(pid: int | None) -> float | None:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         return None
-
-
-def _audio_s(utterance: Utterance) -> float:
-    """Return about how long an utterance is; one of which nobody has said it counts as ten seconds."""
-    if utterance.start_s is not None and utterance.end_s is not None:
-        return max(utterance.end_s - utterance.start_s, 0.0)
-    return 10.0 if utterance.duration_s is None else utterance.duration_s
 
 
 @contextmanager

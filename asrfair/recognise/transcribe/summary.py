@@ -38,6 +38,7 @@ class EngineSummary:
         paid: Whether its answers cost money.
         asked_again: Requests of the whole run that were sent again because an earlier answer never arrived: the run
             was cut off, or a process died. They may have been paid for twice.
+        singles: Utterances that were taken out of batches whose workers died.
         gpu: Mean use and peak memory of its CUDA devices, as ``asrfair.data.gpu.watched`` has them; empty without one.
     """
 
@@ -59,6 +60,7 @@ class EngineSummary:
     gpu: Mapping[str, float] = field(default_factory=dict)
     paid: bool = False
     asked_again: int = 0
+    singles: int = 0
 
     @property
     def rtfx(self) -> float | None:
@@ -103,6 +105,8 @@ class TranscribeSummary:
         wall_s: Seconds of this session.
         workers: Worker processes that were asked for.
         events: What a reader should know: batches that were split, workers that died, recordings that were touched.
+        on: Where the work was done, if not on the machine that the run was started on.
+        where: The same in words.
     """
 
     engines: Mapping[str, EngineSummary]
@@ -111,6 +115,8 @@ class TranscribeSummary:
     wall_s: float
     workers: int
     events: tuple[Event, ...] = ()
+    on: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
 
     @property
     def results(self) -> int:
@@ -130,7 +136,7 @@ class TranscribeSummary:
     def lines(self) -> list[str]:
         """Return what was done, in words, and a line an engine about how fast and where the time went."""
         new = sum(engine.results for engine in self.engines.values())
-        parts = [f"Transcribed {new:,} results in {clock(self.wall_s)} with {self.workers} worker(s)"]
+        parts = [f"Transcribed {new:,} results in {clock(self.wall_s)} with {self.workers} worker(s){self.where}"]
         if self.resumed:
             parts.append(f"{self.resumed:,} were there before")
         touched = [event.detail for event in self.events if event.kind == TOUCHED]
@@ -153,6 +159,7 @@ class TranscribeSummary:
             "audio_s": round(self.audio_s, 3),
             "rtfx": None if self.rtfx is None else round(self.rtfx, 3),
             "workers": self.workers,
+            **({"on": dict(self.on)} if self.on else {}),
             "resumed": self.resumed,
             "counts": dict(self.counts),
             "engines": {

@@ -14,10 +14,11 @@ from asrfair.data.audio import TruncatedAudioError, load_clip
 from asrfair.data.stored.reading import ReadAhead
 from asrfair.errors import AsrfairError, EngineError
 from asrfair.recognise.journal import Achieved, Row, clean_text, row_of
+from asrfair.recognise.transcribe.tries import ATTEMPTS
 from asrfair.types import UNREADABLE_AUDIO, Clip, EngineSpec, Hypothesis, Utterance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from asrfair.acoustics import Condition, RenderContext, Rendered
     from asrfair.recognise.engines import Engine, EngineContext, EngineTraits
@@ -62,14 +63,6 @@ class Job:
     utterances: tuple[Utterance, ...]
     conditions: tuple[int, ...]
     soon: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Begun:
-    """A worker begins with a batch under a condition: if it dies now, this is what it died of."""
-
-    job: int
-    condition: int
 
 
 @dataclass(kw_only=True, slots=True)
@@ -117,13 +110,44 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
-    """A batch under a condition whose process died, or was killed because it gave no answer (``late``), twice."""
+class Ready:
+    """An engine has started; what it says that its transcripts depend on (``None``: it was no engine)."""
+
+    fingerprint: dict[str, str] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """A batch under a condition begins: from now on its answer may cost money, or its worker's life."""
 
     job: Job
     condition: int
-    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """A batch under a condition is given up: its process died, or was killed because it gave no answer (``late``)."""
+
+    job: Job
+    condition: int
+    how: str
     late: bool = False
+
+    def row(self, utterance_id: str) -> Row:
+        """Return the row of an utterance of it. It does not say how: machines differ in what they can tell."""
+        if self.late:
+            error = f"worker_timed_out: it gave no answer in its time, {ATTEMPTS} times (events in run.json say more)"
+        else:
+            error = f"worker_killed: its process died, {ATTEMPTS} times (events in run.json say how)"
+        return _error_row(utterance_id, error)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leftover:
+    """What an engine has under a condition for ids that nobody knows or that come again: rows of a file."""
+
+    condition: int
+    hypotheses: Iterable[Hypothesis]
 
 
 def rendered_on_device(setup: Setup) -> bool:
@@ -138,13 +162,17 @@ class Preparer:
         setup: The run's conditions, and what is to be measured.
         device: Where conditions with the renderer ``device`` are rendered; ``None`` leaves them to :meth:`finish` of the
             preparer that the engine's process has.
+        load: Decodes an utterance; another one where recordings do not lie on this machine.
     """
 
-    def __init__(self, setup: Setup, *, device: str | None = "cpu") -> None:
+    def __init__(
+        self, setup: Setup, *, device: str | None = "cpu", load: Callable[[Utterance, int], Clip] = load_clip
+    ) -> None:
         from asrfair.acoustics import Renderer
 
         self._setup = setup
         self._ahead = ReadAhead()
+        self._load = load
         self._renderer = Renderer(setup.conditions, setup.seed, setup.corpus) if setup.traits.needs_audio else None
         self._tensors = None
         self._lock = threading.Lock()
@@ -168,7 +196,7 @@ class Preparer:
         failed: list[Row] = []
         for utterance in job.utterances:
             try:
-                clips.append((utterance, load_clip(utterance, self._setup.traits.sample_rate_hz)))
+                clips.append((utterance, self._load(utterance, self._setup.traits.sample_rate_hz)))
             except Exception as error:  # noqa: BLE001 -- whatever a library makes of a broken file
                 kind = TRUNCATED_AUDIO if isinstance(error, TruncatedAudioError) else UNREADABLE_AUDIO
                 failed.append(_error_row(utterance.utterance_id, f"{kind} {_without_path(error)}"))
@@ -280,11 +308,6 @@ def _in_order(clips: Sequence[Clip], answers: list[Hypothesis]) -> list[Hypothes
     if [answer.utterance_id for answer in answers] != [clip.utterance_id for clip in clips]:
         raise TypeError(f"the engine gave {len(answers)} answers to {len(clips)} clips, or in another order")
     return answers
-
-
-def lost_row(utterance_id: str, lost: Lost) -> Row:
-    """Return the row of an utterance whose worker was killed, twice."""
-    return _error_row(utterance_id, f"{'worker_timed_out' if lost.late else 'worker_killed'}: {lost.reason}")
 
 
 def _error_row(utterance_id: str, error: str) -> Row:

@@ -17,16 +17,27 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from asrfair.data.audio import load_clip
 from asrfair.recognise.engines import create
-from asrfair.recognise.transcribe.channel import Channel, Finished, Ready
+from asrfair.recognise.transcribe.channel import Channel, Finished
 from asrfair.recognise.transcribe.pool import Pool
-from asrfair.recognise.transcribe.work import Done, Job, Lost, Prepared, Preparer, Setup, recognise, rendered_on_device
+from asrfair.recognise.transcribe.work import (
+    Done,
+    Job,
+    Lost,
+    Prepared,
+    Preparer,
+    Ready,
+    Setup,
+    recognise,
+    rendered_on_device,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from asrfair.recognise.engines import Engine
-    from asrfair.types import Utterance
+    from asrfair.types import Clip, Utterance
 
 Waiting: TypeAlias = "queue.Queue[Prepared | Lost | _Woken | BaseException | None]"
 
@@ -79,7 +90,7 @@ def whole_worker(channel: Channel, setup: Setup) -> None:
     lookup = Lookup()
     engine = start_engine(setup, lookup)
     try:
-        channel.send(Ready(payload=engine.fingerprint()))
+        channel.send(Ready(fingerprint=engine.fingerprint()))
         for job in channel.jobs():
             lookup.add(job.utterances)
             batches = preparer.prepare(job)
@@ -92,9 +103,9 @@ def whole_worker(channel: Channel, setup: Setup) -> None:
 
 
 def feeder(channel: Channel, setup: Setup) -> None:
-    """Decode and render for an engine that lives elsewhere; what its device is to render, that engine's process renders."""
-    preparer = Preparer(setup, device=None if setup.traits.parallel == "device" else "cpu")
-    channel.send(Ready(payload=None))
+    """Decode and render for an engine that lives elsewhere."""
+    preparer = feeding(setup)
+    channel.send(Ready(fingerprint=None))
     for job in channel.jobs():
         batches = preparer.prepare(job)
         for condition in job.conditions:
@@ -113,9 +124,9 @@ def fed_worker(channel: Channel, setup: Setup) -> None:
     thread = threading.Thread(target=_feed, args=(channel, setup, waiting, lookup), daemon=True)
     thread.start()  # feeders start while the engine loads
     engine = start_engine(setup, lookup)
-    render = _device_rendering(setup)
+    render = device_rendering(setup)
     try:
-        channel.send(Ready(payload=engine.fingerprint()))
+        channel.send(Ready(fingerprint=engine.fingerprint()))
         if setup.traits.concurrency > 1:
             _recognise_in_threads(
                 engine, channel, waiting, setup.traits.concurrency, render=render, paid=setup.traits.paid
@@ -131,11 +142,16 @@ def fed_worker(channel: Channel, setup: Setup) -> None:
     thread.join()
 
 
-def _device_rendering(setup: Setup) -> Callable[[Prepared], None]:
+def device_rendering(setup: Setup, load: Callable[[Utterance, int], Clip] = load_clip) -> Callable[[Prepared], None]:
     """Return what renders the conditions that feeders leave to the engine's device."""
     if setup.traits.parallel != "device" or not rendered_on_device(setup):
         return lambda _: None
-    return Preparer(setup, device=setup.context.device).finish
+    return Preparer(setup, device=setup.context.device, load=load).finish
+
+
+def feeding(setup: Setup, load: Callable[[Utterance, int], Clip] = load_clip) -> Preparer:
+    """Return what decodes and renders for an engine elsewhere; what its device is to render, that engine's process renders."""
+    return Preparer(setup, device=None if setup.traits.parallel == "device" else "cpu", load=load)
 
 
 def _feed(channel: Channel, setup: Setup, waiting: Waiting, lookup: Lookup) -> None:
