@@ -351,7 +351,10 @@ def _small_tables(run: Path, table: pd.DataFrame, joined: pd.DataFrame) -> None:
         for normalizer, shift, flip in (("whisper-english", 0.0, False), ("basic", 0.01, True))
     ]
     write_csv(pd.concat(parts, ignore_index=True), run / "normalizers.csv")
-    changed = keys.assign(change="pitch, semitones", asked="+2", achieved="+1.98", against="voice-pitch@unchanged")
+    voices = (("voice-pitch@higher", "+2", "+1.98"), ("voice-pitch@lower", "-2", "-2.03"))
+    changed = pd.concat(
+        [keys.assign(condition=name, change="pitch, semitones", asked=by, achieved=got) for name, by, got in voices]
+    ).assign(against="voice-pitch@unchanged")
     counts = {name: first[name] for name in ("utterances", "speakers", "ref_words")}
     rates = {
         "wer_against": first["wer"],

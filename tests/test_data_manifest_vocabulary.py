@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asrfair.data.manifest import read_manifest
+from asrfair.data.manifest import inspect_manifest, problems, read_manifest
 from asrfair.data.manifest.describe import describe
 from asrfair.data.manifest.vocabulary import VOCABULARIES
 from asrfair.errors import InputError
@@ -44,6 +44,13 @@ def test_another_word_is_refused_with_the_vocabulary(tmp_path: Path, style: str,
     assert {"style": style, "state": state}[column] == error.value
     assert all(word in str(error.remedy) for word in VOCABULARIES[column].words)
     assert "[columns]" in str(error.remedy)
+
+
+def test_validate_lists_every_such_cell_once(tmp_path: Path) -> None:
+    """Two wrong cells are two errors, with no warning beside them; the rows that are fine are not named."""
+    manifest = inspect_manifest(_manifest(tmp_path, [("reed", "rested"), ("read", "rested"), ("dictation", "tired")]))
+    found = [(p.row, p.value, p.severity) for p in problems(manifest, audio=False) if p.column == "style" and p.row]
+    assert [(2, "reed", "error"), (4, "dictation", "error")] == found
 
 
 def test_a_column_of_another_meaning_is_renamed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from acoustics_helpers import RATE, synthetic_speech
 
-from asrfair.acoustics import RenderContext, Renderer, list_profiles, parse_condition
+from asrfair.acoustics import RenderContext, Renderer, list_further_profiles, list_profiles, parse_condition
 from asrfair.errors import AsrfairError
 from asrfair.types import Clip
 
@@ -77,9 +77,10 @@ def _try(path: Path, name: str, context: RenderContext, clip: Clip) -> str:
 
 @pytest.mark.slow
 def test_hundreds_of_broken_profiles_end_in_a_sentence(tmp_path: Path) -> None:
-    """600 mutations of the shipped profiles: none ends in a traceback, in samples that are not finite, or too loud."""
+    """600 mutations of the shipped profiles, places and voices: none ends in a traceback, in samples that are not finite, or too loud."""
     rng = random.Random(20_240_601)
-    sources = [path.read_text(encoding="utf-8") for path in list_profiles()]
+    further = [path for path in list_further_profiles() if path.stem.startswith(("voice-", "call-"))]
+    sources = [path.read_text(encoding="utf-8") for path in [*list_profiles(), *further]]
     clip, ends = synthetic_speech(0.3), []
     path = tmp_path / "place.toml"
     for _ in range(CASES):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from asrfair.data.manifest.vocabulary import VOCABULARIES
 from asrfair.types import INTERSECTION, NOT_STATED
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def _check_values(manifest: Manifest, name: str, stated: pd.Series[int], notes: 
     by_key: dict[str, list[str]] = {}
     for value in values:
         by_key.setdefault("".join(value.casefold().split()), []).append(value)
-        if allowed and value not in allowed:
+        # A word outside a fixed vocabulary is an error of its own.
+        if allowed and value not in allowed and name not in VOCABULARIES:
             notes.add(
                 np.flatnonzero((manifest.table[name] == value).to_numpy()),
                 name,

@@ -24,6 +24,8 @@ FOLDED_ROWS: Final = 20
 """Rows of a folded table that stand in the page."""
 PICKED: Final = {"engine": "engine", "condition": "condition", "attribute": "by"}
 """Column → the picker that it follows; such columns are shown only when a reader asks for all."""
+BESIDE: Final = {"sensitivity": ("condition",)}
+"""Table → columns that it does not follow, because its rows of all of them are read beside each other."""
 FILTERED: Final = frozenset(
     {*PICKED, "engine_a", "engine_b", "versus", "normalizer", "metric", "reason", "kind", "quantity"}
 )
@@ -109,7 +111,8 @@ def html_table(
     columns, constants = _constants(table, row_header)
     columns = _ordered(columns, row_header)
     scales = {column.name: _scale(column, rows, wide=dots is not None) for column in columns if column.drawn}
-    follows = [name for name in PICKED if name in table.frame.columns]
+    beside = BESIDE.get(table.name, ())
+    follows = [name for name in PICKED if name in table.frame.columns and name not in beside]
     indexes = {name: {value: i for i, value in enumerate(choices.names(PICKED[name]))} for name in follows}
 
     def picked(row: Mapping[str, Any]) -> bool:
