@@ -52,7 +52,7 @@ def main() -> int:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(place for place in places if place)}
         flags = ["-S"] if sys.flags.no_site else []
         tests = subprocess.run(
-            [sys.executable, *flags, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "engines", *TESTS],
+            [sys.executable, *flags, "-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider", "-m", "engines", *TESTS],
             cwd=REPOSITORY, env=environment, check=False,
         ).returncode  # fmt: skip
         left_s = LONGEST_S - (time.monotonic() - started) - 45
