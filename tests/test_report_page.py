@@ -19,6 +19,7 @@ from report_runs import make_run
 
 from asrfair.errors import InputError
 from asrfair.report import RunData, load_run, write_report
+from asrfair.report.html.drawing import Scale
 from asrfair.report.html.engines import in_hundred
 from asrfair.report.html.evidence import gather
 from asrfair.report.html.utterances import Piece, dense, pieces
@@ -149,6 +150,15 @@ def test_tables_of_the_page_hold_the_numbers_of_disparity_csv(run: Path) -> None
     assert len(file) == len(rows)
     for row in file:
         assert row == rows[tuple(row[name] for name in names)]
+
+
+def test_the_median_of_the_speakers_is_ticked_where_there_is_an_interval() -> None:
+    """The tick stands at the middle speaker; a group without interval, or of one speaker, has none."""
+    scale = Scale(low=0.0, high=0.5, width=110)
+    drawn = str(scale.draw(0.2, 0.1, 0.4, (0.1, 0.25, 0.5)))
+    assert f'class="m" d="M{scale.position(0.25):.1f} ' in drawn
+    assert 'class="m"' not in str(scale.draw(0.2, None, None, (0.1, 0.25, 0.5)))
+    assert 'class="m"' not in str(scale.draw(0.2, 0.1, 0.4, (0.1,)))
 
 
 def test_long_tables_are_packed(tmp_path: Path) -> None:

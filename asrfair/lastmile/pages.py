@@ -10,6 +10,7 @@ from typing import Literal
 
 from asrfair.data.wholefile import PAGE_POLICY, write_whole
 from asrfair.errors import printable
+from asrfair.report.tables import markdown_text
 
 Kind = Literal["heading", "text", "list", "table", "line"]
 
@@ -28,7 +29,6 @@ table { border-collapse: collapse; min-width: min(100%, 46rem); } td, th { borde
   td, th { padding: .12rem .2rem; }
 }
 """
-_MARKDOWN_SIGNS = str.maketrans({sign: "\\" + sign for sign in "\\`*_[]<>|#"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class Page:
 
 
 def _plain(text: str) -> str:
-    return printable(text, limit=5000).translate(_MARKDOWN_SIGNS)
+    return markdown_text(printable(text, limit=5000))
 
 
 def _shown(text: str) -> str:

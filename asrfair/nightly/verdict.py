@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 from asrfair.errors import printable
 from asrfair.nightly.changes import Change
 from asrfair.nightly.gate_outcome import Gate
+from asrfair.report.tables import markdown_text
 
 _NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RULES = {
@@ -274,9 +275,8 @@ def _listed(title: str, items: Sequence[str]) -> list[str]:
 
 
 def _md(text: str) -> str:
-    clean = printable(text, limit=600)
-    clean = clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]|#@!])", r"\\\1", clean)
+    """Text that Markdown shows as it is; ``@`` calls nobody where a verdict becomes a comment."""
+    return markdown_text(printable(text, limit=600)).replace("@", "\\@")
 
 
 def _xml(text: str) -> str:

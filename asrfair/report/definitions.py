@@ -13,7 +13,6 @@ import pandas as pd
 
 from asrfair.report.tables import Column
 from asrfair.say import words
-from asrfair.say.finding import word
 
 ENGINE: Final = Column(name="engine", heading="Engine")
 CONDITION: Final = Column(name="condition", heading="Condition", words=words.condition_words)
@@ -480,7 +479,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="quantity", heading="Quantity", words=word),
+            Column(name="quantity", heading="Quantity", words=words.attribute_words),
             Column(name="mean", heading="Mean", kind="number"),
             Column(name="sd", heading="SD", kind="number"),
             UTTERANCES,

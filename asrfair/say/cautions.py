@@ -9,7 +9,8 @@ import pandas as pd
 
 from asrfair.say import numbers as say
 from asrfair.say import sample
-from asrfair.say.finding import Finding, Tables, blocks, finding, records, rows_of, word
+from asrfair.say.finding import Finding, Tables, blocks, finding, records, rows_of
+from asrfair.say.words import attribute_words
 from asrfair.types import OVERALL_ATTRIBUTE
 
 LOUD_SPEAKER = 0.2
@@ -48,7 +49,7 @@ def speakers(tables: Tables, condition: str) -> Iterator[Finding]:
             continue
         text = (
             f"{row['engine']}: without speaker {say.short(str(row['id']))} ({row['group']}) the gap by "
-            f"{word(row['attribute'])} is {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}."
+            f"{attribute_words(row['attribute'])} is {say.points(row['gap_without'])}, not {say.points(row['gap_with'])}."
         )
         yield finding(row, "speaker", "warning", text, "influence")
 
@@ -79,7 +80,7 @@ def failures(tables: Tables, condition: str) -> Iterator[Finding]:
         )
         if abs(row["gap_without"] - row["gap_with"]) >= SMALLEST_CHANGE:
             before, after = say.points(row["gap_with"]), say.points(row["gap_without"])
-            text += f", and the gap by {word(attribute)} {after}, not {before}"
+            text += f", and the gap by {attribute_words(attribute)} {after}, not {before}"
         text += "."
         yield finding(row, f"failures:{reason}", "warning", text, "influence")
 
@@ -109,7 +110,7 @@ def cut_short(tables: Tables, condition: str) -> Iterator[Finding]:
         parts = [f"{row['group']} {say.percent(row['share'])}" for row in rows[:FEW_GROUPS]]
         text = (
             f"{engine}: {say.counted(int(block['utterances'].sum()), 'recording')} were cut short and not scored; by "
-            f"{word(attribute)}, of {say.listed(parts)} of the utterances. Copy them again before groups are compared."
+            f"{attribute_words(attribute)}, of {say.listed(parts)} of the utterances. Copy them again before groups are compared."
         )
         yield finding(rows[0], "cut_short", "warning", text, "ledger_by_group")
 
@@ -131,7 +132,7 @@ def normalizers(tables: Tables, condition: str) -> Iterator[Finding]:
         if changed.empty and high - low < LOUD_NORMALIZER:
             continue
         text = (
-            f"{own['engine']}: the gap by {word(str(own['attribute']))} is {say.points(low)} to {say.points(high)}, "
+            f"{own['engine']}: the gap by {attribute_words(str(own['attribute']))} is {say.points(low)} to {say.points(high)}, "
             f"depending on the normalizer ({say.points(float(own['gap']))} under {own['normalizer']})"
         )
         if len(changed):
@@ -151,8 +152,8 @@ def power(tables: Tables, condition: str) -> Iterator[Finding]:
         if known.empty or versus != "rest":
             continue
         row = records(known)[0]
-        text = f"By {word(attribute)}, depending on the group, a difference from all others of {_range(known['mdd'])} would be found with "
-        text += "80 % probability"
+        text = f"By {attribute_words(attribute)}, depending on the group, a difference from all others of "
+        text += f"{_range(known['mdd'])} would be found with 80 % probability"
         if questions > 1:
             text += (
                 f", before correction for {say.counted(questions, 'question')}; with it, one of "
@@ -184,9 +185,9 @@ def confounded(tables: Tables, condition: str) -> Iterator[Finding]:
             ("unavailable", "is not known for any utterance; it was not held fixed"),
             ("constant", "is the same in every utterance; there is nothing to hold fixed"),
         ):
-            names = [word(part.partition(":")[2]) for part in flags if part.startswith(flag + ":")]
+            names = [attribute_words(part.partition(":")[2]) for part in flags if part.startswith(flag + ":")]
             if names:
-                text = f"By {word(row['attribute'])}, {say.listed(names)} {words}."
+                text = f"By {attribute_words(row['attribute'])}, {say.listed(names)} {words}."
                 yield finding(row, flag, "limit", text, "adjusted")
 
 
@@ -200,7 +201,7 @@ def scales(tables: Tables, condition: str) -> Iterator[Finding]:
             continue
         row = records(both)[0]
         text = (
-            f"{row['engine']}: for {len(both)} of {say.counted(len(block), 'pair')} of {word(row['attribute'])} and "
+            f"{row['engine']}: for {len(both)} of {say.counted(len(block), 'pair')} of {attribute_words(row['attribute'])} and "
             "place the gap to the reference group widens in points and narrows as a ratio, or the reverse: state both."
         )
         yield finding(row, "scales", "limit", text, "interactions")
@@ -215,7 +216,7 @@ def acoustics(tables: Tables, condition: str) -> Iterator[Finding]:
     for (attribute, quantity), block in blocks(differing, "attribute", "quantity"):
         names = [f"{row['group']} ({row['difference']:+.1f})".replace("-", "−") for row in records(block)]
         text = (
-            f"By {word(attribute)}, recordings differ in {word(quantity)}: {say.listed(names)} against all others. A "
+            f"By {attribute_words(attribute)}, recordings differ in {attribute_words(quantity)}: {say.listed(names)} against all others. A "
             "difference in errors may be one of recordings."
         )
         yield finding(

@@ -12,7 +12,7 @@ import pandas as pd
 from asrfair.data.tablefile import read_result, write_csv
 from asrfair.errors import InputError
 from asrfair.say import numbers as say
-from asrfair.say.finding import word
+from asrfair.say.words import attribute_words
 from asrfair.stats.claims.table import AND, NOT_ASKED, RATIOS
 from asrfair.types import CLEAN
 
@@ -156,7 +156,7 @@ def ratio_around(claim: Claim) -> str:
 
 def _group(claim: Claim) -> str:
     verb = "makes more errors than" if claim.estimate > 0 else "makes fewer errors than"
-    other = claim.versus or f"all other {word(claim.attribute)} groups"
+    other = claim.versus or f"all other {attribute_words(claim.attribute)} groups"
     return (
         f"{where(claim)}{claim.group} {verb} {other}: {say.percent(claim.rate)} against "
         f"{say.percent(claim.versus_rate)}, {say.points(abs(claim.estimate))} {_more(claim)}{_size(claim)}{chance(claim)}."
@@ -183,7 +183,7 @@ def _size(claim: Claim) -> str:
 
 def _gap(claim: Claim) -> str:
     text = (
-        f"{where(claim)}between the worst {word(claim.attribute)}, {claim.group} ({say.percent(claim.rate)}), and the "
+        f"{where(claim)}between the worst {attribute_words(claim.attribute)}, {claim.group} ({say.percent(claim.rate)}), and the "
         f"best, {claim.versus} ({say.percent(claim.versus_rate)}), lie {say.points(claim.estimate)}"
     )
     if claim.affirmed:
@@ -192,7 +192,7 @@ def _gap(claim: Claim) -> str:
 
 
 def _worst(claim: Claim) -> str:
-    text = f"{where(claim)}{claim.group} has the highest rate by {word(claim.attribute)}, {say.percent(claim.rate)}"
+    text = f"{where(claim)}{claim.group} has the highest rate by {attribute_words(claim.attribute)}, {say.percent(claim.rate)}"
     text += around(claim, "%")
     if not claim.affirmed:
         return text + "; which group is truly the worst is open."
@@ -228,11 +228,11 @@ def _extreme_engine(claim: Claim, noun: str) -> str:
 
 
 def _gap_engine(claim: Claim) -> str:
-    return _extreme_engine(claim, f"gap by {word(claim.attribute)}")
+    return _extreme_engine(claim, f"gap by {attribute_words(claim.attribute)}")
 
 
 def _worst_engine(claim: Claim) -> str:
-    return _extreme_engine(claim, f"rate of the worst {word(claim.attribute)}")
+    return _extreme_engine(claim, f"rate of the worst {attribute_words(claim.attribute)}")
 
 
 def _condition(claim: Claim) -> str:
@@ -279,7 +279,7 @@ def _subgroup(claim: Claim) -> str:
 
 def _omnibus(claim: Claim) -> str:
     differ = "differ beyond chance" if claim.affirmed else "cannot be told apart from chance"
-    return f"{where(claim)}the groups by {word(claim.attribute)} {differ}."
+    return f"{where(claim)}the groups by {attribute_words(claim.attribute)} {differ}."
 
 
 _SENTENCES: Mapping[str, Callable[[Claim], str]] = {

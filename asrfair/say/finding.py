@@ -44,28 +44,6 @@ def blocks(table: pd.DataFrame, *columns: str) -> Iterator[tuple[list[str], pd.D
         yield [str(part) for part in key], block
 
 
-_WORDS = {
-    "snr_estimate_db": "SNR (estimated)",
-    "effective_snr_db": "SNR (effective)",
-    "snr_end_db": "SNR at the end",
-    "active_level_dbfs": "speech level",
-    "active_fraction": "share of speech",
-    "clipped_fraction": "share clipped",
-    "headroom_gain_db": "gain for headroom",
-}
-_PARTS = (("snr_db_asked", "SNR asked for"), ("snr_a_db", "SNR (A-weighted)"), ("snr_db", "SNR"))
-
-
-def word(attribute: str) -> str:
-    """Return an attribute, covariate or measured quantity as people read it."""
-    if attribute in _WORDS:
-        return _WORDS[attribute]
-    effect, dot, quantity = attribute.partition(".")
-    if dot:
-        return f"{effect}: {dict(_PARTS).get(quantity, quantity.replace('_', ' '))}"
-    return attribute.replace("_", " ")
-
-
 def around(low: float, high: float, unit: str = "%") -> str:
     """Return an interval in brackets with a space before it; nothing where there is none."""
     text = say.span(low, high, unit=unit)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from asrfair.say import numbers as say
-from asrfair.say.finding import records, word
+from asrfair.say.finding import records
+from asrfair.say.words import attribute_words
 from asrfair.types import OVERALL_ATTRIBUTE
 
 LOUD = 0.02
@@ -44,7 +45,7 @@ def _sentences(row: Mapping[str, Any], table: pd.DataFrame, *, several: bool) ->
         & (table["attribute"] != OVERALL_ATTRIBUTE)
     ]
     who = [
-        f"{word(str(attribute))}: {say.listed([_share(item) for item in _most(block)], limit=3)}"
+        f"{attribute_words(str(attribute))}: {say.listed([_share(item) for item in _most(block)], limit=3)}"
         for attribute, block in mine.groupby("attribute", sort=False)
         if _most(block)
     ]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from asrfair.say import numbers as say
 from asrfair.say.claims import Claim, affirmed, sentence
-from asrfair.say.finding import word
+from asrfair.say.words import attribute_words
 from asrfair.types import CLEAN, INTERSECTION
 
 NAME_LENGTH = 40
@@ -60,7 +60,7 @@ def by_attribute(claims: Sequence[Claim], engines: Sequence[str], condition: str
         yield from _one(mine, engines, place) if len(engines) == 1 else _several(mine, attribute, engines, place)
     if open_:
         asked = [claim for claim in claims if claim.kind == "omnibus" and claim.attribute in open_]
-        names = say.listed([word(_name(name)) for name in open_], limit=3)
+        names = say.listed([attribute_words(_name(name)) for name in open_], limit=3)
         who = "" if len(engines) == 1 else f" for any of {len(engines)} engines"
         text = (
             f"By {names}{place}, no difference between groups can be told from chance with these speakers{who}; which "
@@ -88,7 +88,7 @@ def _one(claims: Sequence[Claim], engines: Sequence[str], place: str) -> Iterato
     gap = affirmed(claims, "gap")
     for claim in worse[:1] or better[:1]:
         verb = "worse" if claim.estimate > 0 else "better"
-        other = f"the other {word(_name(claim.attribute))} groups"
+        other = f"the other {attribute_words(_name(claim.attribute))} groups"
         low, high = sorted((abs(claim.ci_low), abs(claim.ci_high)))
         text = (
             f"{_name(claim.group)} is understood {verb} than {other}{place}: {say.percent(claim.rate)} of words wrong "
@@ -114,7 +114,7 @@ def _one(claims: Sequence[Claim], engines: Sequence[str], place: str) -> Iterato
 
 def _among(claim: Claim) -> str:
     names = say.listed([_name(name) for name in claim.among], limit=4)
-    return f"The {word(_name(claim.attribute))} truly served worst is one of {names}."
+    return f"The {attribute_words(_name(claim.attribute))} truly served worst is one of {names}."
 
 
 def _several(claims: Sequence[Claim], attribute: str, engines: Sequence[str], place: str) -> Iterator[Sentence]:
@@ -131,7 +131,7 @@ def _several(claims: Sequence[Claim], attribute: str, engines: Sequence[str], pl
             against = [claim for claim in found if claim.group == group and claim.estimate * sign < 0]
             verb = "worse" if sign > 0 else "better"
             text = (
-                f"{_name(group)} is understood {verb} than the other {word(_name(attribute))} groups by {count} of "
+                f"{_name(group)} is understood {verb} than the other {attribute_words(_name(attribute))} groups by {count} of "
                 f"{len(engines)} engines{place}, beyond chance: {_size(same)}{_cut(same)}"
             )
             if against:
@@ -142,7 +142,7 @@ def _several(claims: Sequence[Claim], attribute: str, engines: Sequence[str], pl
             told += 1
     if not told:
         asked = affirmed(claims, "omnibus")
-        text = f"By {word(_name(attribute))}{place}, groups differ beyond chance for {len(asked)} of {len(engines)} engines."
+        text = f"By {attribute_words(_name(attribute))}{place}, groups differ beyond chance for {len(asked)} of {len(engines)} engines."
         yield Sentence(text=text, claim_ids=_ids(asked))
     highest = [claim for claim in claims if claim.kind == "worst"]
     sure = [claim for claim in highest if claim.affirmed]
@@ -193,7 +193,7 @@ def engine_order(
             claim = mine[0]
             yield Sentence(text=sentence(claim), claim_ids=(claim.id,), level="finding" if claim.affirmed else "limit")
         else:
-            yield _order(mine, engines, f"by the {word(_name(attribute))} that each serves worst")
+            yield _order(mine, engines, f"by the {attribute_words(_name(attribute))} that each serves worst")
 
 
 def _only_on(scored_share: Mapping[str, float]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from asrfair.say import numbers as say
-from asrfair.say.finding import Finding, Tables, finding, records, rows_of, word
+from asrfair.say.finding import Finding, Tables, finding, records, rows_of
+from asrfair.say.words import attribute_words
 from asrfair.types import OVERALL_ATTRIBUTE
 
 MISSING_SHARE = 0.02
@@ -99,7 +100,7 @@ def prompts(tables: Tables, condition: str) -> Iterator[Finding]:
             continue
         least = records(known.loc[[known["farthest_share"].idxmin()]])[0]
         apart = known["shared_share"].max() <= HARDLY_SHARED
-        text = f"By {word(str(attribute))}, groups read different sentences: "
+        text = f"By {attribute_words(str(attribute))}, groups read different sentences: "
         if apart:
             text += "hardly any are shared"
         else:
@@ -121,7 +122,7 @@ def selection(where: Mapping[str, str], count: int | None = None) -> str:
     """
     if not where:
         return ""
-    chosen = say.listed([f"{word(name)} = {value}" for name, value in where.items()])
+    chosen = say.listed([f"{attribute_words(name)} = {value}" for name, value in where.items()])
     left = "" if count is None else f": {say.counted(count, 'utterance')}, and every count here is of these"
     return f"Only utterances with {chosen}{left}."
 

@@ -181,8 +181,8 @@ def reason_words(reason: str) -> str:
 
 
 def covariate_words(covariates: str) -> str:
-    """Return the words for what an adjusted comparison holds fixed: ``length+speech_rate`` → "length, speech rate"."""
-    return ", ".join(part.replace("_", " ") for part in covariates.split("+"))
+    """Return the words for what an adjusted comparison holds fixed: ``length+snr_db`` → "length, SNR"."""
+    return ", ".join(attribute_words(part) for part in covariates.split("+"))
 
 
 def group_words(group: object) -> str:
@@ -190,9 +190,30 @@ def group_words(group: object) -> str:
     return str(group).replace(NOT_STATED, "not stated")
 
 
+QUANTITIES: Final[dict[str, str]] = {
+    "snr_estimate_db": "SNR (estimated)",
+    "effective_snr_db": "SNR (effective)",
+    "snr_end_db": "SNR at the end",
+    "snr_db_asked": "SNR asked for",
+    "snr_a_db": "SNR (A-weighted)",
+    "snr_db": "SNR",
+    "level_dbfs": "level",
+    "active_level_dbfs": "speech level",
+    "active_fraction": "share of speech",
+    "clipped_fraction": "share clipped",
+    "headroom_gain_db": "gain for headroom",
+}
+"""What is measured of recordings and utterances → what people read."""
+
+
 def attribute_words(attribute: object) -> str:
-    """Return an attribute's name for people."""
-    return "everybody" if attribute == OVERALL_ATTRIBUTE else str(attribute).replace("_", " ")
+    """Return an attribute, covariate or measured quantity as people read it; ``noise.snr_db`` is "noise: SNR"."""
+    text = str(attribute)
+    if text == OVERALL_ATTRIBUTE:
+        return "everybody"
+    effect, dot, quantity = text.partition(".")
+    said = QUANTITIES.get(quantity if dot else text, (quantity if dot else text).replace("_", " "))
+    return f"{effect}: {said}" if dot else said
 
 
 def condition_words(condition: object) -> str:

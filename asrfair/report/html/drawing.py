@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -56,7 +57,7 @@ class Scale:
             value: What the row is about.
             low: Lower end of its interval.
             high: Upper end.
-            dots: The speakers' values, one dot each.
+            dots: The speakers' values, one dot each; a tick stands at their median where there is an interval.
         """
         if words.missing(value) or not isinstance(value, (int, float)) or not math.isfinite(value):
             return Markup("")
@@ -70,6 +71,9 @@ class Scale:
             parts.append(f'<path class="b" d="M{_MARGIN} {middle}H{max(x, _MARGIN + 0.5):.1f}"/>')
         else:
             known = not words.missing(low) and not words.missing(high)
+            if known and len(dots) > 1:
+                place = min(max(self.position(median(dots)), _MARGIN), self.width - _MARGIN)
+                parts.append(f'<path class="m" d="M{place:.1f} 1V{HEIGHT - 1}"/>')
             if known:
                 parts.append(self._line(float(str(low)), float(str(high)), middle))
             x = min(max(x, _MARGIN), self.width - _MARGIN)
