@@ -53,11 +53,12 @@ class TomlFile:
         try:
             self.data: dict[str, Any] = tomllib.loads(self.text)
         except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+            # Python gives the line as a number from 3.14 on; before, it stands in the text alone.
             match = re.search(r"line (\d+)", str(error))
             raise InputError(
                 f"the file is not valid TOML: {error}",
                 file=path,
-                line=int(match.group(1)) if match else None,
+                line=getattr(error, "lineno", int(match.group(1)) if match else None),
                 remedy="See https://toml.io for the syntax",
             ) from error
 

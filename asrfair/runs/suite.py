@@ -191,19 +191,7 @@ def read_suite(path: Path) -> Suite:
         groups=_groups(content.groups),
         scoring=replace(_scoring(content.scoring, folder, toml), metrics=_counted(content.statistics)),
         statistics=StatisticsSettings(
-            interval=content.statistics.interval,
-            confidence=content.statistics.confidence,
-            draws=content.statistics.draws,
-            seed=content.statistics.seed,
-            adjust=tuple(content.statistics.adjust),
-            subgroups=content.statistics.subgroups,
-            normalizers=tuple(content.statistics.normalizers),
-            metric=content.statistics.metric,
-            metrics=tuple(content.statistics.metrics),
-            detect=content.statistics.detect,
-            faas=content.statistics.faas,
-            family=content.statistics.family,
-            prompts=content.statistics.prompts,
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in content.statistics},
             primary=_primary(content.claims.primary, _groups(content.groups), toml),
         ),
         title=content.report.title,
@@ -326,14 +314,7 @@ def _expand(grids: list[_Grid], toml: TomlFile) -> Iterator[str]:
 def _groups(table: _Groups) -> GroupSettings:
     wanted = [table.by] if isinstance(table.by, str) else table.by
     by = tuple((item,) if isinstance(item, str) else tuple(item) for item in wanted)
-    return GroupSettings(
-        by=tuple(dict.fromkeys(item for item in by if item)),
-        where=dict(table.where),
-        min_speakers=table.min_speakers,
-        min_words=table.min_words,
-        reference=dict(table.reference),
-        allow_inferred=table.allow_inferred,
-    )
+    return GroupSettings(**{**dict(table), "by": tuple(dict.fromkeys(item for item in by if item))})
 
 
 def _scoring(table: _Scoring, folder: Path, toml: TomlFile) -> ScoringSettings:

@@ -60,7 +60,7 @@ def probe(path: str) -> AudioFacts:
             )
         )
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
-        reason = str(error).rsplit(": ", maxsplit=1)[-1].rstrip(".")
+        reason = getattr(error, "error_string", str(error)).rstrip(".")  # libsndfile's own words, without the path
         return _unusable(f"the audio cannot be read: {reason}")
     if frames <= 0 or rate <= 0:
         return AudioFacts(duration_s=0.0, channels=channels, sample_rate_hz=rate, problem="the audio is empty")
