@@ -14,7 +14,7 @@ from test_report_page import unpacked
 from asrfair.report import RunData, load_run
 from asrfair.report.html.page import html_page
 from asrfair.report.html.views import choices_of
-from asrfair.say.titles import comparable, engines_title, groups_title, map_title, places_title
+from asrfair.say.titles import comparable, conditions_title, engines_title, groups_title, map_title
 
 ENGINES = tuple(f"engine {number}" for number in range(9))
 
@@ -70,7 +70,7 @@ def test_titles_name_the_extremes_of_all_engines(run: RunData) -> None:
                 )
     for engine in run.engines:
         whole = rows(run, attribute="overall", engine=engine).sort_values("rate")
-        title = places_title(run.disparity, engine=engine)
+        title = conditions_title(run.disparity, engine=engine)
         assert percent(whole["rate"].iloc[0]) in title
         assert percent(whole["rate"].iloc[-1]) in title
 
@@ -93,7 +93,7 @@ def test_every_title_of_the_page_is_one_of_these(run: RunData) -> None:
         "map-title": lambda by, condition: map_title(
             run.disparity, attribute=choices.by[by], condition=choices.condition[condition]
         ),
-        "places-title": lambda engine: places_title(run.disparity, engine=choices.engine[engine]),
+        "places-title": lambda engine: conditions_title(run.disparity, engine=choices.engine[engine]),
     }
     count = 0
     for packed in re.findall(r'class="variants">([^<]+)<', page):
@@ -121,4 +121,4 @@ def test_an_absent_number_is_no_extreme(tmp_path: Path) -> None:
     nothing = data.disparity.assign(rate=float("nan"))
     assert "nothing was scored" in engines_title(nothing, condition="clean")
     assert "nothing was scored" in map_title(nothing, attribute="accent", condition="clean")
-    assert "nothing was scored" in places_title(nothing, engine="small")
+    assert "nothing was scored" in conditions_title(nothing, engine="small")

@@ -79,7 +79,7 @@ def by_attribute(run: RunEvidence, attribute: str) -> list[Block]:
         for part in parts:
             here = run.shown.disparity
             shown = replace(run.shown, tables={"disparity": here[here["condition"].isin(part)]})
-            tables.append(runtables.place_by_place(shown, attribute=attribute, engine=engines[0]))
+            tables.append(runtables.condition_by_condition(shown, attribute=attribute, engine=engines[0]))
     elif len(engines) <= MAX_SIDE:
         tables = [runtables.side_by_side(run.shown, attribute=attribute, condition=run.raw.main_condition)]
     else:

@@ -88,7 +88,7 @@ def side_by_side(run: RunData, *, attribute: str, condition: str) -> Table:
     )
 
 
-def place_by_place(run: RunData, *, attribute: str, engine: str) -> Table:
+def condition_by_condition(run: RunData, *, attribute: str, engine: str) -> Table:
     """Return the groups of one attribute for one engine with a WER column a condition; columns as in `side_by_side`."""
     rows = run.disparity[(run.disparity["attribute"] == attribute) & (run.disparity["engine"] == engine)]
     return _side_by_side(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from asrfair.report.console import print_table, say, terminal
 from asrfair.report.loading import RunData
-from asrfair.report.runtables import place_by_place, side_by_side
+from asrfair.report.runtables import condition_by_condition, side_by_side
 from asrfair.report.style import distinct, stated_groups, worst_row
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
@@ -139,7 +139,7 @@ def _holding(claims: pd.DataFrame) -> pd.Series[bool]:
 def _groups(run: RunData, attribute: str) -> tuple[Table, list[str]]:
     """Return the groups of one engine, the highest WER first and small groups below, and what is not in the table."""
     if 1 < len(run.conditions) <= MAX_SIDE:
-        table = place_by_place(run, attribute=attribute, engine=run.engines[0])
+        table = condition_by_condition(run, attribute=attribute, engine=run.engines[0])
         hidden: Sequence[str] = ()
     else:
         table = side_by_side(run, attribute=attribute, condition=run.main_condition)

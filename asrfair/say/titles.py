@@ -65,7 +65,7 @@ def map_title(disparity: pd.DataFrame, *, attribute: str, condition: str) -> str
     )
 
 
-def places_title(disparity: pd.DataFrame, *, engine: str) -> str:
+def conditions_title(disparity: pd.DataFrame, *, engine: str) -> str:
     """Everybody's error rate in the best and the worst place, with one engine."""
     rows = disparity[(disparity["attribute"] == OVERALL_ATTRIBUTE) & (disparity["engine"] == engine)]
     rows = rows[rows["rate"].notna()].sort_values("rate", kind="stable")

@@ -7,14 +7,14 @@ from typing import Final
 
 from markupsafe import Markup
 
+from asrfair.report.html.conditions import condition_lines
 from asrfair.report.html.engines import engine_chart, ranked_engines
 from asrfair.report.html.grouprows import group_chart
-from asrfair.report.html.places import place_lines
 from asrfair.report.html.views import Choices
 from asrfair.report.loading import RunData
 from asrfair.say import words
 from asrfair.say.answer import Answer
-from asrfair.say.titles import engines_title, groups_title, places_title
+from asrfair.say.titles import conditions_title, engines_title, groups_title
 
 ENGINES_SHOWN: Final = 6
 GROUPS_SHOWN: Final = 7
@@ -71,9 +71,9 @@ def card_picture(run: RunData, choices: Choices) -> tuple[str, Markup]:
             title += f". {ENGINES_SHOWN} of {words.counted(total, 'engine')} shown"
         return title, engine_chart(run, by=by, condition=condition, limit=ENGINES_SHOWN)
     engine = run.engines[0]
-    lines, cut = place_lines(run, by=by, engine=engine) if len(run.conditions) > 1 else (Markup(""), "")
+    lines, cut = condition_lines(run, by=by, engine=engine) if len(run.conditions) > 1 else (Markup(""), "")
     if lines:
-        return places_title(run.disparity, engine=engine) + (f". {cut}" if cut else ""), lines
+        return conditions_title(run.disparity, engine=engine) + (f". {cut}" if cut else ""), lines
     title = groups_title(run.disparity, attribute=by, engine=engine, condition=condition)
     chart, shown, total = group_chart(run, by=by, engine=engine, condition=condition, limit=GROUPS_SHOWN)
     return title + (f". {shown} of {total} groups shown" if shown < total else ""), chart

@@ -73,7 +73,7 @@ class Scale:
             known = not words.missing(low) and not words.missing(high)
             if known and len(dots) > 1:
                 place = min(max(self.position(median(dots)), _MARGIN), self.width - _MARGIN)
-                parts.append(f'<path class="m" d="M{place:.1f} 1V{HEIGHT - 1}"/>')
+                parts.append(f'<path class="md" d="M{place:.1f} 1V{HEIGHT - 1}"/>')
             if known:
                 parts.append(self._line(float(str(low)), float(str(high)), middle))
             x = min(max(x, _MARGIN), self.width - _MARGIN)

@@ -47,7 +47,7 @@ def engine_map(run: RunData, choices: Choices, certain: Certain, *, by: str, con
     return _map(run, rows, by, "engine", columns, {"condition": condition}, choices, certain)
 
 
-def place_map(run: RunData, choices: Choices, certain: Certain, *, by: str, engine: str) -> Markup:
+def condition_map(run: RunData, choices: Choices, certain: Certain, *, by: str, engine: str) -> Markup:
     """Return groups × conditions with one engine; conditions stand in suite order."""
     rows = run.disparity[run.disparity["engine"] == engine]
     columns = [name for name in choices.condition if (rows["condition"] == name).any()]

@@ -19,13 +19,13 @@ from markupsafe import Markup
 
 from asrfair.data.wholefile import write_whole
 from asrfair.report.html.answer import card_badges, card_picture
+from asrfair.report.html.conditions import condition_lines
 from asrfair.report.html.engines import engine_chart
 from asrfair.report.html.evidence import Evidence, gather
-from asrfair.report.html.heat import certain_groups, engine_map, place_map
-from asrfair.report.html.places import place_lines
+from asrfair.report.html.heat import certain_groups, condition_map, engine_map
 from asrfair.report.html.table import HtmlTable, html_table
 from asrfair.report.html.utterances import AudioSource, page_utterances
-from asrfair.report.html.views import Choices, choices_of, view
+from asrfair.report.html.views import Choices, choices_of, view, whole_names
 from asrfair.report.loading import RunData
 from asrfair.report.provenance import provenance_rows
 from asrfair.report.runtables import all_tables
@@ -33,7 +33,7 @@ from asrfair.report.sections import SECTIONS, Section, missing_words
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
 from asrfair.say.answer import make_answer
-from asrfair.say.titles import engines_title, groups_title, map_title, places_title
+from asrfair.say.titles import conditions_title, engines_title, groups_title, map_title
 from asrfair.version import __version__
 
 MAX_ROWS: Final = 8000
@@ -94,6 +94,7 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
     page = environment.get_template("page.html.j2").render(
         name=run.name,
         answer=answer,
+        lead=whole_names(answer.lead, (*run.engines, *run.conditions)),
         badges=badges,
         cautions=[text for text in answer.cautions if text not in {badge.text for badge in badges}],
         picture_title=title,
@@ -220,7 +221,7 @@ def _charts(run: RunData, choices: Choices) -> Iterator[Chart]:
                 "places-title",
                 choices,
                 ("engine",),
-                lambda engine: Markup("{}").format(places_title(run.disparity, engine=engine)),
+                lambda engine: Markup("{}").format(conditions_title(run.disparity, engine=engine)),
                 inline=True,
             ),
             body=view(
@@ -228,8 +229,8 @@ def _charts(run: RunData, choices: Choices) -> Iterator[Chart]:
                 choices,
                 ("by", "engine"),
                 lambda by, engine: (
-                    (place_lines(run, by=by, engine=engine)[0] if len(run.engines) > 1 else Markup(""))
-                    + (place_map(run, choices, certain, by=by, engine=engine) if run.attributes else Markup(""))
+                    (condition_lines(run, by=by, engine=engine)[0] if len(run.engines) > 1 else Markup(""))
+                    + (condition_map(run, choices, certain, by=by, engine=engine) if run.attributes else Markup(""))
                 ),
             ),
         )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
@@ -23,6 +24,8 @@ from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 PICKERS: Final = ("by", "engine", "condition")
 """What a reader picks: the attribute, the engine, the condition."""
+WHOLE: Final = 24
+"""Longer names may be broken: a telephone has no room for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,15 @@ def view(
     if not others:
         return body
     return body + packed("variants", json.dumps({"of": name, "html": others}, ensure_ascii=False))
+
+
+def whole_names(text: str, names: Iterable[str]) -> Markup:
+    """Return a sentence as HTML in which short names of engines and conditions are not broken at their hyphens."""
+    short = sorted((name for name in names if len(name) <= WHOLE), key=len, reverse=True)
+    if not short:
+        return escape(text)
+    parts = re.split("(" + "|".join(map(re.escape, short)) + ")", text)
+    return Markup("").join(Markup('<span class="nb">{}</span>').format(p) if n % 2 else p for n, p in enumerate(parts))
 
 
 def breakable(name: object) -> Markup:

@@ -14,11 +14,11 @@ import pandas as pd
 from scipy import special
 
 from asrfair.stats.attribute_rates import AttributeRates, attribute_rates, generator
+from asrfair.stats.claims.conditions import questions_of_conditions
 from asrfair.stats.claims.dealt import Dealt, deal
 from asrfair.stats.claims.extreme_pairs import Extreme, compare_extremes
 from asrfair.stats.claims.family import decide
 from asrfair.stats.claims.group_questions import group_question, group_test
-from asrfair.stats.claims.places import place_questions
 from asrfair.stats.claims.question import Question
 from asrfair.stats.claims.sign_flips import Paired, sign_flips
 from asrfair.stats.claims.table import (
@@ -355,7 +355,9 @@ def _condition_questions(
         engine: tuple(
             question
             for attribute in attributes
-            for question in place_questions(frame, attribute.dealt, attribute.rates, attribute.compared, e, baseline)
+            for question in questions_of_conditions(
+                frame, attribute.dealt, attribute.rates, attribute.compared, e, baseline
+            )
         )
         for e, engine in enumerate(frame.engines)
     }

@@ -61,7 +61,7 @@ def change_inflation(found: Change) -> tuple[Floats, Floats] | None:
     )
 
 
-def place_inflation(
+def condition_inflation(
     grouping: Grouping, sums: Ints, shared: tuple[Readings, Readings] | None
 ) -> tuple[Floats, Floats] | None:
     """Factors for how much more a group changes than all others, as a log ratio and in points, shape (P, G) each.

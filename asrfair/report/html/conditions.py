@@ -25,7 +25,7 @@ HEIGHT: Final = 190
 FOOT: Final = 40
 
 
-def place_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]:
+def condition_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]:
     """Return the picture and what it does not show; empty for more than a few conditions.
 
     Widths are in percent, so that it fits any screen.
@@ -46,7 +46,7 @@ def place_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]:
         drawn.append(text)
         if last is not None:
             labels.append((last[0], f"{_short(words.group_words(name))} {last[1]}", number))
-    body = "".join([_axis(top), *_place_names(places), *drawn, *_labels(labels)])
+    body = "".join([_axis(top), *_condition_names(places), *drawn, *_labels(labels)])
     total = len(comparable(rows[(rows["attribute"] == by) & (rows["condition"] == worst)]))
     by_words = words.attribute_words(by)
     shown = f"{len(groups)} of {total} groups by {by_words} drawn" if len(groups) < total else ""
@@ -106,7 +106,7 @@ def _labels(labels: list[tuple[float, str, int]]) -> list[str]:
     return placed
 
 
-def _place_names(places: list[str]) -> list[str]:
+def _condition_names(places: list[str]) -> list[str]:
     drawn = []
     for number, place in enumerate(places):
         lines = _broken(words.condition_words(place))

@@ -17,7 +17,7 @@ from asrfair.stats.claims.largest import Largest, normal_tail
 from asrfair.stats.claims.question import Question
 from asrfair.stats.claims.speakers import TypicalChange, change_features, freedom, typical_change
 from asrfair.stats.claims.table import INTERACTION, INTERACTION_RATIO, Row
-from asrfair.stats.compare.prompt_inflation import place_inflation
+from asrfair.stats.compare.prompt_inflation import condition_inflation
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.normal_scores import normal_score, t_of_score
 from asrfair.stats.estimate.paired import paired_sums
@@ -41,7 +41,7 @@ SCALES = (
 )
 
 
-def place_questions(
+def questions_of_conditions(
     frame: Frame, dealt: Dealt, rates: Rates, compared: npt.NDArray[np.bool_], engine: int, baseline: int
 ) -> Iterator[Question]:
     """Make the questions of one engine and attribute: in points, then as a ratio.
@@ -68,7 +68,7 @@ def place_questions(
     features = change_features((picked[0][0], picked[1][0]), (picked[0][1], picked[1][1]))
     runs = len(others)
     own, rest = (typical_change(part, runs) for part in dealt.observed(features))
-    grown = place_inflation(grouping, sums, paired_readings(frame, grouping, pairs))
+    grown = condition_inflation(grouping, sums, paired_readings(frame, grouping, pairs))
     if grown is not None:
         own, rest = (
             replace(c, points_variance=c.points_variance * grown[1][None], log_variance=c.log_variance * grown[0][None])
