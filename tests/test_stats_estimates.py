@@ -153,3 +153,15 @@ def test_limits_take_a_tail_for_each_rate() -> None:
 def test_a_quantile_of_no_degrees_of_freedom_is_not_a_number() -> None:
     """Nothing is made up where there is nothing to estimate a spread from."""
     assert np.isnan(t_quantile(0.975, np.array([0.0, np.nan]))).all()
+
+
+@pytest.mark.parametrize(("errors", "bounded"), [([2] * 9 + [1], True), ([2] * 10, False)])
+def test_under_twenty_errors_an_interval_is_no_narrower_than_a_poisson_count(errors: list[int], bounded: bool) -> None:
+    """Ten speakers alike with 19 errors get the exact interval of a count, with 20 what their alikeness gives."""
+    words = np.full((1, 10), 100)
+    estimate = rates_of_cells(grouping_of(10), np.array([errors]), words, words).estimate
+    low, high = interval(estimate, 0.95)
+    count = sum(errors)
+    exact = stats.gamma.ppf(0.025, count) / 1000, stats.gamma.ppf(0.975, count + 1) / 1000
+    assert (low[0, 0] <= exact[0] * (1 + 1e-9) and high[0, 0] >= exact[1] * (1 - 1e-9)) == bounded
+    assert low[0, 0] <= count / 1000 <= high[0, 0]
