@@ -126,7 +126,7 @@ def test_confounded_covariates_are_limits() -> None:
     }
     confounded, unavailable = make_findings(tables(adjusted=[row]))
     assert confounded["text"].startswith("By accent, device goes with the groups so closely")
-    assert unavailable["text"].startswith("By accent, snr db is not known for any utterance")
+    assert unavailable["text"].startswith("By accent, SNR is not known for any utterance")
 
 
 def test_recordings_that_were_cut_short_are_told_by_group() -> None:
