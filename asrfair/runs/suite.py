@@ -190,10 +190,7 @@ def read_suite(path: Path) -> Suite:
         render=content.suite.render,
         groups=_groups(content.groups),
         scoring=replace(_scoring(content.scoring, folder, toml), metrics=_counted(content.statistics)),
-        statistics=StatisticsSettings(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in content.statistics},
-            primary=_primary(content.claims.primary, _groups(content.groups), toml),
-        ),
+        statistics=_statistics(content.statistics, _primary(content.claims.primary, _groups(content.groups), toml)),
         title=content.report.title,
         audio=content.report.audio,
         gates=_gates(content.gates, conditions, _groups(content.groups), toml),
@@ -211,6 +208,11 @@ def _remote(prefixes: list[str], toml: TomlFile) -> tuple[str, ...]:
                 remedy='Write, for example, allow_remote = ["s3://my-bucket/corpus"]',
             )  # fmt: skip
     return tuple(prefixes)
+
+
+def _statistics(table: _Statistics, primary: tuple[str, ...]) -> StatisticsSettings:
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table}
+    return StatisticsSettings(**given, primary=primary)
 
 
 def _counted(statistics: _Statistics) -> tuple[str, ...]:
