@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from asrfair.cli.main import run as command
 from asrfair.cli.threshold import threshold
 from asrfair.runs.suite import read_suite
-from asrfair.runs.threshold import find_thresholds, threshold_words
-from asrfair.runs.threshold_settings import axis_of
+from asrfair.runs.threshold import find_thresholds, say_thresholds
+from asrfair.runs.threshold_settings import ThresholdTable, axis_of
+from asrfair.say.thresholds import threshold_words
 
 WORDS = "apple bread chair door earth flower garden house island jacket"
 ENGINE = '''
@@ -71,18 +72,20 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_group_that_needs_more_signal_is_found(suite: Path, tmp_path: Path) -> None:
     """Six decibels apart: the difference and its sentence, the pictures, and the same bytes again from the journals."""
     read = read_suite(suite)
+    assert read.threshold is not None
     found = find_thresholds(read, read.threshold, tmp_path / "out", workers=1, progress=False)
     table = found.thresholds[found.thresholds["target"] == "30 %"].set_index("group")
     assert table.loc["far", "threshold"] - table.loc["near", "threshold"] == pytest.approx(6.0, abs=2.0)
-    assert 5 == found.levels["level"].nunique()
-    row = found.gaps[found.gaps["target"] == "30 %"].iloc[0]
-    assert ("far", "near", True) == (row["group"], row["other"], row["affirmed"])
+    assert 5 == found.tables["threshold_levels"]["level"].nunique()
+    claims = say_thresholds(read, found)
+    row = claims[claims["target"] == "30 %"].iloc[0]
+    assert ("far", "near", True) == (row["group"], row["versus"], row["affirmed"])
     assert "far speakers need" in row["text"]
     before = (tmp_path / "out" / "thresholds.csv").read_bytes()
     again = CliRunner().invoke(threshold, [str(suite), "--out", str(tmp_path / "out"), "--workers", "1", "--json"])
     assert 0 == again.exit_code, again.output
     assert before == (tmp_path / "out" / "thresholds.csv").read_bytes()
-    assert {"run", "thresholds", "gaps", "failed"} == set(json.loads(again.stdout))
+    assert {"run", "thresholds", "claims", "failed"} == set(json.loads(again.stdout))
     assert (tmp_path / "out" / "plots" / "threshold-ear-hiss-accent.png").stat().st_size > 10_000
     assert "far speakers need" in (tmp_path / "out" / "threshold.md").read_text(encoding="utf-8")
 
@@ -103,9 +106,7 @@ def test_parameters_know_what_is_harder_and_their_range(suite: Path) -> None:
     axis = axis_of(read.threshold, "hiss", read.profiles, file=suite)
     assert (-5.0, 25.0, (5.0, 15.0)) == (axis.low, axis.high, axis.usual)
     assert "hiss@noise.snr_db=7.3" == axis.condition(axis.rounded(7.31))
-    room = axis_of(
-        read.threshold.model_copy(update={"parameter": "room.distance_m"}), "kitchen-far-field", None, file=suite
-    )
+    room = axis_of(ThresholdTable(parameter="room.distance_m"), "kitchen-far-field", None, file=suite)
     assert -1 == room.sign
     assert room.easier(1.0) > room.easier(2.0)
     assert 2.0 == pytest.approx(room.value(room.easier(2.0)))

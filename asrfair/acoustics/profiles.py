@@ -196,7 +196,8 @@ class ProfileFile:
                     "a severity changes parameters, not which effect it is", "severity", severity, label,
                     remedy="Remove 'use' and 'label' here",
                 )  # fmt: skip
-            merged = {k: v for k, v in effect.items() if k not in {"use", "label"}} | named | changes.get(label, {})
+            own = {k: v for k, v in effect.items() if k not in {"use", "label"}} | named
+            merged = self._changed(own, changes.get(label, {}), label)
             implementation = effect_of(effect["use"])
             try:
                 params = implementation.parse(self._toml, merged, ("effect", i))
@@ -211,12 +212,30 @@ class ProfileFile:
             steps.append(Step(label=label, effect=effect["use"], params=params))
         return tuple(steps)
 
+    def _changed(self, own: dict[str, Any], changes: dict[str, Any], label: str) -> dict[str, Any]:
+        """Return an effect's parameters with changes; ``SOURCE.KEY`` is one of the layer with that source."""
+        merged = own | {key: value for key, value in changes.items() if "." not in key}
+        for path, value in changes.items():
+            source, dot, key = path.partition(".")
+            if not dot:
+                continue
+            layers = merged.get("layer", [])
+            sources = [layer.get("source") for layer in layers] if isinstance(layers, list) else []
+            if sources.count(source) != 1:
+                raise InputError(
+                    f"the effect {label!r} has {sources.count(source)} layers of this source",
+                    file=self._toml.path, value=source, remedy=did_you_mean(source, list(dict.fromkeys(sources))),
+                )  # fmt: skip
+            merged["layer"] = [{**layer, key: value} if layer["source"] == source else layer for layer in layers]
+        return merged
+
 
 def parse_condition(text: str, *, profiles: Path | None = None, render: RendererName = "processor") -> Condition:
     """Turn the name of a condition into what is to be rendered; the files it needs are inspected and hashed now.
 
     Args:
-        text: ``clean``, ``NAME``, ``NAME@SEVERITY``, ``NAME@snr=5``, ``NAME@SEVERITY,LABEL.KEY=VALUE``, where NAME is
+        text: ``clean``, ``NAME``, ``NAME@SEVERITY``, ``NAME@snr=5``, ``NAME@SEVERITY,LABEL.KEY=VALUE`` (or
+            ``LABEL.SOURCE.KEY=VALUE`` for the layer of a noise), where NAME is
             that of a profile in ``profiles`` or one that ships with asrfair, or the path of a profile file.
         profiles: Folder of the user's own profiles; looked at first.
         render: What is to render it; a device can only do so where every effect has a form for tensors.

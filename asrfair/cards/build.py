@@ -228,6 +228,7 @@ def _glossary(_: Evidence) -> list[Block]:
                 ("Group", "The speakers who share one value of an attribute, such as an accent."),
                 ("Intersection", "The speakers who share values of two or more attributes."),
                 ("Not stated", "Speakers of whom the attribute is not known; nothing is guessed."),
+                ("Threshold", "How hard a place may get before the WER of a group reaches the target."),
                 ("Suppressed", "Not published, because it could tell of very few people."),
             )
         )
@@ -242,6 +243,7 @@ _ADDS: Final[Mapping[str, Callable[[Evidence], list[Block]]]] = {
     "intersectional": lambda evidence: _groups(evidence, crossed=True),
     "gaps": _gaps,
     "conditions": _conditions,
+    "thresholds": lambda evidence: [block for run in evidence.runs for block in tables.thresholds(run)],
     "floors": _floors,
     "suppression": _suppression,
     "method": _method,

@@ -61,7 +61,7 @@ AWS: Final[Outline] = (
         title="Robustness",
         hint="How it was made to withstand noise, rooms, telephones.",
         depth=3,
-        adds=("conditions",),
+        adds=("conditions", "thresholds"),
     ),
     Part(
         key="privacy_and_security", title="Privacy and security", hint="What happens to recordings and texts.", depth=3
@@ -111,7 +111,7 @@ MODEL_CARD: Final[Outline] = (
         title="Unitary results",
         hint="By one attribute at a time.",
         depth=3,
-        adds=("overall", "unitary", "gaps"),
+        adds=("overall", "unitary", "gaps", "thresholds"),
     ),
     Part(
         key="intersectional_results",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from asrfair.cards.blocks import Block, Lines
@@ -16,6 +17,7 @@ from asrfair.report import definitions, runtables
 from asrfair.report.figures import slug
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
+from asrfair.say.claims import affirmed, claims_of
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 MAX_ROWS: Final = 30
@@ -159,6 +161,30 @@ def under_conditions(run: RunEvidence) -> Table:
         caption=f"In brackets the {run.shown.confidence * 100:g} % interval over speakers.",
         source="disparity.csv",
     )
+
+
+def thresholds(run: RunEvidence) -> list[Block]:
+    """Return what is beyond chance in decibels, and how much each group can bear; nothing of a suppressed group."""
+    table = runtables.table(run.raw, "thresholds")
+    if table is None:
+        return []
+    touched = {attribute for attribute, _ in run.hidden}
+    hidden = [cell in run.hidden for cell in zip(table.frame["attribute"], table.frame["group"], strict=True)]
+    frame = table.frame[~np.array(hidden, dtype=bool)]
+    frame = frame[frame["target"] == frame["target"].iloc[0]] if len(frame) > MAX_ROWS else frame
+    claims = run.raw.tables.get("claims")
+    found: list[Block] = []
+    if claims is not None:
+        said = [
+            claim.text
+            for claim in affirmed(claims_of(claims), "threshold", "threshold_ratio")
+            if claim.attribute not in touched
+        ]
+        found += [Lines(lines=tuple(f"{run.name}: {text}" for text in said[:MAX_SIDE]))] if said else []
+    name = slug(f"{run.name}-thresholds")
+    title = f"{table.title} ({run.name})"
+    shown = frame.head(MAX_ROWS).reset_index(drop=True)
+    return [*found, replace(table, name=name, title=title, frame=shown)] if len(shown) else found
 
 
 def floors_table(floors: Sequence[Floor]) -> Table:

@@ -16,7 +16,12 @@ import click
     help="The folder. A search that was cut off there is resumed.",
 )  # fmt: skip
 @click.option("--place", "places", multiple=True, help="A profile, with a severity if need be; may be given again.")
-@click.option("--parameter", help="What is turned: snr (default) or LABEL.KEY, such as room.distance_m.")
+@click.option(
+    "--parameter",
+    help="What is turned: snr (default), LABEL.KEY such as room.distance_m, or LABEL.SOURCE.KEY of a layer.",
+)
+@click.option("--low", type=float, help="Least value of the parameter.")
+@click.option("--high", type=float, help="Largest value of the parameter.")
 @click.option("--wer", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="The target (default: 0.3).")
 @click.option("--levels", type=click.IntRange(3, 20), help="Levels in all (default: 5, three coarse and two adaptive).")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Worker processes (default: one a core).")
@@ -27,6 +32,8 @@ def threshold(
     out: Path,
     places: tuple[str, ...],
     parameter: str | None,
+    low: float | None,
+    high: float | None,
     wer: float | None,
     levels: int | None,
     workers: int | None,
@@ -38,33 +45,39 @@ def threshold(
     The suite's [threshold] table says what is looked for (docs/thresholds.md). Exit code 1 if one of its gates fails.
     """
     from asrfair.runs.suite import read_suite
-    from asrfair.runs.threshold import find_thresholds, threshold_words
+    from asrfair.runs.threshold import failed_gates, find_thresholds, say_thresholds
     from asrfair.runs.threshold_report import write_threshold_report
+    from asrfair.runs.threshold_settings import ThresholdTable
+    from asrfair.say.claims import affirmed, claims_of
+    from asrfair.say.thresholds import target_words, threshold_words
 
     read = read_suite(suite)
     changes: dict[str, Any] = {"places": list(places) or None, "parameter": parameter, "wer": wer, "levels": levels}
-    table = read.threshold.model_copy(update={key: value for key, value in changes.items() if value is not None})
+    changes |= {"low": low, "high": high}
+    stated = read.threshold or ThresholdTable()
+    table = stated.model_copy(update={key: value for key, value in changes.items() if value is not None})
     found = find_thresholds(read, table, out, workers=workers, fresh=fresh, progress=not as_json)
-    written = write_threshold_report(found, table, confidence=read.statistics.confidence)
-    rows = found.thresholds.to_dict("records")
-    affirmed = found.gaps[found.gaps["affirmed"]].sort_values("p_adjusted", kind="stable")
+    claims = say_thresholds(read, found)
+    failed = failed_gates(found.thresholds, claims, table)
+    written = write_threshold_report(found, claims, failed, confidence=read.statistics.confidence)
+    yes = affirmed(claims_of(claims))
     if as_json:
         content = {
             "run": str(out),
             "thresholds": json.loads(found.thresholds.to_json(orient="records")),
-            "gaps": json.loads(found.gaps.to_json(orient="records")),
-            "failed": list(found.failed),
+            "claims": json.loads(claims.to_json(orient="records")),
+            "failed": failed,
         }
         click.echo(json.dumps(content, indent=2))
-        return 1 if found.failed else 0
-    for row in rows:
-        place = f"{row['engine']}, {row['place']}, {row['target']}"
+        return 1 if failed else 0
+    for row in found.thresholds.to_dict("records"):
+        place = f"{row['engine']}, {row['place']}, {target_words(row['target'])}"
         click.echo(f"{place}: {row['group']} ({row['speakers']} speakers): {threshold_words(row)}")
-    for text in affirmed["text"]:
-        click.echo(text)
-    if not len(affirmed):
-        click.echo(f"Of {len(found.gaps)} differences between groups, none is more than chance.")
-    for text in found.failed:
+    for claim in yes:
+        click.echo(claim.text)
+    if not yes:
+        click.echo(f"Of {len(claims)} differences between groups, none is beyond chance.")
+    for text in failed:
         click.echo(f"FAILED: {text}")
     click.echo(f"Written: {written[0]} and {len(written) - 1} pictures")
-    return 1 if found.failed else 0
+    return 1 if failed else 0

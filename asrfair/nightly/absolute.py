@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,9 @@ import pandas as pd
 
 from asrfair.nightly.gate_outcome import WITHIN_CHANCE, Gate, GateStatus
 from asrfair.runs.gate_settings import GateSettings
+from asrfair.runs.threshold_settings import ThresholdTable
+from asrfair.say.claims import claims_of
+from asrfair.say.thresholds import target_words, threshold_words
 from asrfair.scoring.metric import WER, Metric
 from asrfair.types import GroupSettings
 
@@ -46,6 +50,59 @@ def absolute_gates(
         if limits.max_gap is not None:
             found.append(_of_gap(row, limits.max_gap, settings))
     return [replace(gate, measure=metric.label) for gate in found]
+
+
+def threshold_gates(
+    thresholds: pd.DataFrame, claims: pd.DataFrame, table: ThresholdTable, settings: GateSettings
+) -> list[Gate]:
+    """Hold the thresholds of a night against ``max_threshold_db`` and ``max_threshold_gap_db``.
+
+    Args:
+        thresholds: The table ``thresholds.csv``.
+        claims: The table ``claims.csv``: of differences only those beyond chance can fail.
+        table: The limits.
+        settings: Whether an estimate or its whole interval decides about a group.
+    """
+    found: list[Gate] = []
+    for row in thresholds.to_dict("records") if table.max_threshold_db is not None else ():
+        limit = float(table.max_threshold_db or 0.0)
+        value, low, high = (_number(row[name]) for name in ("threshold", "ci_low", "ci_high"))
+        status: GateStatus = "pass"
+        note = target_words(str(row["target"]))
+        if row["flag"]:
+            status, note = "not_tested", str(row["flag"]).replace("_", " ")
+        elif row["censored"]:
+            status = "pass" if row["censored"] == "better" else "fail"
+            note += f": {threshold_words(row)}"
+        else:
+            status, held = _held(value, low, limit, settings)
+            note += f"; {held}" if held else ""
+        found.append(
+            _threshold_gate(row, "max_threshold_db", str(row["group"]), status, limit, (value, low, high), note)
+        )
+    for claim in claims_of(claims) if table.max_threshold_gap_db is not None else ():
+        if claim.kind != "threshold":
+            continue
+        limit = float(table.max_threshold_gap_db or 0.0)
+        note = target_words(claim.target)
+        status = "fail" if claim.affirmed and claim.estimate > limit else "pass"
+        if claim.estimate > limit and not claim.affirmed:
+            status, note = "warn", f"{note}; {WITHIN_CHANCE}"
+        row = {"engine": claim.engine, "place": claim.condition, "attribute": claim.attribute, "unit": claim.unit}
+        group = f"{claim.group} − {claim.versus}"
+        ends = (claim.estimate, claim.ci_low, claim.ci_high)
+        found.append(_threshold_gate(row, "max_threshold_gap_db", group, status, limit, ends, note))
+    return found
+
+
+def _threshold_gate(
+    row: Mapping[Any, Any], rule: str, group: str, status: GateStatus, limit: float, ends: tuple[float, float, float],
+    note: str,
+) -> Gate:  # fmt: skip
+    return Gate(
+        rule=rule, engine=str(row["engine"]), condition=str(row["place"]), attribute=str(row["attribute"]), group=group,
+        status=status, limit=limit, value=ends[0], low=ends[1], high=ends[2], note=note, measure=str(row["unit"]),
+    )  # fmt: skip
 
 
 def _of_group(row: dict[Any, Any], rule: str, limit: float, groups: GroupSettings, settings: GateSettings) -> Gate:

@@ -19,8 +19,8 @@ class Gate:
     """One gate: one rule for one engine, condition, attribute and group.
 
     Args:
-        rule: ``max_wer`` (``max_rate`` of another metric), ``max_gap``, ``min_accuracy``, ``max_failed``, ``min_coverage`` or
-            ``max_increase``.
+        rule: ``max_wer`` (``max_rate`` of another metric), ``max_gap``, ``min_accuracy``, ``max_failed``, ``min_coverage``,
+            ``max_increase``, ``max_threshold_db`` or ``max_threshold_gap_db`` (whose values are in ``measure``).
         engine: The engine's label.
         condition: The condition's name.
         attribute: The attribute.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +21,7 @@ from asrfair.data.runfile import read_run_file
 from asrfair.data.tablefile import read_result, write_parquet
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError
-from asrfair.nightly.absolute import absolute_gates
+from asrfair.nightly.absolute import absolute_gates, threshold_gates
 from asrfair.nightly.baseline import (
     Baseline,
     alike_before,
@@ -53,6 +55,8 @@ from asrfair.runs.suite import Suite
 from asrfair.say.answer import make_answer
 from asrfair.scoring.metric import WER, get_metric
 from asrfair.stats import Analysis, named
+from asrfair.stats.thresholds.tables import TABLES
+from asrfair.types import EngineSpec
 from asrfair.version import __version__
 
 
@@ -126,14 +130,30 @@ def run_night(
         store = Cache(folder / "cache.sqlite")
         held = store if cache else _empty(work)
         keys, counts = prefill(suite, manifest, conditions, work.run, held, context, recordings)
+        number = next(reversed(history.numbers()), 0) + 1
+        steps: Counter[str] = Counter()
+
+        @contextmanager
+        def from_cache(spec: EngineSpec, heard: list[Condition], run: Path) -> Iterator[None]:
+            """Fill a step of a search for thresholds from the cache, and keep what it made."""
+            names = tuple(item.name for item in heard)
+            about = EngineContext(seed=suite.seed, conditions=names, base=base)
+            alone = replace(suite, engines=(spec,))
+            own, known = prefill(alone, manifest, heard, run, held, about, recordings)
+            steps.update(known)
+            yield
+            keep(run, own, store, number)
+            steps["transcribed"] += len(own.rows) - sum(known.values())
+
         result = run_suite(
-            suite, work.run, workers=workers, on=on, progress=progress, report=report, invariance=suite.gates.invariance
-        )
+            suite, work.run, workers=workers, on=on, progress=progress, report=report, invariance=suite.gates.invariance,
+            around=from_cache,
+        )  # fmt: skip
         if result.transcribe is None:
             raise InputError("the suite transcribed nothing", file=suite.path)
         counts["transcribed"] = sum(item.results for item in result.transcribe.engines.values())
-        numbers = history.numbers()
-        keep(work.run, keys, store, (numbers[-1] if numbers else 0) + 1)
+        counts = {name: counts.get(name, 0) + steps[name] for name in {**counts, **steps}}
+        keep(work.run, keys, store, number)
         claim = make_answer(result.analysis.tables, read_run_file(work.run)).lead
         night, verdict = _commit(history, suite, work, result, conditions, keys, counts, baseline)
         remove(work)
@@ -248,6 +268,7 @@ def write_tables(
     }
     if checked is not None:
         tables["invariance"] = checked
+    tables |= {name: analysis.tables[name] for name in TABLES if name in analysis.tables}
     for name, table in tables.items():
         write_parquet(_marked(table, {"night": verdict.night, "suite": verdict.suite}), folder / f"{name}.parquet")
 
@@ -292,6 +313,8 @@ def judge(
         metric=analysis.frame.metric,
     )
     gates += failed_gates(tonight, suite.groups, suite.gates)
+    if suite.threshold is not None and "thresholds" in analysis.tables:
+        gates += threshold_gates(analysis.tables["thresholds"], analysis.tables["claims"], suite.threshold, suite.gates)
     before = history.nights(suite.name)
     warnings: list[str] = []
     changes: list[Change] = []

@@ -23,7 +23,12 @@ RULES = {
     "max_failed": "failed at most",
     "min_coverage": "compared at least",
     "max_increase": "increase at most",
+    "max_threshold_db": "threshold at most",
+    "max_threshold_gap_db": "difference of thresholds at most",
 }
+DECIBELS = ("max_threshold_db", "max_threshold_gap_db")
+"""Rules whose values are levels and not shares; ``measure`` is then their unit."""
+
 WORDS = {"pass": "passed", "warn": "passed with warnings", "fail": "failed", "outage": "outage"}
 """Verdicts as people read them."""
 
@@ -123,12 +128,13 @@ def sentence(gate: Gate) -> str:
             text += f", p = {gate.p_holm:.2g} after Holm, tonight's level {gate.level:.2g}"
         return text + ")" + (f"; {gate.note}" if gate.note else "")
     what = _WHAT.get(gate.rule, gate.measure)
-    text = f"{who}: {what} {_percent(gate.value)} ({rule_words(gate)} {_percent(gate.limit)})"
+    text = f"{who}: {what} {_value(gate, gate.value)} ({rule_words(gate)} {_value(gate, gate.limit)})"
     return text + (f"; {gate.note}" if gate.note else "")
 
 
 _WHAT = {
     "max_gap": "gap", "min_accuracy": "accuracy", "max_failed": "failed", "min_coverage": "compared",
+    "max_threshold_db": "threshold", "max_threshold_gap_db": "thresholds apart by",
 }  # fmt: skip
 
 
@@ -261,8 +267,8 @@ def _gates(title: str, gates: Sequence[Gate]) -> list[str]:
     ]
     for gate in gates:
         relative = gate.rule == "max_increase"
-        shown = _increase(gate) if relative else _percent(gate.value)
-        limit = _points(gate.limit) if relative else _percent(gate.limit)
+        shown = _increase(gate) if relative else _value(gate, gate.value)
+        limit = _points(gate.limit) if relative else _value(gate, gate.limit)
         p = f"{gate.p_holm:.2g}" if math.isfinite(gate.p_holm) else ""
         who = f"{gate.attribute} = {gate.group}"
         cells = (gate.engine, gate.condition, who, rule_words(gate), shown, limit, p, gate.note)
@@ -281,6 +287,12 @@ def _md(text: str) -> str:
 
 def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
+
+
+def _value(gate: Gate, value: float) -> str:
+    if gate.rule in DECIBELS:
+        return f"{value:.1f} {gate.measure}".replace("-", "−") if math.isfinite(value) else "beyond what was heard"
+    return _percent(value)
 
 
 def _percent(value: float) -> str:

@@ -13,6 +13,8 @@ import pandas as pd
 
 from asrfair.report.tables import Column
 from asrfair.say import words
+from asrfair.say.thresholds import censored_words, target_words
+from asrfair.stats.thresholds.axis import named
 
 ENGINE: Final = Column(name="engine", heading="Engine")
 CONDITION: Final = Column(name="condition", heading="Condition", words=words.condition_words)
@@ -391,6 +393,27 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             Column(name="adjusted_score", heading="Adjusted score", kind="decimal"),
             Column(name="faas", heading="FAAS", kind="decimal"),
             Column(name="caution", heading="Caution", kind="note"),
+        ),
+    ),
+    "thresholds": Definition(
+        source="thresholds",
+        title="How much each group can bear",
+        caption=(
+            "The level of the parameter at which the group's pooled word error rate reaches the target, with its "
+            "{confidence} interval over speakers."
+        ),
+        columns=(
+            ENGINE,
+            Column(name="place", heading="Place"),
+            Column(name="parameter", heading="Turned", words=named),
+            ATTRIBUTE,
+            GROUP,
+            SPEAKERS,
+            Column(name="target", heading="Target WER", words=target_words),
+            Column(name="threshold", heading="Threshold", kind="number", low="ci_low", high="ci_high"),
+            Column(name="unit", heading="Unit"),
+            Column(name="censored", heading="Not reached", kind="note", words=censored_words),
+            FLAG,
         ),
     ),
     "coverage": Definition(

@@ -23,6 +23,7 @@ from asrfair.report.plots import (
     speaker_rates,
     speaker_strip,
 )
+from asrfair.report.plots.thresholds import threshold_figure
 from asrfair.report.style import save_figure
 from asrfair.say import words
 from asrfair.scoring.metric import WER
@@ -58,12 +59,47 @@ def planned_figures(run: RunData) -> Iterator[PlannedFigure]:
         *(plan for a in attributes for plan in _forests(run, a)),
         *(plan for a in single for plan in _heat_maps(run, a)),
         *(plan for a in single for plan in _snr_curves(run, a)),
+        *(plan for a in single for plan in _thresholds(run, a)),
         *(plan for a in single for plan in _widenings(run, a)),
         *(plan for a in single for plan in _engine_pairs(run, a)),
         *_speakers(run, single),
         *(plan for a in attributes for plan in _coverage(run, a)),
     )
     yield from every[:MAX_FIGURES]
+
+
+def threshold_title(claims: pd.DataFrame | None, *, engine: str, place: str, attribute: str) -> str:
+    """Return the clearest finding about thresholds, or that there is none."""
+    if claims is not None and len(claims):
+        yes = claims[
+            claims["affirmed"].astype(str).str.lower().eq("true")
+            & claims["kind"].isin(("threshold", "threshold_ratio"))
+            & (claims["engine"] == engine)
+            & (claims["condition"] == place)
+            & (claims["attribute"] == attribute)
+        ]
+        if len(yes):
+            return str(yes.sort_values("rank", kind="stable").iloc[0]["text"])
+    name = words.attribute_words(attribute)
+    return f"{engine} in {place} by {name}: no difference in what groups can bear is beyond chance"
+
+
+def _thresholds(run: RunData, attribute: str) -> Iterator[PlannedFigure]:
+    if "thresholds" not in run.tables or "threshold_levels" not in run.tables:
+        return
+    table, levels = run.tables["thresholds"], run.tables["threshold_levels"]
+    own = set(_own_figures(run))
+    for (engine, place), rows in table[table["attribute"] == attribute].groupby(["engine", "place"], sort=False):
+        if engine not in own or (rows["flag"] != "").all():
+            continue
+        heard = levels[(levels["engine"] == engine) & (levels["place"] == place)]
+        title = threshold_title(run.tables.get("claims"), engine=str(engine), place=str(place), attribute=attribute)
+        draw = partial(
+            threshold_figure, rows, heard, title=title, attribute=attribute, target=str(rows["target"].iloc[0]),
+            confidence=run.confidence,
+        )  # fmt: skip
+        stem = slug(" ".join(("thresholds", str(engine), str(place), attribute)))
+        yield PlannedFigure(stem=stem, section="thresholds", title=title, draw=draw)
 
 
 def _own_figures(run: RunData) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from asrfair.errors import InputError
 from asrfair.say.claims import TEXT_COLUMNS as CLAIM_TEXT
 from asrfair.say.measure import called
 from asrfair.scoring.metric import WER, Metric, column_inside
+from asrfair.stats.thresholds.tables import TEXT_COLUMNS as THRESHOLD_TEXT
 from asrfair.types import NOT_STATED
 
 TEXT_COLUMNS: Final = frozenset(
@@ -43,6 +44,7 @@ TEXT_COLUMNS: Final = frozenset(
             "farthest_group",
         ),
         *CLAIM_TEXT,
+        *THRESHOLD_TEXT,
     )
 )
 """Columns whose cells are text, whatever they look like: a group named "1" or "NA" stays that text."""
@@ -52,6 +54,8 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "disparity": ("engine", "condition", "attribute", "group", "utterances", "speakers", "ref_words", "rate"),
     "gaps": ("engine", "condition", "attribute", "best_group", "worst_group", "best_rate", "worst_rate", "gap"),
     "differences": ("engine", "condition", "attribute", "group", "versus", "versus_group", "difference"),
+    "thresholds": ("engine", "place", "parameter", "attribute", "group", "target", "threshold", "censored"),
+    "threshold_levels": ("engine", "place", "attribute", "group", "level", "wer"),
     "comparisons": ("engine_a", "engine_b", "condition", "attribute", "group", "difference"),
     "interactions": ("engine", "condition", "attribute", "group", "reference_group", "difference_in_differences"),
     "adjusted": ("engine", "condition", "attribute", "group", "raw_ratio", "adjusted_ratio"),

@@ -31,6 +31,12 @@ SECTIONS: Final[tuple[Section, ...]] = (
         needs="two or more conditions, clean among them, in one run",
     ),
     Section(
+        anchor="thresholds",
+        title="How much each group can bear",
+        table="thresholds",
+        needs="a search: a `[threshold]` table in the suite",
+    ),
+    Section(
         anchor="comparisons", title="Engine against engine", table="comparisons", needs="two or more engines in one run"
     ),
     Section(

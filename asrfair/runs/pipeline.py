@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +31,15 @@ from asrfair.report import write_report
 from asrfair.report.recordings import recordings
 from asrfair.runs.invariance_table import INVARIANCE_FILE, check_invariance
 from asrfair.runs.suite import Suite
+from asrfair.runs.threshold import Around, check_search, find_thresholds, forget_thresholds
 from asrfair.runs.transcripts import HypothesisFile, write_hypotheses
 from asrfair.say.record import say_run
 from asrfair.scoring import ScoreSummary, score_run
 from asrfair.scoring.metric import WER, counted_by, get_metric
 from asrfair.stats import Analysis, analyse_run
 from asrfair.stats.explain.covariates import check_covariates
+from asrfair.stats.frame import load_frame
+from asrfair.stats.thresholds.tables import TABLES
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 from asrfair.version import __version__
 
@@ -45,6 +49,7 @@ _TRANSCRIPTS: Final = (
     "timings.parquet",
     "achieved.parquet",
     INVARIANCE_FILE,
+    *(f"{name}.csv" for name in TABLES),
 )
 """What a run folder holds before it is scored; everything else is made from it."""
 
@@ -72,8 +77,11 @@ def run_suite(
     report: bool = True,
     retry_errors: bool = False,
     invariance: int = 0,
+    around: Around | None = None,
 ) -> RunResult:
     """Transcribe, score, analyse and report a suite; resume if the folder holds the same run, cut off.
+
+    Where the suite has a ``[threshold]`` table, its search is part of the run.
 
     Args:
         suite: What to do.
@@ -86,6 +94,7 @@ def run_suite(
         report: Whether to write a report and plots at all.
         retry_errors: On a resume, try those utterances again that ended in an error.
         invariance: So many utterances are transcribed again one at a time (``invariance.csv``); 0 is none.
+        around: What to do around each step of a search for thresholds.
 
     Raises:
         InputError: The suite, its manifest or a condition is wrong, or the folder holds another run.
@@ -115,7 +124,11 @@ def run_suite(
                     base=suite.path.resolve().parent,
                 )  # fmt: skip
             here = None if on else workers  # of the cluster's processors none are used for tables
-            score, analysis = _tables(run, content, suite.groups, suite.scoring, suite.statistics, here)
+            search = None if suite.threshold is None else partial(
+                find_thresholds, suite, suite.threshold, run, workers=workers, on=on, fresh=fresh, progress=progress,
+                around=around,
+            )  # fmt: skip
+            score, analysis = _tables(run, content, suite.groups, suite.scoring, suite.statistics, here, search)
         audio = recordings(manifest, conditions, seed=suite.seed) if suite.audio and html else None
         written = write_report(run, html=html, audio=audio) if report else []
     return RunResult(run=run, score=score, analysis=analysis, written=tuple(written), transcribe=summary)
@@ -174,6 +187,8 @@ def _inputs(suite: Suite) -> tuple[Manifest, list[Condition]]:
     manifest = read_manifest(suite.manifest, allow_outside=suite.allow_outside, allow_remote=suite.allow_remote)
     _check_groups(manifest, suite.groups)
     check_covariates(suite.statistics.adjust, manifest.attributes, file=suite.path)
+    if suite.threshold is not None:
+        check_search(suite, suite.threshold)
     return manifest, [parse_condition(name, profiles=suite.profiles, render=suite.render) for name in suite.conditions]
 
 
@@ -325,6 +340,7 @@ def rescore(
     old_groups, old_scoring, old_statistics = settings_from_json(content, file=run / RUN_FILE)
     groups, scoring, statistics = groups or old_groups, scoring or old_scoring, statistics or old_statistics
     check_groupable(_attributes(content), groups.by, groups.allow_inferred)
+    before = (old_groups, old_scoring, old_statistics.confidence)
     content.update(settings_to_json(groups, scoring, statistics))
     content.setdefault("volatile", {})["rescored"] = _now()
     target = run if out is None or out.resolve() == run.resolve() else out
@@ -332,6 +348,8 @@ def rescore(
         with changing(target, "it is being scored again"):
             if target is not run:
                 _copy_transcripts(run, target)
+            if before != (groups, scoring, statistics.confidence):
+                forget_thresholds(target)
             score, analysis = _tables(target, content, groups, scoring, statistics, workers)
         written = write_report(target, html=html) if report else []
     return RunResult(run=target, score=score, analysis=analysis, written=tuple(written))
@@ -358,8 +376,12 @@ def _tables(
     scoring: ScoringSettings,
     statistics: StatisticsSettings,
     workers: int | None,
+    search: Callable[..., object] | None = None,
 ) -> tuple[ScoreSummary, Analysis]:
-    """Score and analyse, and write ``run.json``; until the caller is done with the folder, it says that it is not."""
+    """Score and analyse, and write ``run.json``; until the caller is done with the folder, it says that it is not.
+
+    ``search`` looks for thresholds, once the run is scored.
+    """
     content["volatile"] = {key: value for key, value in content["volatile"].items() if key not in {"tables", "sha256"}}
     content["volatile"]["unfinished"] = "its transcripts are being scored"
     metric = get_metric(statistics.metric).as_errors()
@@ -372,6 +394,8 @@ def _tables(
     score = score_run(run, scoring, workers=workers)
     content["scoring"]["normalizer_version"] = score.normalizer
     write_run_file(run, content)
+    if search is not None:
+        search(scored=load_frame(run, groups))
     analysis = analyse_run(run, groups, statistics, full=True, metric=metric)
     analysis = replace(analysis, tables=say_run(run, analysis.tables, content))
     content["volatile"]["finished"] = _now()

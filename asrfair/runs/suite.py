@@ -108,7 +108,7 @@ class _File(_Table):
     claims: _Claims = _Claims()
     report: _Report = _Report()
     gates: GatesTable = GatesTable()
-    threshold: ThresholdTable = ThresholdTable()
+    threshold: ThresholdTable | None = None
     notify: NotifyTable = NotifyTable()
 
 
@@ -137,7 +137,7 @@ class Suite:
     title: str = ""
     audio: bool = False
     gates: GateSettings = field(default_factory=GateSettings)
-    threshold: ThresholdTable = field(default_factory=ThresholdTable)
+    threshold: ThresholdTable | None = None
     notify: NotifySettings = field(default_factory=NotifySettings)
 
 

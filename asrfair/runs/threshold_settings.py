@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -12,21 +11,17 @@ from asrfair.acoustics.effects.parameters import Choice, Range
 from asrfair.acoustics.profiles import ProfileFile, find_profile
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
+from asrfair.stats.thresholds.axis import Axis, by_factors, key_of, unit_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-LESS_IS_HARDER = frozenset(
-    {"snr_db", "bitrate_kbps", "high_hz", "sample_rate_hz", "quality", "drr_db", "saturation_db"}
-)
-"""Parameters that make recognition harder as they fall; all others do as they rise."""
-
-BY_FACTORS = frozenset({"distance_m", "rt60_s", "loss", "bitrate_kbps", "high_hz", "sample_rate_hz"})
-"""Parameters whose steps are factors: levels are spread, and curves fitted, over their logarithm."""
-
-UNITS = {"_dba": "dB(A)", "_dbfs": "dBFS", "_db": "dB", "_m": "m", "_s": "s", "_kbps": "kbit/s", "_hz": "Hz"}
 BEYOND_DB = 10.0
 """An SNR is searched so far beyond what the place's severities have, on both sides; what goes by factors, to twice."""
+
+MOST_LOST = 0.8
+"""Share of packets beyond which nothing is left to recognise."""
 
 
 class ThresholdTable(pydantic.BaseModel):
@@ -50,59 +45,6 @@ class ThresholdTable(pydantic.BaseModel):
     max_threshold_gap_db: float | None = pydantic.Field(default=None, ge=0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Axis:
-    """One parameter of one place, as it is turned.
-
-    Args:
-        place: As the suite writes it.
-        label: The effect's label.
-        key: The parameter.
-        low: Least value.
-        high: Largest value.
-        usual: What the place's severities range over, if they name it.
-    """
-
-    place: str
-    label: str
-    key: str
-    low: float
-    high: float
-    usual: tuple[float, float] | None
-
-    @property
-    def unit(self) -> str:
-        """The unit of the values, from the parameter's name; empty for a share."""
-        return next((unit for suffix, unit in UNITS.items() if self.key.endswith(suffix)), "")
-
-    @property
-    def by_factors(self) -> bool:
-        """Whether steps are factors."""
-        return self.key in BY_FACTORS
-
-    @property
-    def sign(self) -> int:
-        """1 where more is easier, −1 where more is harder."""
-        return 1 if self.key in LESS_IS_HARDER else -1
-
-    def easier(self, value: float) -> float:
-        """Return a value on the scale on which curves are fitted: more is easier."""
-        return self.sign * (math.log(value) if self.by_factors else value)
-
-    def value(self, easier: float) -> float:
-        """Return the value at a place of that scale."""
-        return math.exp(self.sign * easier) if self.by_factors else self.sign * easier
-
-    def rounded(self, easier: float) -> float:
-        """Return the value that will be heard there: a tenth of a decibel, else three digits."""
-        value = self.value(easier)
-        return round(value, 1) if self.unit.startswith("dB") else float(f"{value:.3g}")
-
-    def condition(self, value: float) -> str:
-        """Return the name of the condition at a value."""
-        return f"{self.place}{',' if '@' in self.place else '@'}{self.label}.{self.key}={value:g}"
-
-
 def axis_of(table: ThresholdTable, place: str, profiles: Path | None, *, file: Path) -> Axis:
     """Find a parameter in a place's profile, and over what it is turned.
 
@@ -111,45 +53,68 @@ def axis_of(table: ThresholdTable, place: str, profiles: Path | None, *, file: P
     """
     name, _, severity = place.partition("@")
     profile = ProfileFile(find_profile(name, profiles))
-    steps = profile.steps(severity or profile.profile.severity, {})
-    label, key = _parameter(table.parameter, {s.label: set(type(s.params).model_fields) for s in steps}, place, file)
-    found = [
-        getattr(step.params, key)
-        for named in profile.profile.severities
-        for step in profile.steps(named, {})
-        if step.label == label
-    ]
-    values = sorted(float(v) for v in found if isinstance(v, int | float) and not isinstance(v, Choice | Range))
+    chosen = severity.partition(",")[0] if severity else profile.profile.severity
+    known = _numbers(profile, chosen if chosen in profile.profile.severities else profile.profile.severity)
+    parameter = _parameter(table.parameter, known, place, file)
+    found = [_numbers(profile, named).get(parameter) for named in profile.profile.severities]
+    values = sorted(value for value in found if value is not None)
     usual = (values[0], values[-1]) if values and values[0] < values[-1] else None
     low, high = math.nan, math.nan
-    if usual and key in BY_FACTORS:
+    if usual and by_factors(parameter):
         low, high = usual[0] / 2, usual[1] * 2
-    elif usual and key == "snr_db":
+        if key_of(parameter) == "loss":
+            high = min(high, MOST_LOST)
+    elif usual and key_of(parameter) == "snr_db":
         low, high = usual[0] - BEYOND_DB, usual[1] + BEYOND_DB
     low = table.low if table.low is not None else low
     high = table.high if table.high is not None else high
-    if not low < high or (key in BY_FACTORS and low <= 0):
+    if not low < high or (by_factors(parameter) and low <= 0):
         raise InputError(
-            f"from where to where is {label}.{key} of {place} to be turned?", file=file, column="threshold.low",
+            f"from where to where is {parameter} of {place} to be turned?", file=file, column="threshold.low",
             remedy="Write low = … and high = … under [threshold]",
         )  # fmt: skip
-    return Axis(place=place, label=label, key=key, low=low, high=high, usual=usual)
+    unit = unit_of(parameter)
+    step = next(s for s in profile.steps(profile.profile.severity, {}) if s.label == parameter.partition(".")[0])
+    if key_of(parameter) == "snr_db" and getattr(step.params, "weighting", "flat") == "A":
+        unit = "dB(A)"
+    return Axis(place=place, parameter=parameter, unit=unit, low=low, high=high, usual=usual)
 
 
-def _parameter(text: str, known: dict[str, set[str]], place: str, file: Path) -> tuple[str, str]:
+def _numbers(profile: ProfileFile, severity: str) -> dict[str, float | None]:
+    """Return what could be turned at a severity, ``LABEL.KEY`` or ``LABEL.SOURCE.KEY`` of a layer, with its value."""
+    found: dict[str, float | None] = {}
+    for step in profile.steps(severity, {}):
+        layers: Sequence[pydantic.BaseModel] = getattr(step.params, "layer", ())
+        sources = [str(getattr(layer, "source", "")) for layer in layers]
+        parts: list[tuple[str, pydantic.BaseModel]] = [("", step.params)]
+        if len(layers) == 1:
+            parts.append(("", layers[0]))
+        parts += [
+            (f"{source}.", layer)
+            for source, layer in zip(sources, layers, strict=True)
+            if len(layers) > 1 and sources.count(source) == 1
+        ]
+        for before, params in parts:
+            for key in type(params).model_fields:
+                value = getattr(params, key)
+                number = isinstance(value, int | float) and not isinstance(value, bool)
+                if number or isinstance(value, Choice | Range):
+                    found[f"{step.label}.{before}{key}"] = float(value) if number else None
+    return found
+
+
+def _parameter(text: str, known: dict[str, float | None], place: str, file: Path) -> str:
     if text in {"snr", "snr_db"}:
-        labels = [label for label, keys in known.items() if "snr_db" in keys]
-        if len(labels) == 1:
-            return labels[0], "snr_db"
+        own = [name for name in known if name.count(".") == 1 and key_of(name) == "snr_db"]
+        if len(own) == 1:
+            return own[0]
         raise InputError(
-            f"{place} has {len(labels)} effects with an SNR", file=file, column="threshold.parameter",
-            remedy="Write LABEL.snr_db" if labels else "Turn another parameter, or name another place",
+            f"{place} has {len(own)} effects with an SNR", file=file, column="threshold.parameter",
+            remedy="Write LABEL.snr_db" if own else "Turn another parameter, or name another place",
         )  # fmt: skip
-    label, _, key = text.partition(".")
-    if label not in known or key not in known[label]:
-        every = [f"{label}.{key}" for label, keys in known.items() for key in sorted(keys)]
+    if text not in known:
         raise InputError(
             f"{place} has no such parameter", file=file, column="threshold.parameter", value=text,
-            remedy=did_you_mean(text, every),
+            remedy=did_you_mean(text, list(known)),
         )  # fmt: skip
-    return label, key
+    return text

@@ -17,7 +17,7 @@ from asrfair.say import numbers as say
 from asrfair.say.claims import Claim, claims_of
 from asrfair.say.finding import Finding, Tables, records, rows_of
 from asrfair.say.measure import called
-from asrfair.say.merged import Sentence, by_attribute, engine_order, further, places
+from asrfair.say.merged import Sentence, by_attribute, decibels, engine_order, further, places
 from asrfair.types import CLEAN, INTERSECTION, OVERALL_ATTRIBUTE
 
 MAX_SENTENCES: Final = 5
@@ -63,7 +63,7 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
     here = [claim for claim in claims if claim.condition in {"", condition}]
     engines = _engines(tables)
     groups = list(by_attribute(here, engines, condition))
-    where = list(places(claims, engines))
+    where = [*places(claims, engines), *decibels(claims)]
     rest = [*engine_order(here, engines, sample.lacking(tables, condition)), *further(here)]
     yes = [claim for claim in claims if claim.affirmed]
     found = {claim.id for claim in yes}

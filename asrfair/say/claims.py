@@ -12,6 +12,7 @@ import pandas as pd
 from asrfair.data.tablefile import read_result, write_csv
 from asrfair.errors import InputError
 from asrfair.say import numbers as say
+from asrfair.say.thresholds import difference_sentence
 from asrfair.say.words import attribute_words
 from asrfair.stats.claims.table import AND, NOT_ASKED, RATIOS
 from asrfair.types import CLEAN
@@ -29,10 +30,10 @@ CLAIMS_FILE = "claims.csv"
 COLUMNS = (
     *("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "p", "p_adjusted", "estimate"),
     *("ci_low", "ci_high", "level", "rank", "text", "table"),
-    *("versus", "rate", "versus_rate", "among", "question", "flag", "basis"),
+    *("versus", "rate", "versus_rate", "among", "question", "flag", "basis", "parameter", "unit", "target"),
 )
 TEXT = ("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "text", "table", "versus", "among")
-TEXT_COLUMNS = (*TEXT, "question", "flag", "basis")
+TEXT_COLUMNS = (*TEXT, "question", "flag", "basis", "parameter", "unit", "target")
 """Columns that hold text; ``affirmed`` is ``true`` or ``false``."""
 
 
@@ -62,6 +63,9 @@ class Claim:
     question: str
     flag: str
     basis: str = ""
+    parameter: str = ""
+    unit: str = ""
+    target: str = ""
     text: str = ""
 
 
@@ -282,6 +286,10 @@ def _omnibus(claim: Claim) -> str:
     return f"{where(claim)}the groups by {attribute_words(claim.attribute)} {differ}."
 
 
+def _threshold(claim: Claim) -> str:
+    return difference_sentence(claim, chance(claim))
+
+
 _SENTENCES: Mapping[str, Callable[[Claim], str]] = {
     "group": _group,
     "gap": _gap,
@@ -295,6 +303,8 @@ _SENTENCES: Mapping[str, Callable[[Claim], str]] = {
     "adjusted": _adjusted,
     "subgroup": _subgroup,
     "omnibus": _omnibus,
+    "threshold": _threshold,
+    "threshold_ratio": _threshold,
 }
 
 

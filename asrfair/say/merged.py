@@ -271,3 +271,12 @@ def further(claims: Sequence[Claim]) -> Iterator[Sentence]:
         found = affirmed(claims, kind)
         if found:
             yield Sentence(text=sentence(found[0]), claim_ids=(found[0].id,))
+
+
+def decibels(claims: Sequence[Claim]) -> Iterator[Sentence]:
+    """How much more one group needs than another: the clearest of what was found, and how many more there are."""
+    asked = [claim for claim in claims if claim.kind in {"threshold", "threshold_ratio"}]
+    found = affirmed(asked)
+    if found:
+        more = f" {len(found)} of {len(asked)} such differences are beyond chance." if len(found) > 1 else ""
+        yield Sentence(text=sentence(found[0]) + more, claim_ids=_ids(found))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from asrfair.data.runfile import RUN_FILE, changing, settings_of
-from asrfair.data.tablefile import write_csv
+from asrfair.data.tablefile import read_result, write_csv
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
@@ -26,6 +26,7 @@ from asrfair.stats.core_tables import (
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
 from asrfair.stats.measure.prompt_overlap import prompt_table
+from asrfair.stats.thresholds.tables import TABLES, TEXT_COLUMNS
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 
@@ -60,9 +61,18 @@ def analyse_run(
     with changing(run, "its tables are being made"):
         frame = load_frame(run, groups, metric=metric)
         scoring = settings_of(run, unfinished=True)[1] if (run / RUN_FILE).is_file() else ScoringSettings()
-        tables = analyse_frame(frame, read_ledger(run), groups, statistics, scoring=scoring, full=full)
-        write_tables(tables, run, frame.metric)
+        given = read_thresholds(run)
+        tables = analyse_frame(frame, read_ledger(run), groups, statistics, scoring=scoring, full=full, given=given)
+        write_tables({name: table for name, table in tables.items() if name not in given}, run, frame.metric)
     return Analysis(run=run, frame=frame, tables=tables)
+
+
+def read_thresholds(run: Path) -> dict[str, pd.DataFrame]:
+    """Read the tables of a search for thresholds that lie in a run folder; empty where it has none."""
+    paths = {name: run / f"{name}.csv" for name in TABLES}
+    if not all(path.is_file() for path in paths.values()):
+        return {}
+    return {name: read_result(path, text=TEXT_COLUMNS) for name, path in paths.items()}
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], run: Path, metric: Metric = WER) -> None:
@@ -87,6 +97,7 @@ def analyse_frame(
     *,
     scoring: ScoringSettings | None = None,
     full: bool = True,
+    given: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Make the tables of disparity of a frame, and write nothing.
 
@@ -97,6 +108,7 @@ def analyse_frame(
         statistics: Which intervals.
         scoring: How text was compared; for the tables that compare other normalizers.
         full: Whether to make all tables, the claims among them.
+        given: Tables that were made already, which claims may rest on (thresholds).
 
     Raises:
         InputError: A reference group is unknown, or a covariate or metric cannot be had.
@@ -139,6 +151,7 @@ def analyse_frame(
         from asrfair.stats.claims.collect import claim_table
         from asrfair.stats.secondary_tables import secondary_tables
 
+        tables |= dict(given or {})
         tables |= secondary_tables(frame, attributes, groups, statistics, ledger, scoring or ScoringSettings())
         tables["claims"] = claim_table(frame, attributes[1:], tables, groups, statistics, ledger)
     return tables

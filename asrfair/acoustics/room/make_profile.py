@@ -120,7 +120,7 @@ def _cut(heard: Heard, folder: Path, name: str) -> tuple[list[Path], list[str]]:
 
 
 def describe(heard: Heard) -> dict[str, Any]:
-    """Return what was heard as JSON-like data: recordings, stretches, level, third octaves, tones, beat."""
+    """Return what was heard as JSON-like data: recordings, stretches, level, third octaves, tones, beats."""
     noise = heard.noise
     return {
         "recordings": [
@@ -161,7 +161,7 @@ def describe(heard: Heard) -> dict[str, Any]:
             }
             for t in noise.tones
         ],
-        "beat": None if noise.beat is None else {"rate_hz": noise.beat.rate_hz, "strength": noise.beat.strength},
+        "beats": [{"rate_hz": beat.rate_hz, "strength": beat.strength} for beat in noise.beats],
     }
 
 
@@ -182,10 +182,11 @@ def sentence(heard: Heard) -> str:
         parts.append("tones at " + ", ".join(listed))
     else:
         parts.append("no steady tone")
-    if noise.beat is None:
-        parts.append("no steady beat")
+    if noise.beats:
+        listed = [f"{beat.rate_hz:.3f} a second (strength {beat.strength:.2f})" for beat in noise.beats]
+        parts.append(("a beat of " if len(listed) == 1 else "beats of ") + " and of ".join(listed))
     else:
-        parts.append(f"a beat of {noise.beat.rate_hz:.3f} a second (strength {noise.beat.strength:.2f})")
+        parts.append("no steady beat")
     return "; ".join(parts) + "."
 
 

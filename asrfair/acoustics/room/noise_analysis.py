@@ -15,6 +15,8 @@ import soxr
 from scipy import fft
 from scipy.ndimage import median_filter, uniform_filter1d
 
+from asrfair.acoustics.room.beats import Beat, find_beats
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,12 +33,10 @@ _STANDS_OUT_DB = 8.0
 _ALWAYS_PERCENT = 25
 _MOST_TONES = 12
 
-_BEAT_WINDOW, _BEAT_HOP = 512, 80
+_BEAT_WINDOW, _BEAT_HOP = 256, 40
 _BEAT_BAND_HZ = (100.0, 6000.0)
 _BEAT_RATE_HZ = RATE_HZ / _BEAT_HOP
 _LONGEST_LAG_S = 8.0
-_BEATS_HZ = (0.4, 12.0)
-_LEAST_STRENGTH = 0.2
 _TREND_S = 4.0
 
 
@@ -58,19 +58,6 @@ class Tone:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Beat:
-    """Something that comes again at a fixed interval.
-
-    Args:
-        rate_hz: How often a second.
-        strength: Autocorrelation of the envelope at one interval, 0 to 1.
-    """
-
-    rate_hz: float
-    strength: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
     """What the usable noise is made of.
 
@@ -83,7 +70,7 @@ class Measured:
         frequency_hz: Of the fine spectrum, shape (bins,).
         spectrum_db: Fine spectrum (power in 4 Hz), dB re full scale.
         tones: Strongest first.
-        beat: The beat, if there is one.
+        beats: What comes again at a fixed interval, the clearest first.
         lag_s: Lags of the envelope's autocorrelation, shape (lags,).
         correlation: The autocorrelation at them.
     """
@@ -96,7 +83,7 @@ class Measured:
     frequency_hz: Array
     spectrum_db: Array
     tones: tuple[Tone, ...]
-    beat: Beat | None
+    beats: tuple[Beat, ...]
     lag_s: Array
     correlation: Array
 
@@ -154,14 +141,14 @@ class _Part:
         always = np.percentile(np.concatenate(self._short).astype(np.float64), _ALWAYS_PERCENT, axis=0)
         return find_tones(always, self.long / self.long_count)
 
-    def beat(self) -> tuple[Beat | None, Array]:
-        """Return the beat, and the envelope's autocorrelation, shape (lags,)."""
+    def beats(self) -> tuple[tuple[Beat, ...], Array]:
+        """Return the beats, and the envelope's autocorrelation, shape (lags,)."""
         heard = self._pairs > 0
         if not heard.any() or self._products[0] <= 0:
-            return None, np.ones(2)
+            return (), np.ones(2)
         correlation = self._products[heard] / self._pairs[heard]
         correlation /= correlation[0]
-        return find_beat(correlation, _BEAT_RATE_HZ, frames=float(self._pairs[0])), correlation
+        return find_beats(correlation, _BEAT_RATE_HZ, frames=float(self._pairs[0])), correlation
 
 
 class Ear:
@@ -217,8 +204,8 @@ class Ear:
         if not self._samples or not count:
             raise ValueError("nothing was heard")
         fine = np.sum([part.long for part in self._parts.values()], axis=0) / count
-        beats = [part.beat() for part in self._parts.values()]
-        beat, correlation = max(beats, key=lambda found: found[0].strength if found[0] else -1.0)
+        heard = [part.beats() for part in self._parts.values()]
+        beats, correlation = max(heard, key=lambda found: found[0][0].strength if found[0] else -1.0)
         seconds = np.array(self._seconds or [self._energy / self._samples])
         quiet, loud = np.percentile(seconds, [10, 90])
         bands = np.where(self._band_time > 0, self._band_energy / np.maximum(self._band_time, 1e-9), np.nan)
@@ -231,7 +218,7 @@ class Ear:
             frequency_hz=np.arange(fine.size, dtype=np.float64) * (RATE_HZ / _LONG),
             spectrum_db=10 * np.log10(np.maximum(uniform_filter1d(fine, 8) * 8, 1e-20)),
             tones=_together([part.tones() for part in self._parts.values()]),
-            beat=beat,
+            beats=beats,
             lag_s=np.arange(correlation.size) / _BEAT_RATE_HZ,
             correlation=correlation,
         )
@@ -291,59 +278,6 @@ def _related(tone: Tone, others: Sequence[Tone]) -> Tone:
         if 2 <= round(ratio) <= 20 and abs(ratio - round(ratio)) < best - (0.005 if found else 0.0):
             best, found = abs(ratio - round(ratio)), other.frequency_hz
     return replace(tone, harmonic_of_hz=found)
-
-
-def find_beat(correlation: Array, rate_hz: float, *, frames: float) -> Beat | None:
-    """Find the interval after which the envelope is like itself, and again, and again.
-
-    Candidates are peaks of the autocorrelation; each is judged by the mean over its multiples less the mean half-way
-    between them, and the shortest of those within a tenth of the best is taken. Its last multiple gives the interval
-    exactly.
-
-    Args:
-        correlation: Autocorrelation of the envelope, 1 at lag 0, shape (lags,).
-        rate_hz: Lags a second.
-        frames: How many values of the envelope it rests on.
-    """
-    shortest, longest = round(rate_hz / _BEATS_HZ[1]), min(round(rate_hz / _BEATS_HZ[0]), correlation.size - 2)
-    least = max(_LEAST_STRENGTH, 4 / math.sqrt(max(frames / 10, 1.0)))
-    lags = np.arange(shortest, longest + 1)
-    if lags.size == 0:
-        return None
-    here = correlation[lags]
-    peaks = lags[(here >= correlation[lags - 1]) & (here > correlation[lags + 1]) & (here >= least)]
-    intervals = [_refined(correlation, int(lag)) for lag in peaks]
-    scores = [_comb(correlation, interval) for interval in intervals]
-    if not scores or max(scores) <= 0:
-        return None
-    chosen = min(interval for interval, score in zip(intervals, scores, strict=True) if score >= 0.9 * max(scores))
-    return Beat(rate_hz=rate_hz / chosen, strength=float(np.interp(chosen, np.arange(correlation.size), correlation)))
-
-
-def _refined(correlation: Array, lag: int) -> float:
-    """Return the interval, in lags, by following its peak from multiple to multiple."""
-    interval = float(lag)
-    reach = max(1, round(0.1 * lag))
-    for multiple in range(1, (correlation.size - 2) // lag + 1):
-        middle = round(interval * multiple)
-        low, high = max(1, middle - reach), min(correlation.size - 2, middle + reach)
-        if low > high:
-            break
-        top = low + int(np.argmax(correlation[low : high + 1]))
-        if correlation[top] < 0.5 * correlation[lag]:
-            break
-        left, centre, right = (float(v) for v in correlation[top - 1 : top + 2])
-        curve = left - 2 * centre + right
-        interval = (top + (min(max(0.5 * (left - right) / curve, -0.5), 0.5) if curve < 0 else 0.0)) / multiple
-    return interval
-
-
-def _comb(correlation: Array, interval: float) -> float:
-    """Return the mean at the first multiples of an interval less the mean half-way between them."""
-    multiples = np.arange(1, int((correlation.size - 1) / interval) + 1)[:6]
-    lags = np.arange(correlation.size)
-    here, between = (np.interp(m * interval, lags, correlation) for m in (multiples, multiples - 0.5))
-    return float(here.mean() - between.mean())
 
 
 def _db(power: float) -> float:

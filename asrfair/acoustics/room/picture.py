@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _INK, _MUTED, _USED, _TONE = "#1b1f24", "#5b6570", "#0072b2", "#d55e00"
+_BEATS: Final = (_TONE, "#009e73", "#cc79a7", "#999999")
 _REASONS: Final[Mapping[str, str]] = {
     "speech": "#d55e00",
     "clipped": "#cc79a7",
@@ -169,14 +170,15 @@ def _beat(axes: Any, heard: Heard) -> None:
     noise = heard.noise
     axes.plot(noise.lag_s[1:], noise.correlation[1:], color=_USED, linewidth=1)
     axes.axhline(0, color=_MUTED, linewidth=0.6)
-    axes.set_xlim(0, min(4.0, float(noise.lag_s[-1])))
     axes.set_ylim(-0.6, 1.05)
-    if noise.beat is None:
-        axes.set_title("Beat of the envelope: none that is steady")
-    else:
-        interval = 1 / noise.beat.rate_hz
-        for multiple in range(1, int(4.0 / interval) + 1):
-            axes.axvline(multiple * interval, color=_TONE, linewidth=0.8, linestyle="--")
-        axes.set_title(f"Beat of the envelope: {noise.beat.rate_hz:.3f} a second")
+    shown = 4.0 if not noise.beats else min(4.0, max(0.5, 4 / min(beat.rate_hz for beat in noise.beats)))
+    axes.set_xlim(0, min(shown, float(noise.lag_s[-1])))
+    for beat, colour in zip(noise.beats, _BEATS, strict=False):
+        for multiple in range(1, min(int(shown * beat.rate_hz), 80) + 1):
+            axes.axvline(multiple / beat.rate_hz, color=colour, linewidth=0.8, linestyle="--")
+    listed = ", ".join(f"{beat.rate_hz:.3f}" for beat in noise.beats)
+    axes.set_title(
+        f"Beats of the envelope: {listed} a second" if listed else "Beats of the envelope: none that is steady"
+    )
     axes.set_xlabel("lag (s)")
     axes.set_ylabel("autocorrelation")

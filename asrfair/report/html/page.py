@@ -24,6 +24,7 @@ from asrfair.report.html.engines import engine_chart
 from asrfair.report.html.evidence import Evidence, gather
 from asrfair.report.html.heat import certain_groups, condition_map, engine_map
 from asrfair.report.html.table import HtmlTable, html_table
+from asrfair.report.html.thresholds import threshold_charts
 from asrfair.report.html.utterances import AudioSource, page_utterances
 from asrfair.report.html.views import Choices, choices_of, view, whole_names
 from asrfair.report.loading import RunData
@@ -102,7 +103,7 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
         choices=choices,
         labels={"by": words.attribute_words, "engine": str, "condition": words.condition_words},
         groups=groups,
-        charts=list(_charts(run, choices)),
+        charts=[*_charts(run, choices), *_threshold_chart(run, choices)],
         groups_title=_group_title(run, choices),
         utterances=utterances,
         details=details,
@@ -232,6 +233,18 @@ def _charts(run: RunData, choices: Choices) -> Iterator[Chart]:
                     (condition_lines(run, by=by, engine=engine)[0] if len(run.engines) > 1 else Markup(""))
                     + (condition_map(run, choices, certain, by=by, engine=engine) if run.attributes else Markup(""))
                 ),
+            ),
+        )
+
+
+def _threshold_chart(run: RunData, choices: Choices) -> Iterator[Chart]:
+    if "thresholds" in run.tables and "threshold_levels" in run.tables:
+        yield Chart(
+            anchor="bear",
+            heading="How much each group can bear",
+            title=Markup("Words wrong in 100 as the place gets harder"),
+            body=view(
+                "bear-chart", choices, ("by", "engine"), lambda by, engine: threshold_charts(run, by=by, engine=engine)
             ),
         )
 

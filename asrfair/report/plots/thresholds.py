@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from asrfair.report.fontset import widest
 from asrfair.report.style import COLOURS, DASHES, INK, MARKERS, MUTED, group_labels, new_figure, style, wrapped
+from asrfair.stats.thresholds.axis import Axis, named
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float64]
@@ -34,6 +36,7 @@ class GroupCurve:
         threshold: Where it reaches the target; NaN where it does not.
         low: Interval; NaN where there is none.
         high: Interval.
+        target: Rate at which the threshold is taken.
     """
 
     name: str
@@ -45,6 +48,56 @@ class GroupCurve:
     threshold: float
     low: float
     high: float
+    target: float
+
+
+def threshold_figure(
+    thresholds: pd.DataFrame, levels: pd.DataFrame, *, title: str, attribute: str, target: str, confidence: float = 0.95
+) -> Figure:
+    """Draw what a run's tables say of one engine, place, attribute and target.
+
+    Args:
+        thresholds: Rows of ``thresholds.csv`` of one engine, place and parameter; one group at least is large enough.
+        levels: Rows of ``threshold_levels.csv`` of the same.
+        title: The finding.
+        attribute: Whose groups.
+        target: Which target, as the table writes it.
+        confidence: Coverage of the intervals.
+    """
+    rows = thresholds[(thresholds["attribute"] == attribute) & (thresholds["target"] == target)]
+    rows = rows[rows["flag"] == ""]
+    first = rows.iloc[0]
+    unit = str(first["unit"])
+    axis = Axis(
+        place=str(first["place"]), parameter=str(first["parameter"]), unit=unit, low=float(first["heard_low"]),
+        high=float(first["heard_high"]), usual=None,
+    )  # fmt: skip
+    curves = [curve_of(row, levels, axis) for _, row in rows.iterrows()]
+    curves.sort(key=lambda c: -axis.sign * (c.threshold if math.isfinite(c.threshold) else -axis.sign * math.inf))
+    usual = (float(first["usual_low"]), float(first["usual_high"]))
+    same = bool((rows["target_wer"] == first["target_wer"]).all())
+    return draw_thresholds(
+        curves, title=title, usual=usual if math.isfinite(usual[0]) else None, by_factors=axis.by_factors,
+        x_label=f"{named(axis.parameter).capitalize()}, {axis.place}" + (f", {unit}" if unit else ""),
+        target=float(first["target_wer"]) if same else math.nan, harder_right=axis.sign < 0, confidence=confidence,
+    )  # fmt: skip
+
+
+def curve_of(row: Mapping[Any, Any] | pd.Series[Any], levels: pd.DataFrame, axis: Axis) -> GroupCurve:
+    """Return one group's curve from its row of thresholds and its levels."""
+    mine = levels[(levels["attribute"] == row["attribute"]) & (levels["group"] == row["group"])]
+    mine = mine[mine["level"].notna() & (mine["words"] > 0)].sort_values("level")
+    values = mine["level"].to_numpy(float)
+    low, high = sorted((axis.easier(axis.low), axis.easier(axis.high)))
+    easier = np.linspace(low, high, 121)
+    shape = [float(row[f"curve_{name}"]) for name in ("low", "high", "middle", "slope")]
+    return GroupCurve(
+        name=str(row["group"]), speakers=int(row["speakers"]), levels=values, rates=mine["wer"].to_numpy(float),
+        curve_x=np.array([axis.value(x) for x in easier]),
+        curve_y=shape[0] + (shape[1] - shape[0]) / (1 + np.exp(shape[3] * (easier - shape[2]))),
+        threshold=float(row["threshold"]), low=float(row["ci_low"]), high=float(row["ci_high"]),
+        target=float(row["target_wer"]),
+    )  # fmt: skip
 
 
 def draw_thresholds(
@@ -64,7 +117,7 @@ def draw_thresholds(
         groups: At most :data:`MOST_GROUPS` are drawn.
         title: The finding.
         x_label: The parameter, with its unit.
-        target: The rate (a fraction) at which thresholds are drawn.
+        target: The rate (a fraction) at which thresholds are drawn; NaN where groups have targets of their own.
         usual: What the place usually has, shaded.
         by_factors: Whether the axis is logarithmic.
         harder_right: Whether larger values are harder: the axis is then turned round.
@@ -89,7 +142,8 @@ def draw_thresholds(
             axes.set_xscale("log")
         if usual is not None:
             axes.axvspan(*usual, color="#e6ebf0", zorder=0, linewidth=0)
-        axes.axhline(100 * target, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        if math.isfinite(target):
+            axes.axhline(100 * target, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
         for i, group in enumerate(groups):
             colour = COLOURS[i]
             axes.plot(group.curve_x, 100 * group.curve_y, color=colour, linestyle=DASHES[i], linewidth=1.4, zorder=3,
@@ -98,7 +152,7 @@ def draw_thresholds(
                 group.levels, 100 * group.rates, color=colour, marker=MARKERS[i], linestyle="", markersize=4.5, zorder=4
             )
             if math.isfinite(group.threshold):
-                offset = 100 * target + (i - (len(groups) - 1) / 2) * 1.6
+                offset = 100 * group.target + (i - (len(groups) - 1) / 2) * 1.6
                 if math.isfinite(group.low):
                     axes.hlines(offset, group.low, group.high, color=colour, linewidth=2.2, alpha=0.65, zorder=5)
                 axes.plot(
@@ -125,7 +179,8 @@ def draw_thresholds(
                              handlelength=2.6, labelspacing=0.55)  # fmt: skip
         for text in legend.get_texts():
             text.set_color(INK)
-        caption = f"bars at the dashed line: threshold and its {confidence * 100:g} % interval over speakers"
+        where = "at the dashed line" if math.isfinite(target) else "at each group's own target"
+        caption = f"bars {where}: threshold and its {confidence * 100:g} % interval over speakers"
         caption += " · shaded: usual here" if usual is not None else ""
         figure.text(0.75 / width, 0.16 / height, caption, fontsize=8, color=MUTED, va="center")
     return figure

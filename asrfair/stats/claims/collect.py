@@ -27,10 +27,13 @@ from asrfair.stats.claims.table import (
     ENGINE,
     GAP_ENGINE,
     SUBGROUP,
+    THRESHOLD,
+    THRESHOLD_RATIO,
     WORST_ENGINE,
     Row,
     claim_frame,
 )
+from asrfair.stats.claims.thresholds import threshold_questions
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
 from asrfair.stats.estimate.extremes import GapTest
@@ -49,7 +52,7 @@ SIGN_PATTERNS = 10_000
 DEALINGS = 1000
 """So many dealings at least."""
 
-NOT_CAPPED = (ADJUSTED, SUBGROUP)
+NOT_CAPPED = (ADJUSTED, SUBGROUP, THRESHOLD, THRESHOLD_RATIO)
 """Kinds whose tables are made from the counts as they are."""
 
 _MOST_DEALT = 50_000_000
@@ -96,6 +99,7 @@ def claim_table(
         *_engine_questions(resting_on, attributes, statistics),
         *_condition_questions(resting_on, attributes, statistics),
         *_subgroup_questions(tables),
+        *threshold_questions(tables.get("threshold_gaps", pd.DataFrame()), tables.get("thresholds", pd.DataFrame())),
     ]
     table = decided(questions, statistics)
     if loops.any():

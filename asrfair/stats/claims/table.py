@@ -12,12 +12,16 @@ GROUP, GAP, WORST = "group", "gap", "worst"
 ENGINE, GAP_ENGINE, WORST_ENGINE = "engine", "gap_engine", "worst_engine"
 CONDITION, INTERACTION, INTERACTION_RATIO = "condition", "interaction", "interaction_ratio"
 ADJUSTED, SUBGROUP, OMNIBUS = "adjusted", "subgroup", "omnibus"
+THRESHOLD, THRESHOLD_RATIO = "threshold", "threshold_ratio"
 
-QUESTIONS = (GROUP, ENGINE, CONDITION, SUBGROUP)
+QUESTIONS = (GROUP, ENGINE, CONDITION, SUBGROUP, THRESHOLD)
 """What the questions at the root of a run's family are about."""
 
-RATIOS = (INTERACTION_RATIO, ADJUSTED, SUBGROUP)
+RATIOS = (INTERACTION_RATIO, ADJUSTED, SUBGROUP, THRESHOLD_RATIO)
 """Kinds whose estimate is a ratio (1 means no difference); that of all others is a difference of rates."""
+
+A_DECIBEL = 0.03
+"""Points of WER that a decibel is worth where claims are put in order: curves fall by 3 to 7 points a decibel there."""
 
 NOT_ASKED = "not_asked"
 """Flag of a claim that would be affirmed if what it rests on were."""
@@ -51,6 +55,10 @@ class Row:
         question: Name of the question it belongs to; the questions of a run are one family.
         flag: Why it cannot be affirmed, whatever its p-value.
         basis: ``capped`` where it rests on rates without what lies over the cap of insertions (loops).
+        parameter: Of a claim about thresholds, what was turned; the place is its ``condition``, and ``rate`` and
+            ``versus_rate`` are the thresholds.
+        unit: Unit of the estimate, where it is no rate.
+        target: Rate at which thresholds are taken.
     """
 
     kind: str
@@ -73,18 +81,30 @@ class Row:
     question: str = ""
     flag: str = ""
     basis: str = ""
+    parameter: str = ""
+    unit: str = ""
+    target: str = ""
 
     @property
     def id(self) -> str:
         """The same in every run of the same suite."""
-        parts = (self.kind, self.engine, self.versus, self.condition, self.attribute, self.group)
+        parts = (
+            self.kind,
+            self.engine,
+            self.versus,
+            self.condition,
+            self.parameter,
+            self.target,
+            self.attribute,
+            self.group,
+        )
         return ":".join(part for part in parts if part)
 
 
 COLUMNS = (
     *("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "p", "p_adjusted", "estimate"),
     *("ci_low", "ci_high", "level", "rank", "table", "versus", "rate", "versus_rate", "among", "question", "flag"),
-    "basis",
+    *("basis", "parameter", "unit", "target"),
 )
 
 
@@ -105,9 +125,10 @@ def _size(table: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     Which group is the worst, and that groups differ at all, are no sizes: they come after what is.
     """
     ratio = table["kind"].isin(RATIOS).to_numpy()
+    scale = np.where((table["kind"] == THRESHOLD).to_numpy(), A_DECIBEL, 1.0)
     with np.errstate(all="ignore"):
         low, high = (
-            np.where(ratio, 0.1 * np.log(table[name].astype(float)), table[name].astype(float))
+            np.where(ratio, 0.1 * np.log(table[name].astype(float)), scale * table[name].astype(float))
             for name in ("ci_low", "ci_high")
         )
     size: np.ndarray[tuple[int], np.dtype[np.float64]] = np.where(

@@ -247,12 +247,14 @@ def _jackknife(found: Floats, size: Floats) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """How much more (or less) one group needs than another, for the same rate."""
+    """How much more (or less) one group needs than another, for the same rate; with standard error and its df."""
 
     estimate: float
     low: float
     high: float
     p: float
+    se: float = math.nan
+    df: float = math.nan
 
 
 def difference(first: Threshold, second: Threshold, *, confidence: float = 0.95) -> Difference:
@@ -264,7 +266,9 @@ def difference(first: Threshold, second: Threshold, *, confidence: float = 0.95)
     df = variance**2 / (first.variance**2 / first.df + second.variance**2 / second.df)
     margin = float(student.ppf((1 + confidence) / 2, df)) * math.sqrt(variance)
     p = 2 * float(student.sf(abs(estimate) / math.sqrt(variance), df))
-    return Difference(estimate=estimate, low=estimate - margin, high=estimate + margin, p=p)
+    return Difference(
+        estimate=estimate, low=estimate - margin, high=estimate + margin, p=p, se=math.sqrt(variance), df=df
+    )
 
 
 def coarse_levels(low: float, high: float, count: int = 3) -> list[float]:

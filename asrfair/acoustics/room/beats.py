@@ -1,0 +1,166 @@
+"""Finds what comes again at a fixed interval in an envelope: one train of pulses, or several at once.
+
+All work is on the autocorrelation of the envelope, so that hours of recording cost no more than minutes. Each train adds
+a function of the lag that repeats with its interval. The clearest is found, folded out, and the rest is looked at again.
+A train whose interval is a whole fraction of the one found (a cold head at 1.2 a second, a scanner at 18) would go with
+it: it shows in the folded function as lines of its spectrum that stand out of their neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+SLOWEST_HZ, FASTEST_HZ = 0.4, 40.0
+_RIPPLE_HZ = 70.0
+"""Up to here intervals are looked for: what is faster than ``FASTEST_HZ`` is the ripple of a hum, and taken out."""
+
+_LEAST_STRENGTH = 0.2
+_MOST_BEATS = 4
+_MOST_LOOKS = 8
+_SHORTEST_S = 0.02
+_STANDS_OUT = 4.0
+_LEAST_LINE = 0.03
+_MEETING = 0.4
+_ALIKE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beat:
+    """Something that comes again at a fixed interval.
+
+    Args:
+        rate_hz: How often a second.
+        strength: Autocorrelation of the envelope at one interval, 0 to 1.
+    """
+
+    rate_hz: float
+    strength: float
+
+
+def find_beats(correlation: Array, rate_hz: float, *, frames: float) -> tuple[Beat, ...]:
+    """Find every train of pulses, the clearest first.
+
+    Args:
+        correlation: Autocorrelation of the envelope, 1 at lag 0, shape (lags,).
+        rate_hz: Lags a second.
+        frames: How many values of the envelope it rests on.
+    """
+    rest, found = correlation.copy(), list[Beat]()
+    least = 3 / math.sqrt(max(frames / 8, 1.0))
+    for look in range(_MOST_LOOKS):
+        if rest[0] <= 0.02 or len(found) >= _MOST_BEATS:
+            break
+        beat = find_beat(rest / rest[0], rate_hz, frames=frames)
+        if beat is None or (look and beat.strength * rest[0] < least):
+            break
+        folded, rest = _folded_out(rest, rate_hz / beat.rate_hz, rate_hz)
+        trains = _trains(folded, beat)
+        for train in trains:
+            new = all(abs(train.rate_hz / other.rate_hz - 1) > _ALIKE for other in found)
+            if new and train.rate_hz <= FASTEST_HZ * (1 + _ALIKE):
+                found.append(train)
+    return tuple(found[:_MOST_BEATS])
+
+
+def _folded_out(correlation: Array, interval: float, rate_hz: float) -> tuple[Array, Array]:
+    """Return the mean over all multiples of an interval, one interval long, and the correlation without it.
+
+    The first lags hold what neighbouring values of any envelope share, and are left out of the mean.
+    """
+    size = max(8, round(interval))
+    lags = np.arange(correlation.size)
+    phase = (lags / interval) % 1.0 * size
+    first = np.floor(phase).astype(np.int64) % size
+    share = phase - np.floor(phase)
+    used = lags >= _SHORTEST_S * rate_hz
+    total, weight = np.zeros(size), np.zeros(size)
+    for place, part in ((first, 1 - share), ((first + 1) % size, share)):
+        np.add.at(total, place[used], (part * correlation)[used])
+        np.add.at(weight, place[used], part[used])
+    folded = total / np.maximum(weight, 1e-9)
+    folded -= folded.mean()
+    rest = correlation - (folded[first] * (1 - share) + folded[(first + 1) % size] * share)
+    return folded, rest
+
+
+def _trains(folded: Array, beat: Beat) -> list[Beat]:
+    """Return the trains in what comes again at a beat: itself, and those whose interval is a whole fraction of its own.
+
+    The lines of such a train stand out together. Where hardly anything else is there, the beat itself is only where the
+    others meet, and is none.
+    """
+    lines = np.abs(np.fft.rfft(folded)) / folded.size
+    rest = lines.copy()
+    rest[0] = 0.0
+    found: list[Beat] = []
+    for times in range(2, int(FASTEST_HZ / beat.rate_hz) + 1):
+        own = np.arange(times, lines.size - 1, times)
+        if own.size == 0 or any(times % round(other.rate_hz / beat.rate_hz) == 0 for other in found):
+            continue
+        near = np.maximum(lines[own - 1], lines[own + 1])
+        if np.all(lines[own[:2]] > _STANDS_OUT * near[:2]) and lines[own[0]] > _LEAST_LINE * lines[1:].max():
+            found.append(Beat(rate_hz=times * beat.rate_hz, strength=float(2 * lines[own].sum())))
+            rest[own] = 0.0
+    if found and rest.max() < _MEETING * lines[1:].max():
+        return found
+    return [beat, *found]
+
+
+def find_beat(correlation: Array, rate_hz: float, *, frames: float) -> Beat | None:
+    """Find the interval after which the envelope is like itself, and again, and again.
+
+    Candidates are peaks of the autocorrelation; each is judged by the mean over its multiples less the mean half-way
+    between them, and the shortest of those within a tenth of the best is taken. Its last multiple gives the interval
+    exactly.
+
+    Args:
+        correlation: Autocorrelation of the envelope, 1 at lag 0, shape (lags,).
+        rate_hz: Lags a second.
+        frames: How many values of the envelope it rests on.
+    """
+    shortest, longest = max(2, round(rate_hz / _RIPPLE_HZ)), min(round(rate_hz / SLOWEST_HZ), correlation.size - 2)
+    least = max(_LEAST_STRENGTH, 4 / math.sqrt(max(frames / 10, 1.0)))
+    lags = np.arange(shortest, longest + 1)
+    if lags.size == 0:
+        return None
+    here = correlation[lags]
+    peaks = lags[(here >= correlation[lags - 1]) & (here > correlation[lags + 1]) & (here >= least)]
+    intervals = [_refined(correlation, int(lag)) for lag in peaks]
+    scores = [_comb(correlation, interval) for interval in intervals]
+    if not scores or max(scores) <= 0:
+        return None
+    chosen = min(interval for interval, score in zip(intervals, scores, strict=True) if score >= 0.9 * max(scores))
+    return Beat(rate_hz=rate_hz / chosen, strength=float(np.interp(chosen, np.arange(correlation.size), correlation)))
+
+
+def _refined(correlation: Array, lag: int) -> float:
+    """Return the interval, in lags, by following its peak from multiple to multiple."""
+    interval = float(lag)
+    reach = max(1, round(0.1 * lag))
+    for multiple in range(1, (correlation.size - 2) // lag + 1):
+        middle = round(interval * multiple)
+        low, high = max(1, middle - reach), min(correlation.size - 2, middle + reach)
+        if low > high:
+            break
+        top = low + int(np.argmax(correlation[low : high + 1]))
+        if correlation[top] < 0.5 * correlation[lag]:
+            break
+        left, centre, right = (float(v) for v in correlation[top - 1 : top + 2])
+        curve = left - 2 * centre + right
+        interval = (top + (min(max(0.5 * (left - right) / curve, -0.5), 0.5) if curve < 0 else 0.0)) / multiple
+    return interval
+
+
+def _comb(correlation: Array, interval: float) -> float:
+    """Return the mean at the first multiples of an interval less the mean half-way between them."""
+    multiples = np.arange(1, int((correlation.size - 1) / interval) + 1)[:6]
+    lags = np.arange(correlation.size)
+    here, between = (np.interp(m * interval, lags, correlation) for m in (multiples, multiples - 0.5))
+    return float(here.mean() - between.mean())

@@ -1,0 +1,139 @@
+"""Tests of thresholds inside a run: one family of claims, the page, the card, the night's gates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from acoustics_helpers import RATE, synthetic_speech
+
+from asrfair.cards import write_card
+from asrfair.nightly.absolute import threshold_gates
+from asrfair.nightly.gate_outcome import Gate
+from asrfair.nightly.night import run_night
+from asrfair.nightly.verdict import sentence
+from asrfair.runs.gate_settings import GateSettings
+from asrfair.runs.pipeline import rescore, run_suite
+from asrfair.runs.suite import read_suite
+from asrfair.runs.threshold_settings import ThresholdTable
+from asrfair.say.claims import read_claims
+
+WORDS = "apple bread chair door earth flower garden house island jacket"
+ENGINE = '''
+"""Hears less in louder noise; those who say so first, at 1 kHz, need six decibels more."""
+import numpy as np
+
+WORDS = "apple bread chair door earth flower garden house island jacket".split()
+
+
+def hear(samples, rate):
+    tone = samples[: rate // 4].astype(float)
+    needs = 5.0 if np.argmax(np.abs(np.fft.rfft(tone))) * 4 < 700 else 11.0
+    speech, pause = samples[rate // 2 : -rate // 2].astype(float), samples[-rate // 4 :].astype(float)
+    snr = 10 * np.log10(np.mean(speech**2) / max(np.mean(pause**2), 1e-12) + 1e-9)
+    share = 0.05 + 0.95 / (1 + np.exp(0.5 * (snr - needs)))
+    draw = np.abs(np.sin(1e4 * np.arange(1, 11) * (1 + abs(float(samples[rate])))))
+    return " ".join(w for w, d in zip(WORDS, draw) if (d * 7.77) % 1 > share)
+'''
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two groups of six speakers; one needs 6 dB more than the other."""
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "hearing.py").write_text(ENGINE, encoding="utf-8")
+    rows = ["utterance_id,speaker_id,reference,audio,accent"]
+    for speaker in range(12):
+        accent, hz = ("near", 400) if speaker % 2 else ("far", 1000)
+        for i in range(4):
+            body = synthetic_speech(1.5, seed=100 * speaker + i).samples
+            tone = 0.1 * np.sin(2 * np.pi * hz * np.arange(RATE // 2) / RATE)
+            soundfile.write(folder / f"{speaker}-{i}.wav", np.concatenate([tone, body, np.zeros(RATE // 2)]), RATE)
+            rows.append(f"u{speaker}-{i},s{speaker},{WORDS},{speaker}-{i}.wav,{accent}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "hiss.toml").write_text(
+        '[profile]\nname = "hiss"\ndescription = "a test"\nlicence = "none"\nsource = "test"\nseverity = "usual"\n'
+        '[[effect]]\nuse = "noise"\nsource = "white"\nsnr_db = 10\n'
+        "[severity.usual.noise]\nsnr_db = 10\n[severity.loud.noise]\nsnr_db = 5\n",
+        encoding="utf-8",
+    )
+    (folder / "suite.toml").write_text(
+        '[suite]\nname = "t"\nmanifest = "manifest.csv"\nprofiles = "."\nconditions = ["clean", "hiss"]\n'
+        '[[engine]]\nname = "python"\nlabel = "ear"\noptions = { callable = "hearing:hear", source_dir = "." }\n'
+        '[groups]\nby = ["accent"]\nmin_words = 50\n[statistics]\ndraws = 200\n'
+        '[threshold]\nplaces = ["hiss"]\nlevels = 4\ntimes_clean = 3.0\nmax_threshold_db = 2.0\n'
+        "max_threshold_gap_db = 1.0\n",
+        encoding="utf-8",
+    )
+    return folder / "suite.toml"
+
+
+@pytest.mark.slow
+def test_thresholds_are_part_of_the_run(suite: Path, tmp_path: Path) -> None:
+    """One family with all other claims, a table and a picture on the page, and the card's part on robustness."""
+    run = tmp_path / "run"
+    result = run_suite(read_suite(suite), run, workers=1, progress=False)
+    claims = read_claims(run)
+    mine = claims[(claims["kind"] == "threshold") & (claims["target"] == "30 %")].iloc[0]
+    assert ("far", "near", "dB", True) == (mine["group"], mine["versus"], mine["unit"], mine["affirmed"])
+    assert mine["p_adjusted"] >= mine["p"]
+    assert {"omnibus", "condition", "threshold"} <= set(claims["kind"])
+    assert not (run / "levels" / "engine-1" / "clean").exists()
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert mine["text"].replace("\u00a0", " ") in page.replace("\u00a0", " ")
+    assert 'id="bear"' in page
+    assert (run / "plots" / "thresholds-ear-hiss-accent.png").is_file()
+    assert "How much each group can bear" in (run / "report.md").read_text(encoding="utf-8")
+    assert "thresholds" in result.analysis.tables
+    again = rescore(run, out=tmp_path / "again", workers=1)
+    assert "thresholds" in again.analysis.tables
+    card, prose = tmp_path / "card.md", tmp_path / "prose.toml"
+    prose.write_text('[card]\nservice = "Ear"\n[prose]\noverview = "It hears."\n', encoding="utf-8")
+    write_card([run], prose, card)
+    text = card.read_text(encoding="utf-8").replace("\u00a0", " ")
+    robust = text[text.index("Robustness") : text.index("Privacy and security")]
+    assert "far speakers need" in robust
+    assert "How much each group can bear" in robust
+
+
+@pytest.mark.slow
+def test_a_night_fails_by_decibels_and_takes_levels_from_the_cache(suite: Path, tmp_path: Path) -> None:
+    """Both gates fail with their unit; the second night transcribes nothing, whatever the search listens to."""
+    first = run_night(read_suite(suite), tmp_path / "history", workers=1, progress=False)
+    failed = {gate.rule: gate for gate in first.verdict.failed}
+    assert {"max_threshold_db", "max_threshold_gap_db"} <= set(failed)
+    assert "dB (threshold at most 2.0 dB)" in sentence(failed["max_threshold_db"])
+    second = run_night(read_suite(suite), tmp_path / "history", workers=1, progress=False)
+    assert 0 == second.verdict.counts["transcribed"]
+    tables = [pd.read_parquet(night / "thresholds.parquet") for night in (first.night.path, second.night.path)]
+    same = [table.drop(columns=["night"]) for table in tables]
+    pd.testing.assert_frame_equal(*same)
+
+
+def _gates(judge: str = "estimate", **row: object) -> list[Gate]:
+    known = {"engine": "e", "place": "p", "attribute": "a", "group": "g", "target": "30 %", "unit": "dB", "flag": "",
+             "threshold": 12.0, "ci_low": 9.0, "ci_high": 15.0, "censored": "", "parameter": "noise.snr_db",
+             "heard_low": -5.0, "heard_high": 30.0}  # fmt: skip
+    table = pd.DataFrame([known | row])
+    return threshold_gates(table, read_claims(Path("/nowhere")), ThresholdTable(max_threshold_db=10.0),
+                           GateSettings(judge=judge))  # type: ignore[arg-type]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "judge", "status"),
+    [
+        ({}, "estimate", "fail"),
+        ({}, "interval", "warn"),
+        ({"threshold": 8.0}, "estimate", "pass"),
+        ({"censored": "worse", "threshold": np.nan}, "estimate", "fail"),
+        ({"censored": "clean", "threshold": np.nan}, "estimate", "fail"),
+        ({"censored": "better", "threshold": np.nan}, "estimate", "pass"),
+        ({"flag": "few_speakers"}, "estimate", "not_tested"),
+    ],
+)
+def test_gates_in_decibels(row: dict[str, object], judge: str, status: str) -> None:
+    """What was never reached is judged by its side, what is too small not at all, what chance may have made warns."""
+    assert [status] == [gate.status for gate in _gates(judge, **row)]
