@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asrfair.acoustics import Condition, RenderContext
+    from asrfair.acoustics.room.usable_noise import Voices
     from asrfair.types import Clip, Utterance
 
 _PATH = click.Path(path_type=Path)
@@ -191,6 +192,11 @@ def render(
 @click.option("--place", default="", help="Where it was recorded and who will talk there.")
 @click.option("--licence", default="", help="Terms of the recordings.")
 @click.option("--overwrite", is_flag=True, help="Replace a profile of this name.")
+@click.option(
+    "--voices", type=click.Choice(["refuse", "keep", "out"]), default="refuse", show_default=True,
+    help="Where people talk: refuse those stretches, keep the talk (with --consent), or generate the machines without it.",
+)  # fmt: skip
+@click.option("--consent", default="", help="Who agreed that their talk stays in the noise, and to what.")
 @_as_json
 def make(
     recordings: tuple[Path, ...],
@@ -201,6 +207,8 @@ def make(
     place: str,
     licence: str,
     overwrite: bool,
+    voices: Voices,
+    consent: str,
     as_json: bool,
 ) -> None:
     """Make a profile from RECORDINGS of your own room.
@@ -219,6 +227,8 @@ def make(
         place=place,
         licence=licence,
         overwrite=overwrite,
+        voices=voices,
+        consent=consent,
     )
     if as_json:
         files = {"profile": str(made.profile), "picture": str(made.picture), "cuts": [str(c) for c in made.cuts]}

@@ -48,6 +48,7 @@ from asrfair.nightly.verdict import Verdict, to_junit, to_markdown
 from asrfair.nightly.workfolder import WorkFolder, remove, work_folder
 from asrfair.nightly.write_trend import write_trend
 from asrfair.recognise.engines import EngineContext
+from asrfair.recognise.journal import Journal
 from asrfair.runs.invariance_table import INVARIANCE_FILE
 from asrfair.runs.notify_settings import NotifySettings
 from asrfair.runs.pipeline import RunResult, run_suite
@@ -143,7 +144,8 @@ def run_night(
             steps.update(known)
             yield
             keep(run, own, store, number)
-            steps["transcribed"] += len(own.rows) - sum(known.values())
+            with Journal(run) as journal:
+                steps["transcribed"] += sum(journal.counts().values()) - sum(known.values())
 
         result = run_suite(
             suite, work.run, workers=workers, on=on, progress=progress, report=report, invariance=suite.gates.invariance,

@@ -27,6 +27,8 @@ _MOST_LOOKS = 8
 _SHORTEST_S = 0.02
 _STANDS_OUT = 4.0
 _LEAST_LINE = 0.03
+_LEAST_LATER, _LEAST_SHARE = 0.3, 0.08
+_LEFT_OVER = 12
 _MEETING = 0.4
 _ALIKE = 0.02
 
@@ -53,20 +55,26 @@ def find_beats(correlation: Array, rate_hz: float, *, frames: float) -> tuple[Be
         frames: How many values of the envelope it rests on.
     """
     rest, found = correlation.copy(), list[Beat]()
-    least = 3 / math.sqrt(max(frames / 8, 1.0))
+    least = max(_LEAST_SHARE, 3 / math.sqrt(max(frames / 8, 1.0)))
     for look in range(_MOST_LOOKS):
         if rest[0] <= 0.02 or len(found) >= _MOST_BEATS:
             break
         beat = find_beat(rest / rest[0], rate_hz, frames=frames)
-        if beat is None or (look and beat.strength * rest[0] < least):
+        if beat is None or (look and (beat.strength < _LEAST_LATER or beat.strength * rest[0] < least)):
             break
         folded, rest = _folded_out(rest, rate_hz / beat.rate_hz, rate_hz)
-        trains = _trains(folded, beat)
-        for train in trains:
-            new = all(abs(train.rate_hz / other.rate_hz - 1) > _ALIKE for other in found)
-            if new and train.rate_hz <= FASTEST_HZ * (1 + _ALIKE):
+        for train in _trains(folded, beat):
+            known = any(abs(train.rate_hz / other.rate_hz - 1) < _ALIKE for other in found)
+            left_over = train is beat and any(_multiple(train.rate_hz / other.rate_hz) for other in found)
+            if not (known or left_over) and train.rate_hz <= FASTEST_HZ * (1 + _ALIKE):
                 found.append(train)
     return tuple(found[:_MOST_BEATS])
+
+
+def _multiple(ratio: float) -> bool:
+    """Whether a rate is a whole multiple or fraction of another, or the same: what folding out has left over."""
+    times = max(ratio, 1 / ratio)
+    return round(times) <= _LEFT_OVER and abs(times / round(times) - 1) < (_ALIKE if round(times) == 1 else 0.005)
 
 
 def _folded_out(correlation: Array, interval: float, rate_hz: float) -> tuple[Array, Array]:

@@ -11,8 +11,9 @@ import numpy as np
 import soundfile
 
 from asrfair.acoustics.profiles import NAME, parse_condition
+from asrfair.acoustics.room.generated import layers
 from asrfair.acoustics.room.picture import draw
-from asrfair.acoustics.room.usable_noise import Heard, listen, read, reasons
+from asrfair.acoustics.room.usable_noise import Heard, Voices, listen, read, reasons
 from asrfair.data.wholefile import write_whole
 from asrfair.errors import InputError, printable
 
@@ -53,6 +54,8 @@ def make_profile(
     place: str = "",
     licence: str = "",
     overwrite: bool = False,
+    voices: Voices = "refuse",
+    consent: str = "",
 ) -> Made:
     """Listen to recordings and write ``NAME.toml``, ``NAME.png`` and the folder ``NAME`` of cut noise.
 
@@ -65,10 +68,18 @@ def make_profile(
         place: What the place is.
         licence: Terms of the recordings.
         overwrite: Whether a profile of this name is replaced.
+        voices: What becomes of stretches in which somebody speaks: ``refuse`` leaves them out, ``keep`` leaves the talk
+            in the noise, ``out`` writes no sound of the room at all but generated noise like its machines.
+        consent: Who agreed that their talk stays in the noise, and to what; needed with ``keep``.
 
     Raises:
-        InputError: The name cannot be used or is taken, or nothing usable was heard.
+        InputError: The name cannot be used or is taken, nothing usable was heard, or talk would stay without consent.
     """
+    if voices == "keep" and not consent.strip():
+        raise InputError(
+            "people's talk stays in the noise only with their consent", column="consent",
+            remedy='Write who agreed to what: --consent "…"; or take the talk out: --voices out',
+        )  # fmt: skip
     if not NAME.fullmatch(name):
         raise InputError(
             "not usable as a profile's name", value=name, remedy="Lower-case letters, digits and '-', at most 64"
@@ -78,15 +89,31 @@ def make_profile(
         for path in (profile, picture, folder):
             if path.exists():
                 raise InputError("it exists already", file=path, remedy="Choose another --name, or give --overwrite")
-    heard = listen(recordings)
-    folder.mkdir(parents=True, exist_ok=True)
+    heard = listen(recordings, voices=voices)
+    out.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(f"{name}-*.wav"):
         old.unlink()
-    cuts, warnings = _cut(heard, folder, name)
+    generated = layers(heard) if voices == "out" else None
+    cuts, warnings = ([], []) if generated is not None else _cut(heard, folder, name)
+    if voices == "keep" and heard.speech_s:
+        warnings.append(
+            f"{heard.speech_s:.1f} s of speech stay in the noise: a recogniser that writes them down is charged with words "
+            "that nobody in the reference said"
+        )
     draw(heard, picture, title=name, text=sentence(heard))
     write_whole(
         profile,
-        _toml(heard, name, len(cuts), snr_db=snr_db, description=description, place=place, licence=licence),
+        _toml(
+            heard,
+            name,
+            len(cuts),
+            snr_db=snr_db,
+            description=description,
+            place=place,
+            licence=licence,
+            generated=generated,
+            consent=consent,
+        ),
     )
     warnings += list(parse_condition(str(profile)).warnings)
     return Made(profile=profile, cuts=tuple(cuts), picture=picture, heard=heard, warnings=tuple(warnings))
@@ -94,6 +121,7 @@ def make_profile(
 
 def _cut(heard: Heard, folder: Path, name: str) -> tuple[list[Path], list[str]]:
     """Write every usable stretch as its own WAV, mono, at the recording's rate and level; the longest if too many."""
+    folder.mkdir(parents=True, exist_ok=True)
     usable = sorted(heard.usable, key=lambda s: -s.duration_s)[:MOST_CUTS]
     chosen = [s for s in heard.usable if s in usable]
     written, warnings = [], []
@@ -143,6 +171,7 @@ def describe(heard: Heard) -> dict[str, Any]:
             for s in heard.stretches
         ],
         "usable_s": sum(s.duration_s for s in heard.usable),
+        "speech_s": heard.speech_s,
         "refused_s": sum(s.duration_s for s in heard.refused),
         "level_dbfs": noise.level_dbfs,
         "quiet_dbfs": noise.quiet_dbfs,
@@ -190,17 +219,26 @@ def sentence(heard: Heard) -> str:
     return "; ".join(parts) + "."
 
 
-def _toml(heard: Heard, name: str, cuts: int, *, snr_db: float, description: str, place: str, licence: str) -> str:
+def _toml(
+    heard: Heard, name: str, cuts: int, *, snr_db: float, description: str, place: str, licence: str,
+    generated: list[dict[str, Any]] | None, consent: str,
+) -> str:  # fmt: skip
     recorded = sum(r.duration_s for r in heard.recordings)
     used = sum(s.duration_s for s in heard.usable)
     files = ", ".join(f"{printable(r.path.name, limit=80)} (sha256 {r.sha256[:16]})" for r in heard.recordings[:20])
     if len(heard.recordings) > 20:
         files += f" and {len(heard.recordings) - 20} more"
+    usual = "Noise recorded on site." if generated is None else "Noise generated from what was measured on site."
+    how = f"{used:.1f} s of {recorded:.1f} s used in {cuts} {'stretch' if cuts == 1 else 'stretches'}"
+    if generated is not None:
+        how = f"Generated from what was measured in {used:.1f} s of {recorded:.1f} s; no sound of the room is kept"
+    elif heard.speech_s:
+        how += f", {heard.speech_s:.1f} s of them with speech; consent: {consent}"
     severities = {"mild": snr_db + SEVERITY_STEP_DB, "moderate": snr_db, "severe": snr_db - SEVERITY_STEP_DB}
     lines = [
         "[profile]",
         f"name = {_quoted(name)}",
-        f"description = {_quoted(description or 'Noise recorded on site.')}",
+        f"description = {_quoted(description or usual)}",
         f"place = {_quoted(place or 'Not described.')}",
         "reasons = "
         + _quoted(
@@ -209,8 +247,8 @@ def _toml(heard: Heard, name: str, cuts: int, *, snr_db: float, description: str
         ),
         "source = "
         + _quoted(
-            f"Recorded on site: {files}. {used:.1f} s of {recorded:.1f} s used in {cuts} "
-            f"{'stretch' if cuts == 1 else 'stretches'}; refused: {reasons(heard.stretches)}."
+            f"{'Heard' if generated is not None else 'Recorded'} on site: {files}. {how}; "
+            f"refused: {reasons(heard.stretches)}."
         ),
         f"licence = {_quoted(licence or 'Not stated. Ask whoever made the recordings before you pass them on.')}",
         'severity = "moderate"',
@@ -218,10 +256,11 @@ def _toml(heard: Heard, name: str, cuts: int, *, snr_db: float, description: str
         "[[effect]]",
         'use = "noise"',
         f"snr_db = {snr_db:g}",
-        'source = "file"',
-        f"file = {_quoted(name)}",
-        "",
     ]
+    if generated is None:
+        lines += ['source = "file"', f"file = {_quoted(name)}", ""]
+    for layer in generated or []:
+        lines += ["[[effect.layer]]", *(f"{key} = {json.dumps(value)}" for key, value in layer.items()), ""]
     for severity, value in severities.items():
         lines += [f"[severity.{severity}.noise]", f"snr_db = {value:g}", ""]
     return "\n".join(lines[:-1]) + "\n"

@@ -73,6 +73,8 @@ class Measured:
         beats: What comes again at a fixed interval, the clearest first.
         lag_s: Lags of the envelope's autocorrelation, shape (lags,).
         correlation: The autocorrelation at them.
+        steady: Power of what is always there, as noise, in bins of 3.9 Hz up to 8 kHz, shape (2049,): estimated from
+            the level that three quarters of quarter-second windows exceed.
     """
 
     level_dbfs: float
@@ -86,6 +88,7 @@ class Measured:
     beats: tuple[Beat, ...]
     lag_s: Array
     correlation: Array
+    steady: Array
 
 
 class _Part:
@@ -134,6 +137,10 @@ class _Part:
         count = min(self._products.size, envelope.size // 2)
         self._products[:count] += correlation[:count]
         self._pairs[:count] += envelope.size - np.arange(count)
+
+    def short(self) -> list[npt.NDArray[np.float32]]:
+        """Levels of quarter-second windows, dB, each of the shape (windows, 2049)."""
+        return self._short
 
     def tones(self) -> tuple[Tone, ...]:
         if not self._short or not self.long_count:
@@ -221,7 +228,22 @@ class Ear:
             beats=beats,
             lag_s=np.arange(correlation.size) / _BEAT_RATE_HZ,
             correlation=correlation,
+            steady=_steady([level for part in self._parts.values() for level in part.short()]),
         )
+
+
+def _steady(short: list[npt.NDArray[np.float32]]) -> Array:
+    """Return the power of noise of which a quarter of the windows has the least level; zero where too little was heard.
+
+    The power of Gaussian noise in one bin of one window is distributed exponentially: a quarter lies below 0.288 of the
+    mean.
+    """
+    if not short:
+        return np.zeros(_SHORT // 2 + 1)
+    least = np.percentile(np.concatenate(short).astype(np.float64), _ALWAYS_PERCENT, axis=0)
+    scale = 2 / (_SHORT * float((np.hanning(_SHORT) ** 2).sum()))
+    steady: Array = 10 ** (least / 10) * scale / -math.log(1 - _ALWAYS_PERCENT / 100)
+    return steady
 
 
 def _together(recordings: Sequence[tuple[Tone, ...]]) -> tuple[Tone, ...]:

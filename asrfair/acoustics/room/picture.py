@@ -143,7 +143,11 @@ def _spectrum(axes: Any, heard: Heard) -> None:
 
 
 def _spectrogram(axes: Any, heard: Heard) -> None:
-    """The longest usable stretch, its first seconds."""
+    """The longest usable stretch, its first seconds; not where people's talk could be read from it."""
+    if heard.speech_s:
+        axes.set_axis_off()
+        axes.set_title("No spectrogram: people speak in what was used")
+        return
     longest = max(heard.usable, key=lambda s: s.duration_s)
     recording = heard.recordings[longest.recording]
     end = min(longest.end_s, longest.start_s + _SPECTROGRAM_S)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Reason: TypeAlias = Literal["speech", "clipped", "silent", "short"]
+Voices: TypeAlias = Literal["refuse", "keep", "out"]
+"""What becomes of stretches in which somebody speaks: refused, kept as they are, or heard so that the talk falls out."""
 
 WINDOW_S = 30.0
 OVERLAP_S = 2.0
@@ -83,12 +85,14 @@ class Heard:
         stretches: Usable and refused, in order.
         levels_dbfs: Of every recording, its level every ``CELL_S``.
         noise: What the usable stretches are made of.
+        speech_s: Seconds of speech within the usable stretches.
     """
 
     recordings: tuple[Recording, ...]
     stretches: tuple[Stretch, ...]
     levels_dbfs: tuple[npt.NDArray[np.float64], ...]
     noise: Measured
+    speech_s: float = 0.0
 
     @property
     def usable(self) -> tuple[Stretch, ...]:
@@ -101,11 +105,12 @@ class Heard:
         return tuple(s for s in self.stretches if s.reason)
 
 
-def listen(paths: Sequence[Path]) -> Heard:
+def listen(paths: Sequence[Path], *, voices: Voices = "refuse") -> Heard:
     """Listen to recordings of a place.
 
     Args:
         paths: Audio files of any length, rate and number of channels (channels are averaged).
+        voices: Whether stretches in which somebody speaks are refused.
 
     Raises:
         InputError: A file cannot be read, or nothing usable is left; the message says why.
@@ -115,9 +120,11 @@ def listen(paths: Sequence[Path]) -> Heard:
     if len(paths) > MOST_RECORDINGS:
         raise InputError(f"more than {MOST_RECORDINGS} recordings", remedy="Name fewer")
     recordings, stretches, levels = [], [], []
+    speech_s = 0.0
     for index, path in enumerate(paths):
-        recording, found, level = _survey(path, index)
+        recording, found, level, spoken_s = _survey(path, index, voices)
         recordings.append(recording)
+        speech_s += spoken_s
         stretches += found
         levels.append(level)
     usable = [s for s in stretches if not s.reason]
@@ -127,15 +134,17 @@ def listen(paths: Sequence[Path]) -> Heard:
             f"only {total:.1f} s of usable noise in {sum(r.duration_s for r in recordings):.1f} s of recordings "
             f"({reasons(stretches)})",
             file=paths[0],
-            remedy=f"Record the room while nobody speaks, at least {LEAST_STRETCH_S:g} s at a time, without clipping",
+            remedy=f"Record the room while nobody speaks, at least {LEAST_STRETCH_S:g} s at a time, without clipping; or "
+            'where people always talk: --voices out (the machines alone, generated), --voices keep --consent "…"',
         )
     ear = Ear(total)
     for stretch in usable:
         for samples in read(recordings[stretch.recording], stretch.start_s, stretch.end_s):
             ear.hear(samples, recordings[stretch.recording].sample_rate_hz, stretch.recording)
     return Heard(
-        recordings=tuple(recordings), stretches=tuple(stretches), levels_dbfs=tuple(levels), noise=ear.result()
-    )
+        recordings=tuple(recordings), stretches=tuple(stretches), levels_dbfs=tuple(levels), noise=ear.result(),
+        speech_s=speech_s,
+    )  # fmt: skip
 
 
 def reasons(stretches: Sequence[Stretch]) -> str:
@@ -205,8 +214,8 @@ def _open(path: Path) -> Recording:
     )
 
 
-def _survey(path: Path, index: int) -> tuple[Recording, list[Stretch], npt.NDArray[np.float64]]:
-    """Read a recording once and divide it into usable and refused stretches."""
+def _survey(path: Path, index: int, voices: Voices) -> tuple[Recording, list[Stretch], npt.NDArray[np.float64], float]:
+    """Read a recording once and divide it into usable and refused stretches; seconds of speech that are used come last."""
     recording = _open(path)
     rate = recording.sample_rate_hz
     cells = max(1, int(recording.duration_s / CELL_S))
@@ -227,10 +236,14 @@ def _survey(path: Path, index: int) -> tuple[Recording, list[Stretch], npt.NDArr
         voice = np.flatnonzero(speech_mask(samples, rate)) * HOP_S + begin
         flags["speech"][np.minimum((voice / CELL_S).astype(np.int64), cells - 1)] = True
         begin += samples.size / rate - OVERLAP_S
+    spoken_s = 0.0
+    if voices != "refuse":
+        spoken_s = float(np.count_nonzero(flags["speech"]) * CELL_S)
+        flags["speech"][:] = False
     margin = round(SPEECH_MARGIN_S / CELL_S)
     flags["speech"] = binary_dilation(flags["speech"], structure=np.ones(2 * margin + 1, dtype=bool))
     levels = 10 * np.log10(np.maximum(power, 1e-12))
-    return recording, _divide(flags, cells, index, recording.duration_s), levels
+    return recording, _divide(flags, cells, index, recording.duration_s), levels, spoken_s
 
 
 def _divide(flags: dict[str, npt.NDArray[np.bool_]], cells: int, index: int, duration_s: float) -> list[Stretch]:
