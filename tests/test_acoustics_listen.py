@@ -318,3 +318,103 @@ def test_the_command_makes_a_profile(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_synthetic_syllables_with_a_standing_pitch_are_no_voice() -> None:
     """The other tests' stand-in for speech has a pitch that never moves: a machine, as it should be."""
     assert [] == speech_stretches(synthetic_speech(6.0).samples, RATE)
+
+
+def _pulses(seconds: float, rate_hz: float, *, frequency_hz: float = 700.0) -> np.ndarray:
+    """Short bursts at a fixed beat, of unit power."""
+    time = np.arange(RATE // 20) / RATE
+    pulse = np.sin(2 * np.pi * frequency_hz * time) * np.exp(-time / 0.012)
+    noise = np.zeros(round(seconds * RATE) + pulse.size)
+    for begin in np.arange(0.01, seconds, 1 / rate_hz):
+        at = round(begin * RATE)
+        noise[at : at + pulse.size] += pulse
+    return _scaled(noise[: round(seconds * RATE)], 1.0)
+
+
+def _beats(noise: np.ndarray) -> list[float]:
+    ear = Ear(noise.size / RATE)
+    ear.hear(noise.astype(np.float32), RATE)
+    return sorted(beat.rate_hz for beat in ear.result().beats)
+
+
+@pytest.mark.parametrize("rate_hz", [18.0, 25.0, 40.0])
+def test_fast_pulses_are_reported_at_their_own_rate(rate_hz: float) -> None:
+    """A scanner's 18 bursts a second are 18 and not 6; up to 40, beside a hum."""
+    noise = _pulses(20, rate_hz, frequency_hz=1800) + 0.3 * _hum(20) + 0.1 * _floor(20)
+    assert [rate_hz] == pytest.approx(_beats(noise), rel=0.005)
+
+
+@pytest.mark.parametrize("rates", [(1.2, 1.7), (1.2, 7.5), (1.2, 18.0), (2.0, 3.1), (5.0, 18.0)])
+def test_two_trains_are_both_found(rates: tuple[float, float]) -> None:
+    """A knock and pulses at another rate, a whole multiple of the knock's among them."""
+    noise = _scaled(_knock(30, rates[0]), 1.0) + 0.7 * _pulses(30, rates[1], frequency_hz=1800) + 0.2 * _floor(30)
+    assert list(rates) == pytest.approx(_beats(noise), rel=0.01)
+
+
+@pytest.mark.slow
+def test_recorded_noises_have_no_beat(shared_data: Path) -> None:
+    """Dishes, a tap, a bike and pink noise: nothing comes again at a fixed beat, slow or fast."""
+    for name in ("doing_the_dishes", "exercise_bike", "pink_noise", "running_tap"):
+        samples, rate = soundfile.read(shared_data / "noise" / f"{name}.wav", dtype="float32", always_2d=True)
+        ear = Ear(len(samples) / rate)
+        ear.hear(samples.mean(axis=1), rate)
+        assert () == ear.result().beats
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> tuple[Path, np.ndarray]:
+    """The imaging floor: hum at 118 Hz, a knock 1.2 and bursts 18 times a second, four people talking at −6 dB."""
+    seconds, rng = 40, np.random.default_rng(0)
+    murmur = np.zeros(seconds * RATE)
+    sentences = [samples / np.sqrt(np.mean(samples**2)) for _, samples in _sentences(shared_data)]
+    for _ in range(4):
+        at = 0
+        while at + (said := sentences[rng.integers(len(sentences))]).size < murmur.size:
+            murmur[at : at + said.size] += said
+            at += said.size
+    machines = _scaled(0.3 * _hum(seconds) + _knock(seconds, 1.2) + 0.05 * _floor(seconds))
+    machines = _scaled(machines + 0.02 * _pulses(seconds, 18.0))
+    folder = tmp_path_factory.mktemp("busy")
+    return _write(folder / "floor.wav", machines + _scaled(murmur, LEVEL / 2)), machines
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_a_busy_floor_can_be_made_without_its_people(busy: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    """Hum, knock and bursts are found under the talk; the generated noise has them, its spectrum, and no voice."""
+    recording, machines = busy
+    made = make_profile([recording], "floor", tmp_path, voices="out")
+    noise = made.heard.noise
+    assert [1.2, 18.0] == pytest.approx(sorted(beat.rate_hz for beat in noise.beats), rel=0.01)
+    assert 118.0 == pytest.approx(noise.tones[0].frequency_hz, rel=0.005)
+    assert not made.cuts
+    assert not (tmp_path / "floor").exists()
+    text = made.profile.read_text(encoding="utf-8")
+    assert "no sound of the room is kept" in text
+    layers = [layer["source"] for layer in tomllib.loads(text)["effect"][0]["layer"]]
+    assert 2 == layers.count("knock")
+    place = parse_condition(f"{made.profile}@snr=-40")
+    heard = renderer(place).render(synthetic_speech(20.0, seed=1), place, "s").clip.samples
+    assert [] == speech_stretches(heard, RATE)
+    assert any(rate == pytest.approx(18.0, rel=0.01) for rate in _beats(heard))
+    levels = []
+    for samples in (machines, heard.astype(float)):
+        power = np.abs(np.fft.rfft(samples[: 15 * RATE])) ** 2
+        edges = np.searchsorted(np.fft.rfftfreq(15 * RATE, 1 / RATE), [90, 180, 355, 710, 1400, 2800, 5600])
+        level = 10 * np.log10(np.add.reduceat(power, edges)[:-1])
+        levels.append(level - 10 * np.log10(power.sum()))
+    assert levels[0] == pytest.approx(levels[1], abs=6.0)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_talk_stays_only_with_consent(busy: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    """Without a stated consent talk is refused; with it, it stays, and the profile and a warning say so."""
+    recording, _ = busy
+    with pytest.raises(InputError, match="consent"):
+        make_profile([recording], "floor", tmp_path, voices="keep")
+    made = make_profile([recording], "floor", tmp_path, voices="keep", consent="all four agreed, 3 May")
+    assert made.heard.speech_s > 1
+    assert 40.0 == pytest.approx(sum(s.duration_s for s in made.heard.usable), abs=0.2)
+    assert any("speech stay in the noise" in text for text in made.warnings)
+    assert "consent: all four agreed, 3 May" in made.profile.read_text(encoding="utf-8")

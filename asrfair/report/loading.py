@@ -19,6 +19,7 @@ from asrfair.errors import InputError
 from asrfair.say.claims import TEXT_COLUMNS as CLAIM_TEXT
 from asrfair.say.measure import called
 from asrfair.scoring.metric import WER, Metric, column_inside
+from asrfair.stats.thresholds.tables import TABLES as THRESHOLDS
 from asrfair.stats.thresholds.tables import TEXT_COLUMNS as THRESHOLD_TEXT
 from asrfair.types import NOT_STATED
 
@@ -226,7 +227,7 @@ def load_run(path: Path) -> RunData:
     metric = metric_of(about)
     tables = {}
     for name in REQUIRED:
-        frame = _read_table(path / f"{name}.csv", REQUIRED[name], metric)
+        frame = _read_table(path / f"{name}.csv", REQUIRED[name], None if name in THRESHOLDS else metric)
         if frame is not None and (len(frame) or name == "disparity"):
             tables[name] = frame
     if tables["disparity"].empty:
@@ -249,10 +250,12 @@ def metric_of(about: Mapping[str, Any]) -> Metric:
     return Metric.from_json(found) if found else WER
 
 
-def _read_table(path: Path, required: tuple[str, ...], metric: Metric) -> pd.DataFrame | None:
+def _read_table(path: Path, required: tuple[str, ...], metric: Metric | None) -> pd.DataFrame | None:
     if not path.is_file():
         return None
-    frame = read_result(path, text=TEXT_COLUMNS).rename(columns=lambda column: column_inside(str(column), metric))
+    frame = read_result(path, text=TEXT_COLUMNS)
+    if metric is not None:  # thresholds are of word error rates, whatever else the run is about
+        frame = frame.rename(columns=lambda column: column_inside(str(column), metric))
     for name in required:
         if name not in frame.columns:
             raise InputError(

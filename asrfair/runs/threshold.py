@@ -130,7 +130,9 @@ def check_search(suite: Suite, table: ThresholdTable) -> list[Axis]:
     axes = [axis_of(table, place, suite.profiles, file=suite.path) for place in places]
     for axis in axes:
         for value in (axis.low, axis.high):
-            parse_condition(axis.condition(axis.rounded(axis.easier(value))), profiles=suite.profiles, render=suite.render)
+            parse_condition(
+                axis.condition(axis.rounded(axis.easier(value))), profiles=suite.profiles, render=suite.render
+            )
     return axes
 
 

@@ -9,6 +9,7 @@ it: it shows in the folded function as lines of its spectrum that stand out of t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,6 +30,11 @@ _STANDS_OUT = 4.0
 _LEAST_LINE = 0.03
 _LEAST_LATER, _LEAST_SHARE = 0.3, 0.08
 _LEFT_OVER = 12
+LINES_FROM_HZ = 5.0
+"""Trains slower than this have no lines that stand apart in quarter-second windows."""
+
+_LEAST_LINES = 4
+_ON_LINE_HZ = 0.6
 _MEETING = 0.4
 _ALIKE = 0.02
 
@@ -54,27 +60,67 @@ def find_beats(correlation: Array, rate_hz: float, *, frames: float) -> tuple[Be
         rate_hz: Lags a second.
         frames: How many values of the envelope it rests on.
     """
-    rest, found = correlation.copy(), list[Beat]()
+    rest = correlation.copy()
+    found: list[tuple[Beat, Beat]] = []  # with the one in which it was found: itself, or a slower one
     least = max(_LEAST_SHARE, 3 / math.sqrt(max(frames / 8, 1.0)))
     for look in range(_MOST_LOOKS):
-        if rest[0] <= 0.02 or len(found) >= _MOST_BEATS:
+        if rest[0] <= _LEAST_SHARE:
             break
         beat = find_beat(rest / rest[0], rate_hz, frames=frames)
         if beat is None or (look and (beat.strength < _LEAST_LATER or beat.strength * rest[0] < least)):
             break
         folded, rest = _folded_out(rest, rate_hz / beat.rate_hz, rate_hz)
-        for train in _trains(folded, beat):
-            known = any(abs(train.rate_hz / other.rate_hz - 1) < _ALIKE for other in found)
-            left_over = train is beat and any(_multiple(train.rate_hz / other.rate_hz) for other in found)
-            if not (known or left_over) and train.rate_hz <= FASTEST_HZ * (1 + _ALIKE):
-                found.append(train)
-    return tuple(found[:_MOST_BEATS])
+        trains = _trains(folded, beat)
+        parent = beat if beat in trains else None
+        found += [(train, parent or train) for train in trains]
+    kept: list[Beat] = []
+    for train, parent in found:
+        others = [
+            one for one, own in found if one is not parent and own is not train and one.rate_hz < 0.6 * train.rate_hz
+        ]
+        over = any(
+            _multiple(train.rate_hz / other.rate_hz) for other in (*others, *(k for k in kept if k is not parent))
+        )
+        if not over and train.rate_hz <= FASTEST_HZ * (1 + _ALIKE):
+            kept.append(train)
+    return tuple(kept[:_MOST_BEATS])
+
+
+def beat_of_lines(frequencies: Sequence[float]) -> Beat | None:
+    """Find a train of pulses so fast and regular that its spectrum is lines: tones at multiples of one rate.
+
+    Four or more neighbouring multiples are asked for, so that a hum and its harmonics (which are far apart) are none.
+
+    Args:
+        frequencies: Of the tones that were found, Hz.
+    """
+    tones = np.sort(np.asarray(frequencies, dtype=np.float64))
+    best: Beat | None = None
+    for step in np.diff(tones):
+        if not LINES_FROM_HZ <= step <= FASTEST_HZ * (1 + _ALIKE):
+            continue
+        orders = np.round(tones / step)
+        on = np.abs(tones - orders * step) < 0.1 * step
+        rate = float((tones[on] @ orders[on]) / (orders[on] @ orders[on])) if on.any() else float(step)
+        on = np.abs(tones - np.round(tones / rate) * rate) < _ON_LINE_HZ
+        neighbours = int(np.sum(np.diff(np.round(tones[on] / rate)) == 1))
+        share = float(on.mean())
+        if neighbours >= _LEAST_LINES - 1 and (best is None or share > best.strength):
+            best = Beat(rate_hz=rate, strength=share)
+    return best
+
+
+def is_line_of(frequency_hz: float, beat: Beat) -> bool:
+    """Whether a tone is one of a fast train's lines."""
+    if beat.rate_hz < LINES_FROM_HZ:
+        return False
+    return abs(frequency_hz - round(frequency_hz / beat.rate_hz) * beat.rate_hz) < _ON_LINE_HZ
 
 
 def _multiple(ratio: float) -> bool:
     """Whether a rate is a whole multiple or fraction of another, or the same: what folding out has left over."""
     times = max(ratio, 1 / ratio)
-    return round(times) <= _LEFT_OVER and abs(times / round(times) - 1) < (_ALIKE if round(times) == 1 else 0.005)
+    return round(times) <= _LEFT_OVER and abs(times / round(times) - 1) < (0.03 if round(times) == 1 else 0.01)
 
 
 def _folded_out(correlation: Array, interval: float, rate_hz: float) -> tuple[Array, Array]:

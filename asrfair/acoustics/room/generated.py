@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 from scipy import fft
+from scipy.ndimage import minimum_filter1d
 
+from asrfair.acoustics.room.beats import LINES_FROM_HZ
 from asrfair.acoustics.room.noise_analysis import RATE_HZ
 from asrfair.acoustics.room.usable_noise import Heard, read
 
@@ -30,6 +32,7 @@ _WINDOW, _HOP = 256, 40
 _FRAMES_HZ = RATE_HZ / _HOP
 _BIN_HZ = RATE_HZ / _WINDOW
 _BLOCK_S = 10.0
+_OFTEN = 60
 _LEAST_DB = -40.0
 _MOST_RESONANCES = 4
 _THIRDS = 1000 * 2 ** (np.arange(-15, 9) / 3)
@@ -139,9 +142,7 @@ def _folded(heard: Heard, rate_hz: float) -> Array | None:
         for begin in range(0, len(frames) - size + 1, size):
             power = np.abs(fft.rfft(frames[begin : begin + size] * taper, axis=1)) ** 2 * scale
             phase = np.floor((np.arange(size) * rate_hz / _FRAMES_HZ) % 1.0 * phases).astype(np.int64)
-            block = np.zeros((phases, power.shape[1]))
-            np.add.at(block, phase, power)
-            block /= np.maximum(np.bincount(phase, minlength=phases), 1)[:, None]
+            block = _by_phase(power, phase, phases)
             if total is None:
                 total = block
             else:
@@ -152,12 +153,28 @@ def _folded(heard: Heard, rate_hz: float) -> Array | None:
     return None if total is None else total / count
 
 
+def _by_phase(power: Array, phase: npt.NDArray[np.int64], phases: int) -> Array:
+    """Return what is usual at each phase, shape (phases, bins).
+
+    The mean; of a fast train, which comes often, the median: slower knocks then do not count as part of it.
+    """
+    counts = np.bincount(phase, minlength=phases)
+    if counts.min() >= _OFTEN:
+        return np.stack([np.median(power[phase == place], axis=0) for place in range(phases)])
+    block = np.zeros((phases, power.shape[1]))
+    np.add.at(block, phase, power)
+    mean: Array = block / np.maximum(counts, 1)[:, None]
+    return mean
+
+
 def _knock(pulse: Pulse) -> dict[str, Any]:
     """Return the source that rings where the pulse is strongest, with the rest of it as rattle."""
     spectrum = pulse.spectrum
     inner = spectrum[1:-1]
     peaks = 1 + np.flatnonzero((inner >= spectrum[:-2]) & (inner > spectrum[2:]) & (inner > 3 * np.median(spectrum)))
-    chosen = sorted(sorted(peaks.tolist() or [int(np.argmax(spectrum))], key=lambda p: -spectrum[p])[:_MOST_RESONANCES])
+    # One slope joins the resonances: what is far below the strongest would bend it.
+    strong = peaks[spectrum[peaks] >= 0.1 * spectrum.max()].tolist() or [int(np.argmax(spectrum))]
+    chosen = sorted(sorted(strong, key=lambda place: -spectrum[place])[:_MOST_RESONANCES])
     near = np.zeros(spectrum.size, dtype=bool)
     for at in chosen:
         near[max(at - 1, 0) : at + 2] = True
@@ -185,10 +202,8 @@ def _steady(heard: Heard, pulses: list[Pulse]) -> Array:
         around = np.concatenate([spectrum[max(0, low - 8) : low], spectrum[high : high + 8]])
         spectrum[low:high] = np.median(around) if around.size else 0.0
     for pulse in pulses:
-        if pulse.rate_hz > 4:  # a quarter of a second always holds one
-            bins = np.arange(spectrum.size) * width / _BIN_HZ
-            share = np.interp(bins, np.arange(pulse.spectrum.size), pulse.spectrum) * width / _BIN_HZ
-            spectrum = np.maximum(spectrum - pulse.power * share, 0.1 * spectrum)
+        if pulse.rate_hz >= LINES_FROM_HZ:  # a quarter of a second always holds some: between its lines is the rest
+            spectrum = minimum_filter1d(spectrum, math.ceil(pulse.rate_hz / width) + 1)
     return spectrum
 
 

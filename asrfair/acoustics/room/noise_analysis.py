@@ -15,7 +15,7 @@ import soxr
 from scipy import fft
 from scipy.ndimage import median_filter, uniform_filter1d
 
-from asrfair.acoustics.room.beats import Beat, find_beats
+from asrfair.acoustics.room.beats import Beat, beat_of_lines, find_beats, is_line_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,6 +213,11 @@ class Ear:
         fine = np.sum([part.long for part in self._parts.values()], axis=0) / count
         heard = [part.beats() for part in self._parts.values()]
         beats, correlation = max(heard, key=lambda found: found[0][0].strength if found[0] else -1.0)
+        tones = _together([part.tones() for part in self._parts.values()])
+        lines = beat_of_lines([tone.frequency_hz for tone in tones])
+        if lines is not None and not any(abs(b.rate_hz / lines.rate_hz - 1) < 0.01 for b in beats):
+            beats = (*beats, lines)
+        tones = tuple(t for t in tones if not any(_only_a_line(t, b, tones) for b in beats))
         seconds = np.array(self._seconds or [self._energy / self._samples])
         quiet, loud = np.percentile(seconds, [10, 90])
         bands = np.where(self._band_time > 0, self._band_energy / np.maximum(self._band_time, 1e-9), np.nan)
@@ -224,7 +229,7 @@ class Ear:
             band_dbfs=10 * np.log10(np.maximum(bands, 1e-20)),
             frequency_hz=np.arange(fine.size, dtype=np.float64) * (RATE_HZ / _LONG),
             spectrum_db=10 * np.log10(np.maximum(uniform_filter1d(fine, 8) * 8, 1e-20)),
-            tones=_together([part.tones() for part in self._parts.values()]),
+            tones=tones,
             beats=beats,
             lag_s=np.arange(correlation.size) / _BEAT_RATE_HZ,
             correlation=correlation,
@@ -253,6 +258,12 @@ def _together(recordings: Sequence[tuple[Tone, ...]]) -> tuple[Tone, ...]:
         if all(abs(tone.frequency_hz / other.frequency_hz - 1) > 0.01 for other in kept):
             kept.append(tone)
     return tuple(kept[:_MOST_TONES])
+
+
+def _only_a_line(tone: Tone, beat: Beat, others: Sequence[Tone]) -> bool:
+    """Whether a tone is one of the lines of a fast train, beside the next one; a hum that is a multiple stands alone."""
+    beside = any(abs(abs(tone.frequency_hz - other.frequency_hz) - beat.rate_hz) < 1.2 for other in others)
+    return beside and is_line_of(tone.frequency_hz, beat)
 
 
 def find_tones(short_db: Array, fine: Array) -> tuple[Tone, ...]:
