@@ -26,7 +26,7 @@ from asrfair.report.sections import SECTIONS
 from asrfair.report.tables import latex_text, markdown_text, to_csv, to_json, to_latex, to_markdown
 from asrfair.say import words
 
-ABSENT = {"subgroups", "faas"}
+ABSENT = {"thresholds", "subgroups", "faas"}
 """Tables that the simulated run does not have."""
 
 HOSTILE = [

@@ -219,7 +219,9 @@ def _provenance(evidence: Evidence) -> list[Block]:
     return found
 
 
-def _glossary(_: Evidence) -> list[Block]:
+def _glossary(evidence: Evidence) -> list[Block]:
+    searched = any("thresholds" in run.raw.tables for run in evidence.runs)
+    threshold = ("Threshold", "How hard a place may get before the WER of a group reaches the target.")
     return [
         Facts(
             rows=(
@@ -228,8 +230,8 @@ def _glossary(_: Evidence) -> list[Block]:
                 ("Group", "The speakers who share one value of an attribute, such as an accent."),
                 ("Intersection", "The speakers who share values of two or more attributes."),
                 ("Not stated", "Speakers of whom the attribute is not known; nothing is guessed."),
-                ("Threshold", "How hard a place may get before the WER of a group reaches the target."),
                 ("Suppressed", "Not published, because it could tell of very few people."),
+                *([threshold] if searched else []),
             )
         )
     ]
