@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from nightly_nights import write_suite
 
 from asrfair.acoustics import Renderer, parse_condition
+from asrfair.cli.main import run
 from asrfair.data.audio import load_clip
 from asrfair.errors import AsrfairError, EnvironmentFailedError, InputError, MissingExtraError
 from asrfair.recognise.transcribe.on_ray import RayCluster, parcels
@@ -161,3 +163,14 @@ def test_without_ray_the_command_that_installs_it_is_named(monkeypatch: pytest.M
     for wrong in ("slurm", "ray://", "raylet"):
         with pytest.raises(InputError, match="unknown place to work"):
             RayCluster(wrong, None)
+
+
+def test_nights_and_runs_go_where_they_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--on` of both commands reaches the transcribing: a place that is none is refused."""
+    suite = write_suite(tmp_path / "suite", count=6)
+    for command in (
+        ["run", str(suite), "--out", str(tmp_path / "run")],
+        ["nightly", str(suite), "--history", str(tmp_path / "n")],
+    ):
+        assert 2 == run([*command, "--on", "slurm"])
+        assert "unknown place to work" in capsys.readouterr().err

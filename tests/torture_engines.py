@@ -74,6 +74,7 @@ class Slow(EngineBase):
         while clips[0].utterance_id == self.spec.options.get("hold") and not (marks / "go").exists():
             time.sleep(0.1)
         time.sleep(self.spec.options["seconds"])
+        (marks / f"done-{clips[0].utterance_id}").touch()
         return Listening.transcribe(self, clips)
 
 

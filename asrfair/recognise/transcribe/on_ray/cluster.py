@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from asrfair.data.provenance import usable_cores
 from asrfair.errors import EnvironmentFailedError, InputError, MissingExtraError
 from asrfair.recognise.transcribe.crew import Crew, InThisProcess, Machines
-from asrfair.recognise.transcribe.on_ray.crew import RayCrew, Room
+from asrfair.recognise.transcribe.on_ray.crew import ClusterLostError, RayCrew, Room
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,7 +61,8 @@ class RayCluster(Machines):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave()
+        if not isinstance(error, ClusterLostError):
+            self._leave()
 
     def _leave(self) -> None:
         if self._ours:
@@ -130,7 +131,12 @@ def _connect(ray: Any, on: str) -> None:
     """Connect to the cluster, or start one here if there is none and none was named."""
     try:
         if on != "ray":
-            ray.init(on, **_QUIET)
+            try:
+                ray.init(on, **_QUIET)
+            except (
+                ConnectionAbortedError
+            ):  # the client server could not start a server for us; a busy one can the next time
+                ray.init(on, **_QUIET)
             return
         try:
             ray.init("auto", **_QUIET)

@@ -39,6 +39,10 @@ PATIENCE_S = 60.0
 """How long an actor that has no more work may take to close its engine."""
 
 
+class ClusterLostError(EnvironmentFailedError):
+    """The cluster no longer answers: there is nobody to say goodbye to, and Ray would wait for an answer."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
     """What an actor needs of a node."""
@@ -140,7 +144,7 @@ class RayCrew(Crew):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if not self._ray.is_initialized():
+        if isinstance(error, ClusterLostError):
             return
         if kind is None:
             self._part()
@@ -168,7 +172,7 @@ class RayCrew(Crew):
             try:
                 done, _ = self._ray.wait(list(asked), timeout=LOOK_S, fetch_local=False)
             except Exception as error:  # its own errors, gRPC's, the operating system's
-                raise EnvironmentFailedError(
+                raise ClusterLostError(
                     f"the connection to the Ray cluster is lost: {type(error).__name__}",
                     remedy="When the cluster is there again, the same command resumes this run",
                 ) from error
@@ -228,7 +232,9 @@ class RayCrew(Crew):
     def _hear(self, actor: _Actor, ref: Any) -> Iterator[Message]:
         """Take what an actor says: that it is ready, a result, or nothing any more."""
         errors = self._ray.exceptions
-        if ref is not actor.starting and ref not in actor.calls:  # it was replaced a moment ago
+        if (
+            ref != actor.starting and ref not in actor.calls
+        ):  # it was replaced a moment ago; through a client, a reference comes back as another object
             return
         try:
             said = self._ray.get(ref)
@@ -239,7 +245,7 @@ class RayCrew(Crew):
             self._tries.died("lost what it was given")
             self._prepare_again(actor.calls.pop(ref))
             return
-        if ref is actor.starting:
+        if ref == actor.starting:
             yield from self._started(actor, said)
         else:
             yield from self._returned(actor, actor.calls.pop(ref), said)
