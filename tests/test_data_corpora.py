@@ -121,6 +121,8 @@ def test_edacc(tmp_path: Path) -> None:
     columns = ["utterance_id", "speaker_id", "reference", "start_s", "end_s", "accent", "gender", "ethnicity"]
     assert expected == _rows(manifest, *columns)
     assert ["read passage (the corpus' own scoring ignores it)", ""] == manifest.table["exclude"].tolist()
+    assert ["read", "conversational"] == manifest.table["style"].tolist()
+    assert "recorded" == manifest.card.attributes["style"].provenance
     assert [] == _errors(manifest)
 
 
@@ -251,6 +253,7 @@ def test_vctk(tmp_path: Path) -> None:
     ]
     assert expected == _rows(manifest, "utterance_id", "reference", "accent", "region", "gender", "age", "exclude")
     assert {"mic1"} == set(manifest.table["microphone"])
+    assert {"read"} == set(manifest.table["style"])
     assert ["p225_001", "p315_001"] == _imported("vctk", tmp_path, mic="mic2").table["utterance_id"].tolist()
 
 
