@@ -11,15 +11,22 @@ import soundfile
 from acoustics_helpers import RATE, synthetic_speech
 
 from asrfair.cards import write_card
+from asrfair.data.tablefile import write_csv
 from asrfair.nightly.absolute import threshold_gates
 from asrfair.nightly.gate_outcome import Gate
 from asrfair.nightly.night import run_night
 from asrfair.nightly.verdict import sentence
+from asrfair.report.plots.thresholds import threshold_figure
 from asrfair.runs.gate_settings import GateSettings
 from asrfair.runs.pipeline import rescore, run_suite
 from asrfair.runs.suite import read_suite
 from asrfair.runs.threshold_settings import ThresholdTable
 from asrfair.say.claims import read_claims
+from asrfair.say.thresholds import threshold_words
+from asrfair.stats.analyse import read_thresholds
+from asrfair.stats.thresholds.axis import Axis
+from asrfair.stats.thresholds.tables import Counts, Search, Target, threshold_tables
+from asrfair.types import GroupSettings
 
 WORDS = "apple bread chair door earth flower garden house island jacket"
 ENGINE = '''
@@ -138,3 +145,24 @@ def _gates(judge: str = "estimate", **row: object) -> list[Gate]:
 def test_gates_in_decibels(row: dict[str, object], judge: str, status: str) -> None:
     """What was never reached is judged by its side, what is too small not at all, what chance may have made warns."""
     assert [status] == [gate.status for gate in _gates(judge, **row)]
+
+
+def test_a_search_in_which_nobody_reached_the_target_is_read_back(tmp_path: Path) -> None:
+    """Columns without a single number are numbers all the same."""
+    axis = Axis(place="p", parameter="noise.snr_db", unit="dB", low=0.0, high=20.0, usual=None)
+    words = np.full(12, 100.0)
+    clean = Counts(errors=0 * words, words=words)
+    everybody = np.ones(12, dtype=bool)
+    search = Search(
+        engine="e", axis=axis, clean=clean, asymptote=True, groups=[("overall", "all", everybody)],
+        speaker=np.arange(12), levels=dict.fromkeys((3.0, 10.0, 17.0), clean),
+    )  # fmt: skip
+    groups = GroupSettings(by=(), min_speakers=3, min_words=10)
+    for name, table in threshold_tables([search], [Target(value=0.3, relative=False)], groups, 0.95).items():
+        write_csv(table, tmp_path / f"{name}.csv")
+    found = read_thresholds(tmp_path)["thresholds"]
+    assert "better than 3 dB" == threshold_words(found.iloc[0].to_dict())
+    assert found["threshold"].dtype == float
+    threshold_figure(
+        found, read_thresholds(tmp_path)["threshold_levels"], title="t", attribute="overall", target="30 %"
+    )

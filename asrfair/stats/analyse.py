@@ -72,7 +72,11 @@ def read_thresholds(run: Path) -> dict[str, pd.DataFrame]:
     paths = {name: run / f"{name}.csv" for name in TABLES}
     if not all(path.is_file() for path in paths.values()):
         return {}
-    return {name: read_result(path, text=TEXT_COLUMNS) for name, path in paths.items()}
+    tables = {name: read_result(path, text=TEXT_COLUMNS) for name, path in paths.items()}
+    for table in tables.values():  # a column in which nothing was reached holds no number to tell it by
+        for column in table.columns.difference(TEXT_COLUMNS):
+            table[column] = pd.to_numeric(table[column].replace("", None))
+    return tables
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], run: Path, metric: Metric = WER) -> None:
