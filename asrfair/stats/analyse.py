@@ -74,7 +74,7 @@ def read_thresholds(run: Path) -> dict[str, pd.DataFrame]:
         return {}
     tables = {name: read_result(path, text=TEXT_COLUMNS) for name, path in paths.items()}
     for table in tables.values():  # a column in which nothing was reached holds no number to tell it by
-        for column in table.columns.difference(TEXT_COLUMNS):
+        for column in table.columns.difference(list(TEXT_COLUMNS)):
             table[column] = pd.to_numeric(table[column].replace("", None))
     return tables
 
