@@ -39,6 +39,7 @@ _RC: Final[Mapping[str, Any]] = {
     "text.usetex": False,
     "savefig.facecolor": "white",
 }
+MOST_LINES = 12
 _SPECTROGRAM_S = 12.0
 _MOST_POINTS = 4000
 
@@ -177,8 +178,8 @@ def _beat(axes: Any, heard: Heard) -> None:
     axes.set_ylim(-0.6, 1.05)
     shown = 4.0 if not noise.beats else min(4.0, max(0.5, 4 / min(beat.rate_hz for beat in noise.beats)))
     axes.set_xlim(0, min(shown, float(noise.lag_s[-1])))
-    for beat, colour in zip(noise.beats, _BEATS, strict=False):
-        for multiple in range(1, min(int(shown * beat.rate_hz), 80) + 1):
+    for beat, colour in zip(noise.beats, _BEATS, strict=False):  # no more, or a fast beat hides the curve
+        for multiple in range(1, min(int(shown * beat.rate_hz), MOST_LINES) + 1):
             axes.axvline(multiple / beat.rate_hz, color=colour, linewidth=0.8, linestyle="--")
     listed = ", ".join(f"{beat.rate_hz:.3f}" for beat in noise.beats)
     axes.set_title(
