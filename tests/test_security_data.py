@@ -104,6 +104,7 @@ def unchecked(run: Path) -> None:
     ("name", "damage"),
     [
         ("ledger.csv", lambda content: content.replace(b"utterance_id", b"utterance\x07id", 1)),
+        ("ledger.csv", lambda content: content.replace(b"utterance_id", b"utterance", 1)),
         ("ledger.csv", lambda content: content.replace(b"reason", b"speaker_id", 1)),
         ("ledger.csv", lambda content: b"\xff\xfe" + content),
         ("achieved.parquet", lambda content: content[: len(content) // 2]),
