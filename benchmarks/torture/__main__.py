@@ -72,10 +72,13 @@ def _faults(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     dice = random.Random(seed)
-    for scene, base, reference, calls in _prepared(folder, wrong):
-        kinds = [*ERRORS, KILL, POWER]
+    kinds = [*ERRORS, KILL, POWER]
+    for place, (scene, base, reference, calls) in enumerate(_prepared(folder, wrong)):
         for i in range(max(1, count // len(SCENES))):
-            kind, at = kinds[i % len(kinds)], dice.randint(1, max(calls, 1))
+            kind, at = (
+                kinds[(i + 3 * place) % len(kinds)],
+                dice.randint(1, max(calls, 1)),
+            )  # a few a scene: each kind somewhere
             work = _fresh(folder, base)
             outcome = in_child(lambda scene=scene, work=work: scene.work(work), folder, kind=kind, at=at)
             label = f"{scene.name}: {kind} at call {at} of {calls}"
