@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 QUICK_TO_NOTICE = {
     "health_check_initial_delay_ms": 0,
     "health_check_period_ms": 500,
-    "health_check_timeout_ms": 2000,
-    "health_check_failure_threshold": 3,
+    "health_check_timeout_ms": 10_000,
+    "health_check_failure_threshold": 5,
 }
 STORE_BYTES = 100 << 20
 
@@ -26,9 +27,11 @@ class Nodes:
     def __init__(self, client_port: int) -> None:
         paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "PYTHONPATH": paths}
+        environment["RAY_raylet_start_wait_time_s"] = "180"  # on a machine that has much else to do
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed when the cluster stops
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(client_port)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, env=environment,
         )  # fmt: skip
         self.address, self.folder = self._ask("head").split()
 
@@ -38,7 +41,9 @@ class Nodes:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         while not (answer := self._process.stdout.readline()).startswith("OK "):
-            assert answer, "the cluster's process ended"
+            if not answer:
+                self._said.seek(0)
+                raise AssertionError(f"the cluster's process ended: {self._said.read()[-2000:]}")
         return answer[3:].strip()
 
     def add(self, cpus: int = 1) -> str:
@@ -53,7 +58,7 @@ class Nodes:
         """End all nodes."""
         self._ask("stop")
         self._process.wait(60)
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._process.stdin, self._process.stdout, self._said):
             assert stream is not None
             stream.close()
 
