@@ -18,6 +18,7 @@ from asrfair.version import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("asrfair.cli.demo:demo", "Transcribe the synthetic demo corpus and report it."),
     "run": ("asrfair.cli.run:run", "A suite: from audio to tables and a report."),
+    "plan": ("asrfair.cli.cost:plan", "What a suite costs before it is run: hours, requests, disk, memory, money."),
     "threshold": ("asrfair.cli.threshold:threshold", "How much noise each group can bear, in decibels."),
     "merge": ("asrfair.cli.merge:merge", "Join the parts of a run that was made in shards."),
     "score": ("asrfair.cli.score:score", "Transcripts to tables; score a run again. No audio needed."),
