@@ -27,7 +27,6 @@ class Nodes:
     def __init__(self, client_port: int) -> None:
         paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "PYTHONPATH": paths}
-        environment["RAY_raylet_start_wait_time_s"] = "180"  # on a machine that has much else to do
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- closed when the cluster stops
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(client_port)],
