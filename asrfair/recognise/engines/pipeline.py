@@ -20,6 +20,7 @@ A call of the model that lacks memory is halved and tried again; ``splits`` coun
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,7 @@ class Pipeline(Generic[Answer]):
             ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._streams.enter_thread)
             for name in ("prepare", "launch", "read")
         ]
+        self._order = threading.Lock()
         self.splits = 0
         self.seconds = {"prepare_s": 0.0, "starved_s": 0.0, "launch_s": 0.0, "device_s": 0.0, "read_s": 0.0}
 
@@ -89,9 +91,11 @@ class Pipeline(Generic[Answer]):
             Exception: What a stage raised; a lack of memory only if a single array does not fit.
         """
         preparing, launching, reading = self._threads
-        prepared = preparing.submit(self._prepare, arrays)
-        launched = launching.submit(lambda: self._launch(self._awaited(prepared)))
-        return reading.submit(lambda: self._read(launched.result())).result()
+        with self._order:  # one order in all three, so that nobody is read behind somebody who is not yet computed
+            prepared = preparing.submit(self._prepare, arrays)
+            launched = launching.submit(lambda: self._launch(self._awaited(prepared)))
+            answers = reading.submit(lambda: self._read(launched.result()))
+        return answers.result()
 
     def statistics(self) -> dict[str, float]:
         """Return the halvings, and seconds by stage: ``starved_s`` is the launching thread's wait for a batch."""
@@ -154,6 +158,7 @@ class Pipeline(Generic[Answer]):
             self._copy(call)
         began = self._streams.computing(call.tensors, call.event)
         outputs = self._stages.launch(call.tensors)
+        call.tensors = {}  # the stream remembers how long it needs them
         ended = self._streams.mark()
         fetched, event = self._streams.to_processor(outputs, ended)
         return _Call(arrays=call.arrays, tensors=fetched, event=event, began=began, ended=ended)
