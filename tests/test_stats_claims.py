@@ -83,6 +83,22 @@ def test_the_interval_excludes_no_difference_where_the_test_does() -> None:
         assert (((low > 0) | (high < 0)) == (p <= error)).all()
 
 
+def test_bounds_in_points_are_those_of_both_rates_put_together() -> None:
+    """Where the sign is not sure: d − √((a − a_low)² + (b_high − b)²) and its mirror image, each rate e^(log ± t s)."""
+    rates = made(12, 20, 6, 9, rates=[0.2, 0.2, 0.2, 0.2], seed=4)
+    test = group_test(deal(rates.grouping, 400, np.random.default_rng(2)), rates, np.ones((1, 4), dtype=bool))
+    low, high = test.bounds(0, 0.05)
+    assert ((low < 0) & (high > 0)).any()
+    t = t_of_score(test.largest[0].critical(0.05), test.df[0])
+    for g in np.flatnonzero((low < 0) & (high > 0)):
+        (a, a_low, a_high), (b, b_low, b_high) = (
+            np.exp(side.log_rate[0, 0, g] + np.array([0, -1, 1]) * t[g] * np.sqrt(side.variance[0, 0, g]))
+            for side in (test.own, test.rest)
+        )
+        assert low[g] == pytest.approx(a - b - np.hypot(a - a_low, b_high - b))
+        assert high[g] == pytest.approx(a - b + np.hypot(a_high - a, b - b_low))
+
+
 def test_inflation_makes_the_test_less_sure() -> None:
     """A variance four times as large halves no score by more or less, but for its normal scale."""
     rates = made(10, 10, rates=[0.1, 0.3])
