@@ -401,6 +401,6 @@ def _subgroup_rows(
         yield Row(
             kind=SUBGROUP, engine=where[0], condition=where[1], group=str(row["subgroup"]), p=value,
             estimate=float(row["held_out_ratio"]), ci_low=float(np.exp(log - reach)) if up else 0.0,
-            ci_high=float("inf") if up else float(np.exp(log + reach)), level=1.0 - each, table="subgroups",
+            ci_high=float("inf") if up else float(np.exp(min(log + reach, 700.0))), level=1.0 - each, table="subgroups",
             rate=float(row["held_out_rate"]), versus_rate=float(row["held_out_rate_rest"]), question=question,
         )  # fmt: skip
