@@ -214,12 +214,12 @@ def test_pickers_drive_every_chart_and_table(browser: Browser, run: Path) -> Non
             (data["engine"] == "small") & (data["condition"] == "floor@snr=0") & (data["attribute"] == "accent")
         ]
         known = rows[rows["ci_low"].notna()]
-        assert str(known.sort_values("wer")["group"].iloc[-1]) in title
+        assert str(known.sort_values("rate")["group"].iloc[-1]) in title
         wer = next(i for i, text in enumerate(page.locator("#group-table th .h").all_inner_texts()) if "wrong" in text)
-        assert sorted(rows["wer"]) == pytest.approx(sorted(visit.numbers("group-table", wer)))
+        assert sorted(rows["rate"]) == pytest.approx(sorted(visit.numbers("group-table", wer)))
         assert "floor@snr=0" in page.locator("#map-title").inner_text()
         worst = data[(data["condition"] == "floor@snr=0") & (data["attribute"] == "accent") & data["ci_low"].notna()]
-        assert str(worst.sort_values("wer")["group"].iloc[-1]) in page.locator("#map-title").inner_text()
+        assert str(worst.sort_values("rate")["group"].iloc[-1]) in page.locator("#map-title").inner_text()
         page.locator("#gaps > summary").click()
         page.wait_for_function("() => document.querySelectorAll('#table-gaps tbody tr').length === 1")
         page.locator("#pick-by").select_option("gender")
@@ -279,7 +279,7 @@ def test_exact_numbers_where_one_points(browser: Browser, run: Path) -> None:
         wanted = data[
             (data["group"] == "accent 03") & (data["engine"] == engine) & (data["condition"] == "clean")
         ].iloc[0]
-        assert f"accent 03, {engine}: {100 * wanted['wer']:.1f}" in told
+        assert f"accent 03, {engine}: {100 * wanted['rate']:.1f}" in told
         assert f"{wanted['speakers']} speakers" in told
 
 

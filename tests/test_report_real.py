@@ -12,6 +12,7 @@ from markupsafe import escape
 
 from asrfair.cli.main import run as command
 from asrfair.report import all_tables, load_run
+from asrfair.report.html.views import whole_names
 from asrfair.report.sections import SECTIONS
 from asrfair.say.answer import make_answer
 
@@ -49,7 +50,8 @@ def test_real_findings_and_worst_utterances_stand_in_the_page(scored: Path) -> N
     page = (scored / "report.html").read_text(encoding="utf-8")
     run = load_run(scored)
     answer = make_answer(run.tables, run.about)
-    for text in (answer.lead, *answer.cautions, answer.badges.sure, answer.badges.breaks, answer.badges.next):
+    assert f'<p class="lead">{whole_names(answer.lead, (*run.engines, *run.conditions))}</p>' in page
+    for text in (*answer.cautions, answer.badges.sure, answer.badges.breaks, answer.badges.next):
         assert str(escape(text)) in page
     assert re.search(r"<del>[^<]+</del>", page)
     present = set(re.findall(r'<(?:section|details class="part") id="([^"]+)"', page))
