@@ -226,7 +226,8 @@ def _capped_gap(frame: Frame, rates: Rates, compared: npt.NDArray[np.bool_], led
 
 def in_run_order(frame: Frame, tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Put the tables of several groupings together, sorted by engine and condition in the order of the suite."""
-    whole = pd.concat(tables, ignore_index=True)
+    # a table without rows says nothing of types
+    whole = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
     engine = whole["engine"].map({name: index for index, name in enumerate(frame.engines)})
     condition = whole["condition"].map({name: index for index, name in enumerate(frame.conditions)})
     order = np.lexsort((np.arange(len(whole)), condition, engine))
