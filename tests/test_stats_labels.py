@@ -23,7 +23,7 @@ TIMES = 60
 
 @pytest.mark.slow
 def test_dealt_labels_find_nothing(shared_data: Path, repository: Path, tmp_path: Path) -> None:
-    """EdAcc, two systems, accents dealt out to speakers at random: any finding in at most 7 %, sampling error aside.
+    """EdAcc, two systems, accents dealt out to speakers at random: anything claimed about groups in at most 7 %, sampling error aside.
 
     The full check (four systems, 200 dealings) is ``benchmarks/label_permutation.py``.
     """
@@ -51,6 +51,6 @@ def test_dealt_labels_find_nothing(shared_data: Path, repository: Path, tmp_path
     spec.loader.exec_module(module)
     groups = GroupSettings(by=(("accent",),), min_speakers=3)
     frame = load_frame(tmp_path, groups)
-    shares = module.dealings(frame, groups, StatisticsSettings(draws=1000), TIMES, np.random.default_rng(1))
+    share = module.dealings(frame, groups, StatisticsSettings(draws=1000), TIMES, 1)
     room = 3 * math.sqrt(0.05 * 0.95 / TIMES)
-    assert {kind: share for kind, share in shares.items() if share > 0.07 + room} == {}
+    assert share <= 0.07 + room

@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from asrfair.data.wholefile import sync_folder, write_whole
 from asrfair.errors import InputError
 from asrfair.lastmile.settings import Kit
 
@@ -41,9 +42,20 @@ def site_key(kit: Kit) -> bytes:
 
 
 def _make(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(secrets.token_hex(32) + "\n")
+    """Put a key there whole or not at all, and never in the place of another's: a kill leaves no half of one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        write_whole(beside, secrets.token_hex(32) + "\n", private=True)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a stick without links
+            if not path.exists():
+                beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def pseudonym(key: bytes, name: str) -> str:

@@ -121,7 +121,7 @@ def _in(night: Night, person: Person) -> bool:
 
 
 def begun_with(history: History, person: Person, suites: Sequence[Suite]) -> dict[str, Any]:
-    """Return what must be remembered until all is done: which nights, and what their manifests are called by then."""
+    """Return what must be remembered until all is done: which nights, their counts and their manifests' names by then."""
     nights = [night for night in history.nights() if _in(night, person)]
     hashes: dict[str, str] = {}
     for night in nights:
@@ -132,7 +132,13 @@ def begun_with(history: History, person: Person, suites: Sequence[Suite]) -> dic
         manifest = _manifest_of(suite, person.speaker_id)
         if own and manifest is not None:
             hashes[str(own[-1].content["inputs"]["manifest"].get("fingerprint", ""))] = manifest
-    return {"nights": [night.number for night in nights], "fingerprints": {k: v for k, v in hashes.items() if k}}
+    firsts = {night.suite: night.number for night in reversed(nights)}
+    counts = {str(night.number): _counts(night, person, first=night.number == firsts[night.suite]) for night in nights}
+    return {
+        "nights": [night.number for night in nights],
+        "fingerprints": {k: v for k, v in hashes.items() if k},
+        "counts": counts,
+    }
 
 
 def _manifest_of(suite: Suite, speaker: str) -> str | None:
@@ -180,7 +186,7 @@ def forget_in_history(
             for night in nights:
                 if mine and night.number >= mine[0]:  # later ones are held against them
                     say(f"{night.path}: made again.")
-                    _again(history, night, person, suite, first=night.number == mine[0])
+                    _again(history, night, person, suite)
     for suite in suites:
         if history.nights(suite.name):
             write_trend(history, suite.name)
@@ -197,7 +203,7 @@ def _no_night_now(history: History) -> None:
             os.close(descriptor)
 
 
-def _again(history: History, night: Night, person: Person, suite: Suite, *, first: bool) -> None:
+def _again(history: History, night: Night, person: Person, suite: Suite) -> None:
     """Score, judge and write a night again; its verdict and its figures are those of a history without the person."""
     content = read_content(night.path)
     content["manifest"]["fingerprint"] = _renamed(content["manifest"].get("fingerprint", ""), person)
@@ -205,8 +211,8 @@ def _again(history: History, night: Night, person: Person, suite: Suite, *, firs
     content["volatile"] = {k: v for k, v in content["volatile"].items() if k not in {"tables", "transcribe", "sha256"}}
     groups, scoring, statistics = settings_from_json(content, file=night.path / "run.json")
     suite = replace(suite, groups=groups, scoring=scoring, statistics=statistics)
-    utterances, _ = _left(plain(night.path / "utterances.parquet", marks=("night", "suite")), person)
-    hypotheses, rows = _left(plain(night.path / "hypotheses.parquet"), person)
+    utterances = _left(plain(night.path / "utterances.parquet", marks=("night", "suite")), person)
+    hypotheses = _left(plain(night.path / "hypotheses.parquet"), person)
     content["manifest"]["rows"] = len(utterances)
     with tempfile.TemporaryDirectory(prefix="asrfair-forget-") as name:
         run = Path(name)
@@ -217,7 +223,9 @@ def _again(history: History, night: Night, person: Person, suite: Suite, *, firs
         result = rescore(run, html=html, report=html or markdown)
         scores = pd.read_parquet(run / "scores.parquet")
         tonight = Scored(utterances=utterances, scores=scores)
-        counts = _counts(night, rows, int(scores["status"].isin(LOST).sum()), first=first)
+        # counted when the leaving began: a night that was cut off half made again has the rows no longer
+        counts = {**person.extra["counts"].get(str(night.number), night.content["counts"])}
+        counts["lost"] = int(scores["status"].isin(LOST).sum())
         inputs = {**night.content["inputs"]}
         inputs["manifest"] = {
             **inputs["manifest"], "fingerprint": _renamed(inputs["manifest"].get("fingerprint", ""), person),
@@ -255,19 +263,19 @@ def _again(history: History, night: Night, person: Person, suite: Suite, *, firs
     sync_folder(night.path)
 
 
-def _left(table: pd.DataFrame, person: Person) -> tuple[pd.DataFrame, int]:
-    """Return a table without somebody's rows, and how many those were."""
-    gone = table["utterance_id"].isin(person.utterance_ids)
-    return table[~gone].reset_index(drop=True), int(gone.sum())
+def _left(table: pd.DataFrame, person: Person) -> pd.DataFrame:
+    """Return a table without somebody's rows."""
+    return table[~table["utterance_id"].isin(person.utterance_ids)].reset_index(drop=True)
 
 
 def _renamed(fingerprint: str, person: Person) -> str:
     return str(person.extra["fingerprints"].get(fingerprint, fingerprint))
 
 
-def _counts(night: Night, rows: int, lost: int, *, first: bool) -> dict[str, int]:
+def _counts(night: Night, person: Person, *, first: bool) -> dict[str, int]:
     """Return a night's counts without somebody's rows: transcribed on their first night, from the cache on others."""
-    counts = {**night.content["counts"], "lost": lost}
+    ids = plain(night.path / "hypotheses.parquet")["utterance_id"]
+    rows, counts = int(ids.isin(person.utterance_ids).sum()), dict(night.content["counts"])
     for name in ("transcribed", "cached", "resumed") if first else ("cached", "transcribed", "resumed"):
         taken = min(rows, int(counts.get(name, 0)))
         if taken:

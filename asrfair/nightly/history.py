@@ -142,6 +142,7 @@ class History:
                 return present
             numbers = self.numbers()
             number = max(numbers[-1] if numbers else 0, self._highest()) + 1
+            self._sweep()
             aside = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.folder / "incoming"))
             try:
                 content = {"night": number, "token": token, **fill(aside, number)}
