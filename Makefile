@@ -18,10 +18,10 @@ demo: $(VENV)/.ready ## Transcribe the demo corpus with PocketSphinx; tables, pl
 	$(VENV)/bin/asrfair demo --out $(OUT) $(if $(WORKERS),--workers $(WORKERS))
 
 test: $(DEV_VENV)/.ready ## Run the tests: minutes; all that need no GPU library and no patience
-	$(DEV_VENV)/bin/python -m pytest -m "not slow" -n auto --dist loadfile $(PYTEST_ARGS)
+	$(DEV_VENV)/bin/python -m pytest -m "not slow and not engines" -n auto --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(DEV_VENV)/.ready ## Run the slow tests: simulations, months of nights, bundles, kills by the hundred
-	$(DEV_VENV)/bin/python -m pytest -m "slow" -n auto --dist load $(PYTEST_ARGS)
+	$(DEV_VENV)/bin/python -m pytest -m "slow and not engines" -n auto --dist load $(PYTEST_ARGS)
 
 torture: $(DEV_VENV)/.ready ## Kills, disk errors, power cuts, flipped bits, damaged files: minutes to hours (TORTURE_ARGS="--fuzz 10000")
 	PYTHONPATH=.:benchmarks:tests $(DEV_VENV)/bin/python -m torture $(TORTURE_ARGS)

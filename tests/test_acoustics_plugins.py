@@ -104,6 +104,7 @@ def test_transforms_are_seeded_by_utterance(shared_data: Path, tmp_path: Path, t
     )
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_noise_of_theirs_leaves_the_speech_at_its_level(shared_data: Path, tmp_path: Path) -> None:
     """Around AddBackgroundNoise the level is that of the speech alone, and what was drawn is recorded."""

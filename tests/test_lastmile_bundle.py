@@ -64,6 +64,7 @@ def test_the_bundle_installs_and_runs_the_demo_without_a_network(bundle: Path, t
     assert "is not empty" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_or_foreign_wheel_is_not_installed(bundle: Path, tmp_path: Path) -> None:
     """One flipped bit, one missing and one added wheel each stop the installation and are named."""
     copied = tmp_path / "bundle"
@@ -90,6 +91,7 @@ def test_a_damaged_or_foreign_wheel_is_not_installed(bundle: Path, tmp_path: Pat
     assert "These wheels are for Python 3.2" in refused()
 
 
+@pytest.mark.slow
 def test_the_bundle_says_nothing_about_where_it_was_made(bundle: Path, repository: Path) -> None:
     """No address of a package index and no path of the machine stands in it; the sums are those of the wheels."""
     texts = {path.name: path.read_text(encoding="ascii") for path in bundle.iterdir() if path.is_file()}

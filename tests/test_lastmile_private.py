@@ -96,6 +96,7 @@ def test_releases_as_files_do_not_tell_whether_a_person_is_in_them(tmp_path: Pat
     assert 0.2 < largest_loss(seen, absent) < epsilon
 
 
+@pytest.mark.slow
 def test_the_cost_that_the_docs_show_is_measured(repository: Path) -> None:
     """The table of epsilon against points of WER in the docs is what the benchmark draws."""
     spec = importlib.util.spec_from_file_location("bench", repository / "benchmarks" / "private_release.py")

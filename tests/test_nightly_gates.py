@@ -305,6 +305,7 @@ def test_gates_of_a_suite_are_checked(tmp_path: Path) -> None:
     assert always == suite.gates.of("other")
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_the_verdict(tmp_path: Path) -> None:
     """Exit 0 or 1; JSON, JUnit and Markdown say the same; accepting makes the next baseline."""
     from xml.etree import ElementTree as ET
