@@ -189,7 +189,7 @@ def analyse(design: Design, run: Path, *, draws: int, seed: int, words: bool = T
         "gaps": in_run_order(
             frame,
             [
-                gaps_table(frame, part.rates, part.compared, parts[0].rates, statistics, largest=part.largest)
+                gaps_table(frame, part.rates, part.compared, parts[0].rates, statistics, part.largest)
                 for part in parts[1:]
             ],
         ),

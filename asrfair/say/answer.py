@@ -64,12 +64,12 @@ def make_answer(tables: Mapping[str, pd.DataFrame], facts: Mapping[str, Any]) ->
     engines = _engines(tables)
     groups = list(by_attribute(here, engines, condition))
     where = [*places(claims, engines), *decibels(claims)]
-    rest = [*engine_order(here, engines, sample.lacking(tables, condition)), *further(here)]
+    others = [*engine_order(here, engines, sample.lacking(tables, condition)), *further(here)]
     yes = [claim for claim in claims if claim.affirmed]
     found = {claim.id for claim in yes}
     # What was found comes before what stays open; a reader who stops after the first sentence has the finding.
-    told = [one for one in (*groups, *rest, *where) if not found.isdisjoint(one.claim_ids)]
-    told += [one for one in (*where, *groups, *rest) if found.isdisjoint(one.claim_ids)]
+    told = [one for one in (*groups, *others, *where) if not found.isdisjoint(one.claim_ids)]
+    told += [one for one in (*where, *groups, *others) if found.isdisjoint(one.claim_ids)]
     lead, *rest = told or [_nothing(tables, condition)]
     warned = tuple(cautions.warnings(tables, condition))
     chosen = selected(tables, facts)

@@ -136,8 +136,7 @@ def analyse_frame(
             one.compared,
             overall.rates,
             statistics,
-            largest=one.largest,
-            draws=one.draws,
+            one.largest if one.draws is None else one.draws,
             overall_draws=overall.draws,
             ledger=ledger,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ class AttributeRates:
         compared: Which are large enough to be compared, shape (R, G).
         flags: What is to be said of each rate, shape (R, G).
         draws: Of speakers; ``None`` unless intervals are percentiles.
-        largest: The largest difference of any two groups under chance; ``None`` where intervals are percentiles.
+        statistics: Seed.
     """
 
     grouping: Grouping
@@ -36,7 +37,14 @@ class AttributeRates:
     compared: npt.NDArray[np.bool_]
     flags: npt.NDArray[np.object_]
     draws: Draws | None
-    largest: LargestDifference | None
+    statistics: StatisticsSettings
+
+    @cached_property
+    def largest(self) -> LargestDifference:
+        """The largest difference of any two groups under chance, drawn when it is first asked for."""
+        return largest_difference(
+            self.rates, self.compared, generator(self.statistics, "maxima", self.grouping.attribute)
+        )
 
 
 def attribute_rates(
@@ -46,18 +54,16 @@ def attribute_rates(
     rates = group_rates(frame, grouping)
     compared = comparable(rates, min_speakers=groups.min_speakers, min_words=groups.min_words)
     percentile = statistics.interval == "percentile"
-    draws, largest = None, None
+    draws = None
     if percentile:
         draws = speaker_draws(rates, statistics.draws, generator(statistics, "speakers", grouping.attribute))
-    else:
-        largest = largest_difference(rates, compared, generator(statistics, "maxima", grouping.attribute))
     return AttributeRates(
         grouping=grouping,
         rates=rates,
         compared=compared,
         flags=group_flags(rates, groups, percentile=percentile),
         draws=draws,
-        largest=largest,
+        statistics=statistics,
     )
 
 

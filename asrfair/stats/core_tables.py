@@ -149,9 +149,8 @@ def gaps_table(
     compared: npt.NDArray[np.bool_],
     overall: Rates,
     statistics: StatisticsSettings,
+    chance: LargestDifference | Draws,
     *,
-    largest: LargestDifference | None = None,
-    draws: Draws | None = None,
     overall_draws: Draws | None = None,
     ledger: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
@@ -163,20 +162,18 @@ def gaps_table(
         compared: Which of them are large enough, shape (R, G).
         overall: Rates of everybody (micro).
         statistics: Confidence.
-        largest: The largest difference of any two groups under chance; or
-        draws: bootstrap draws of the groups, where percentile intervals are asked for.
+        chance: The largest difference of any two groups under chance; or, for percentile intervals, bootstrap draws of
+            the groups.
         overall_draws: Those of everybody.
         ledger: Columns engine, condition, utterance_id, reason: where it shows loops, ``gap_capped`` is made.
     """
     level = statistics.confidence
     attribute = rates.grouping.attribute
     found = extremes(rates.rate, compared)
-    if draws is not None:
-        bounds = percentile_extremes(draws, compared, level)
-    elif largest is not None:
-        bounds = jackknife_extremes(rates, compared, level, largest)
+    if isinstance(chance, LargestDifference):
+        bounds = jackknife_extremes(rates, compared, level, chance)
     else:
-        raise ValueError("gaps need either largest differences or draws")
+        bounds = percentile_extremes(chance, compared, level)
     micro_low, micro_high = rate_interval(overall, level, overall_draws)
     enough = found.groups > 0
     several = found.groups > 1

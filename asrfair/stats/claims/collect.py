@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import special
 
@@ -37,8 +36,6 @@ from asrfair.stats.claims.thresholds import threshold_questions
 from asrfair.stats.compare.multiplicity import holm
 from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
 from asrfair.stats.estimate.extremes import GapTest
-from asrfair.stats.estimate.group_rates import Rates
-from asrfair.stats.estimate.largest_difference import LargestDifference
 from asrfair.stats.estimate.paired import paired_change, paired_sums
 from asrfair.stats.estimate.two_way import paired_readings
 from asrfair.stats.frame import Floats, Frame, Ints
@@ -56,16 +53,6 @@ NOT_CAPPED = (ADJUSTED, SUBGROUP, THRESHOLD, THRESHOLD_RATIO)
 """Kinds whose tables are made from the counts as they are."""
 
 _MOST_DEALT = 50_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Attribute:
-    """One attribute on its way to its questions."""
-
-    rates: Rates
-    compared: npt.NDArray[np.bool_]
-    largest: LargestDifference | None
-    dealt: Dealt
 
 
 def claim_table(
@@ -93,11 +80,11 @@ def claim_table(
     if resting_on is not frame or statistics.interval != "jackknife":
         by_speaker = replace(statistics, interval="jackknife")
         parts = [attribute_rates(resting_on, part.grouping, groups, by_speaker) for part in parts]
-    attributes = [_attribute(part, statistics) for part in parts]
+    dealings = [_dealt(part.grouping, statistics) for part in parts]
     questions = [
-        *_group_questions(resting_on, attributes, tables),
-        *_engine_questions(resting_on, attributes, statistics),
-        *_condition_questions(resting_on, attributes, statistics),
+        *_group_questions(resting_on, parts, dealings, tables),
+        *_engine_questions(resting_on, parts, statistics),
+        *_condition_questions(resting_on, parts, dealings, statistics),
         *_subgroup_questions(tables),
         *threshold_questions(tables.get("threshold_gaps", pd.DataFrame()), tables.get("thresholds", pd.DataFrame())),
     ]
@@ -122,9 +109,7 @@ def comparison_questions(
         statistics: Seed and draws.
     """
     by_speaker = replace(statistics, interval="jackknife")
-    attributes = [
-        _attribute(attribute_rates(frame, grouping, groups, by_speaker), statistics) for grouping in groupings
-    ]
+    attributes = [attribute_rates(frame, grouping, groups, by_speaker) for grouping in groupings]
     return list(_engine_questions(frame, attributes, statistics, by_group=True))
 
 
@@ -139,23 +124,22 @@ def decided(questions: Sequence[Question], statistics: StatisticsSettings) -> pd
     return claim_frame(rows)
 
 
-def _attribute(part: AttributeRates, statistics: StatisticsSettings) -> _Attribute:
-    grouping = part.grouping
+def _dealt(grouping: Grouping, statistics: StatisticsSettings) -> Dealt:
+    """The labels dealt out, fewer times where speakers are very many."""
     draws = int(min(max(statistics.draws, DEALINGS), max(500, _MOST_DEALT // max(len(grouping.cell_group), 1))))
-    dealt = deal(grouping, draws, generator(statistics, "claims", grouping.attribute))
-    return _Attribute(rates=part.rates, compared=part.compared, largest=part.largest, dealt=dealt)
+    return deal(grouping, draws, generator(statistics, "claims", grouping.attribute))
 
 
 def _group_questions(
-    frame: Frame, attributes: Sequence[_Attribute], tables: Mapping[str, pd.DataFrame]
+    frame: Frame, attributes: Sequence[AttributeRates], dealings: Sequence[Dealt], tables: Mapping[str, pd.DataFrame]
 ) -> Iterator[Question]:
     adjusted = _blocks(tables, "adjusted")
-    for attribute in attributes:
-        if attribute.compared.sum(axis=1).max(initial=0) < 2:
+    for attribute, dealt in zip(attributes, dealings, strict=True):
+        rates, compared = attribute.rates, attribute.compared
+        if compared.sum(axis=1).max(initial=0) < 2:
             continue
-        rates, compared, largest = attribute.rates, attribute.compared, attribute.largest
-        test = group_test(attribute.dealt, rates, compared, rest_inflation(rates))
-        gap = None if largest is None else GapTest(rates=rates, compared=compared, largest=largest)
+        test = group_test(dealt, rates, compared, rest_inflation(rates))
+        gap = GapTest(rates=rates, compared=compared, largest=attribute.largest)
         for run, (engine, condition) in enumerate(frame.runs()):
             name = (engine, condition, rates.grouping.attribute)
             question = group_question(name, run, test, rates, compared, gap)
@@ -251,7 +235,7 @@ def _paired_question(
 
 
 def _engine_questions(
-    frame: Frame, attributes: Sequence[_Attribute], statistics: StatisticsSettings, *, by_group: bool = False
+    frame: Frame, attributes: Sequence[AttributeRates], statistics: StatisticsSettings, *, by_group: bool = False
 ) -> Iterator[Question]:
     """Engine against engine on the same speakers, in each condition; then their gaps and their worst groups."""
     conditions = len(frame.conditions)
@@ -279,7 +263,7 @@ def _engine_questions(
 
 
 def _group_flips(
-    frame: Frame, attribute: _Attribute, pairs: Sequence[tuple[int, int]], c: int, statistics: StatisticsSettings
+    frame: Frame, attribute: AttributeRates, pairs: Sequence[tuple[int, int]], c: int, statistics: StatisticsSettings
 ) -> Question:
     """Engine against engine within each compared group of an attribute, all of them together."""
     conditions, grouping = len(frame.conditions), attribute.rates.grouping
@@ -313,7 +297,7 @@ def _group_flips(
 
 
 def _extreme_question(
-    frame: Frame, attribute: _Attribute, pairs: Sequence[tuple[int, int]], condition: str, kind: str
+    frame: Frame, attribute: AttributeRates, pairs: Sequence[tuple[int, int]], condition: str, kind: str
 ) -> Question:
     conditions, c = len(frame.conditions), frame.conditions.index(condition)
     rates, compared = attribute.rates, attribute.compared
@@ -347,7 +331,7 @@ def _extreme_question(
 
 
 def _condition_questions(
-    frame: Frame, attributes: Sequence[_Attribute], statistics: StatisticsSettings
+    frame: Frame, attributes: Sequence[AttributeRates], dealings: Sequence[Dealt], statistics: StatisticsSettings
 ) -> Iterator[Question]:
     """What each condition costs everybody, then what it costs one group more than the others."""
     conditions = len(frame.conditions)
@@ -358,10 +342,8 @@ def _condition_questions(
     asked = {
         engine: tuple(
             question
-            for attribute in attributes
-            for question in questions_of_conditions(
-                frame, attribute.dealt, attribute.rates, attribute.compared, e, baseline
-            )
+            for attribute, dealt in zip(attributes, dealings, strict=True)
+            for question in questions_of_conditions(frame, dealt, attribute.rates, attribute.compared, e, baseline)
         )
         for e, engine in enumerate(frame.engines)
     }

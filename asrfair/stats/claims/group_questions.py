@@ -113,7 +113,7 @@ def group_question(
     test: GroupTest,
     rates: Rates,
     compared: Bools,
-    gap: GapTest | None,
+    gap: GapTest,
 ) -> Question:
     """Make the question of one engine, condition and attribute.
 
@@ -154,9 +154,8 @@ def group_question(
                 versus_rate=float(rest[group]),
                 flag="pooled_disagrees" if against else "",
             )
-        if gap is not None and compared[run].sum() > 1:
-            yield row(GAP, **_gap(gap, run, error, joint))
         if compared[run].sum() > 1:
+            yield row(GAP, **_gap(gap, run, error, joint))
             yield row(WORST, **_worst(rates, run, compared[run], error, joint))
 
     return Question(name=question, p=joint, rows=rows)
