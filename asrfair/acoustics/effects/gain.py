@@ -10,6 +10,7 @@ import pydantic
 
 from asrfair.acoustics.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
 from asrfair.acoustics.effects.parameters import Number, Text, number, one_of, text, within
+from asrfair.acoustics.gain_curve import blocks, factors, follow
 from asrfair.acoustics.level import SILENCE_DBFS, active_level, amplitude, decibels, mean_power
 
 BLOCK_S = 0.005
@@ -136,23 +137,19 @@ class AgcEffect(Effect):
         count = -(-samples.size // block)
         if count == 0:
             return samples.copy(), {"gain_mean_db": 0.0, "gain_min_db": 0.0, "gain_max_db": 0.0}
-        padded = np.zeros(count * block)
-        padded[: samples.size] = samples
-        power = np.mean(padded.reshape(count, block) ** 2, axis=1)
+        power = np.mean(blocks(samples, block) ** 2, axis=1)
         level = 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10)))
         wanted = np.minimum(number(params.target_dbfs) - level, number(params.max_gain_db))
-        fall = 1 - math.exp(-BLOCK_S / number(params.attack_s))
-        rise = 1 - math.exp(-BLOCK_S / number(params.release_s))
         # It starts where it would have settled on this talker, not with a pump at the first word.
         overall = max(decibels(mean_power(samples)), SILENCE_DBFS)
-        gain = min(number(params.target_dbfs) - overall, number(params.max_gain_db))
-        gains = np.empty(count)
-        for index, goal in enumerate(wanted.tolist()):
-            gain += (fall if goal < gain else rise) * (goal - gain)
-            gains[index] = gain
-        centres = (np.arange(count) + 0.5) * block
-        curve = np.interp(np.arange(samples.size), centres, gains)
-        return samples * 10 ** (curve / 20), {
+        gains = follow(
+            wanted,
+            start_db=min(number(params.target_dbfs) - overall, number(params.max_gain_db)),
+            block_s=BLOCK_S,
+            attack_s=number(params.attack_s),
+            release_s=number(params.release_s),
+        )
+        return samples * factors(gains, block, samples.size), {
             "gain_mean_db": float(gains.mean()),
             "gain_min_db": float(gains.min()),
             "gain_max_db": float(gains.max()),

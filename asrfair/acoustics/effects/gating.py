@@ -12,6 +12,7 @@ import numpy as np
 
 from asrfair.acoustics.effects.base import Achieved, Effect, EffectContext, EffectParams, EffectTraits, Samples
 from asrfair.acoustics.effects.parameters import Number, number, within
+from asrfair.acoustics.gain_curve import blocks, factors, follow
 from asrfair.acoustics.level import amplitude
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ class GateEffect(Effect):
         """
         gain, loud = _gate(samples, sample_rate_hz, params, context)
         closed = gain < 0.5 * (1 + amplitude(-number(params.closed_db)))
-        blocks = closed[:: max(1, round(GATE_BLOCK_S * sample_rate_hz))][: loud.size]
+        by_block = closed[:: max(1, round(GATE_BLOCK_S * sample_rate_hz))][: loud.size]
         return samples * gain, {
             "closed_fraction": float(closed.mean()) if closed.size else 0.0,
             "openings": float(np.count_nonzero(closed[:-1] & ~closed[1:]) + (closed.size > 0 and not closed[0])),
-            "speech_lost_fraction": float(blocks[loud].mean()) if loud.any() else 0.0,
+            "speech_lost_fraction": float(by_block[loud].mean()) if loud.any() else 0.0,
         }
 
     def follow(
@@ -84,7 +85,7 @@ def _gate(samples: Samples, rate: int, params: Any, context: EffectContext) -> t
     count = -(-samples.size // block)
     if context.level is None or count == 0:
         return np.ones(samples.size), np.zeros(count, dtype=bool)
-    powers = _blocks(samples**2, block).mean(axis=1)
+    powers = blocks(samples**2, block).mean(axis=1)
     span = max(1, round(GATE_SMOOTH_S / GATE_BLOCK_S))
     # The mean of the last 20 ms: a device does not know what comes.
     smooth = np.convolve(powers, np.ones(span) / span)[:count]
@@ -161,19 +162,13 @@ def _limit(samples: Samples, rate: int, params: Any, context: EffectContext) -> 
         return np.ones(samples.size), math.inf
     threshold = loudest * amplitude(-number(params.over_db))
     block = max(1, round(LIMITER_BLOCK_S * rate))
-    peaks = np.abs(_blocks(samples, block)).max(axis=1)
+    peaks = np.abs(blocks(samples, block)).max(axis=1)
     wanted = np.minimum(0.0, 20 * np.log10(threshold / np.maximum(peaks, 1e-300)))
-    fall = 1 - math.exp(-LIMITER_BLOCK_S / number(params.attack_s))
-    rise = 1 - math.exp(-LIMITER_BLOCK_S / number(params.release_s))
-    gain, gains = 0.0, np.empty(wanted.size)
-    for place, goal in enumerate(wanted.tolist()):
-        gain += (fall if goal < gain else rise) * (goal - gain)
-        gains[place] = gain
-    curve = np.interp(np.arange(samples.size), (np.arange(gains.size) + 0.5) * block, gains)
-    return 10 ** (curve / 20), threshold * amplitude(OVERSHOOT_DB)
-
-
-def _blocks(values: Samples, block: int) -> Samples:
-    padded = np.zeros(-(-values.size // block) * block)
-    padded[: values.size] = values
-    return padded.reshape(-1, block)
+    gains = follow(
+        wanted,
+        start_db=0.0,
+        block_s=LIMITER_BLOCK_S,
+        attack_s=number(params.attack_s),
+        release_s=number(params.release_s),
+    )
+    return factors(gains, block, samples.size), threshold * amplitude(OVERSHOOT_DB)
