@@ -53,3 +53,12 @@ def read_text(path: Path, *, most: int = MAX_BYTES, encoding: str = "utf-8", rem
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError("the file is not UTF-8", file=path, line=line, remedy=remedy or "Save it as UTF-8") from error
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written in UTF-8: names of files may hold bytes that are no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -21,6 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from asrfair.data.plainread import is_text
 from asrfair.data.tablefile import read_table
 from asrfair.errors import AsrfairError
 
@@ -172,16 +173,8 @@ def _forms(name: str) -> Iterator[bytes]:
     texts = (
         name, json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1], html.escape(name),
         urllib.parse.quote(name), urllib.parse.quote(name, safe=""),
-    ) if name.isascii() or _encodes(name) else (name,)  # fmt: skip
+    ) if is_text(name) else (name,)  # fmt: skip
     yield from dict.fromkeys(text.encode("utf-8", "surrogatepass") for text in texts)
-
-
-def _encodes(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _around(form: bytes, name: str, others: Collection[str]) -> list[tuple[bytes, int]]:

@@ -31,6 +31,11 @@ PAGE_POLICY = (
 _SUFFIX = ".tmp"
 
 
+def _beside(path: Path) -> Path:
+    """A name of its own beside a file; what is left there is found by :func:`sweep`."""
+    return path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}")
+
+
 @contextmanager
 def open_whole(path: Path, *, private: bool = False, sync: bool = True) -> Iterator[BinaryIO]:
     """Yield a binary stream whose content takes the place of ``path`` when the block ends without an error.
@@ -41,7 +46,7 @@ def open_whole(path: Path, *, private: bool = False, sync: bool = True) -> Itera
         sync: Whether bytes and name are forced to disk; not needed for what is forced to disk together later.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}")
+    beside = _beside(path)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(beside, flags, OWNER_FILE if private else 0o666)
     try:
@@ -73,6 +78,29 @@ def write_whole(path: Path, content: str | bytes, *, private: bool = False, sync
     """Write a file in one go; text becomes UTF-8."""
     with open_whole(path, private=private, sync=sync) as stream:
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_new(path: Path, content: str | bytes, *, private: bool = False) -> None:
+    """Write a file whole, and never in the place of one that is there: whoever comes second changes nothing.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        private: Whether only the owner may read it.
+    """
+    beside = _beside(path)
+    try:
+        write_whole(beside, content, private=private)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a stick without links
+            if not path.exists():
+                beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def append_line(path: Path, line: str) -> None:

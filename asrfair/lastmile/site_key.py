@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-from pathlib import Path
 
-from asrfair.data.wholefile import sync_folder, write_whole
+from asrfair.data.wholefile import write_new
 from asrfair.errors import InputError
 from asrfair.lastmile.settings import Kit
 
@@ -31,7 +29,7 @@ def site_key(kit: Kit) -> bytes:
                 file=path,
                 remedy="Copy the file .site-key from where this kit came from, or from a backup",
             )
-        _make(path)
+        write_new(path, secrets.token_hex(32) + "\n", private=True)
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
@@ -39,23 +37,6 @@ def site_key(kit: Kit) -> bytes:
     if len(key) != 32:
         raise InputError("the site's key is damaged", file=path, remedy="Restore it from a backup")
     return key
-
-
-def _make(path: Path) -> None:
-    """Put a key there whole or not at all, and never in the place of another's: a kill leaves no half of one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        write_whole(beside, secrets.token_hex(32) + "\n", private=True)
-        try:
-            os.link(beside, path)
-        except FileExistsError:
-            pass
-        except OSError:  # a stick without links
-            if not path.exists():
-                beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def pseudonym(key: bytes, name: str) -> str:

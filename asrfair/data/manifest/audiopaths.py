@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from asrfair.data.plainread import is_text
 from asrfair.data.stored.address import (
     MEMBER_PATTERN,
     URL_PATTERN,
@@ -177,16 +178,8 @@ def _links_that_leave(folder: str, limit: str) -> list[str]:
             links = [entry.name for entry in entries if entry.is_symlink()]
     except (OSError, ValueError):
         return []
-    usable = [name for name in links if name.isprintable() or _encodes(name)]
+    usable = [name for name in links if name.isprintable() or is_text(name)]
     return [name for name in usable if not _inside(os.path.realpath(f"{folder}/{name}"), limit)]
-
-
-def _encodes(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _rows(mask: npt.NDArray[np.bool_]) -> list[int]:
