@@ -19,6 +19,7 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torture.scenes import WORDS
 
 from asrfair.data import runfile
 from asrfair.data.runfile import read_run_file, write_run_file
@@ -27,23 +28,6 @@ from asrfair.recognise.journal import Journal, Row, store
 from asrfair.recognise.transcribe.finalise import HYPOTHESES
 from asrfair.runs.pipeline import rescore, run_content
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
-
-WORDS = (
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "while",
-    "seven",
-    "nurses",
-    "write",
-    "down",
-)
 
 
 @contextmanager

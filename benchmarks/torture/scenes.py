@@ -27,6 +27,24 @@ max_wer = {limit}
 """
 
 
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "a",
+    "lazy",
+    "dog",
+    "while",
+    "seven",
+    "nurses",
+    "write",
+    "down",
+)
+
+
 @dataclass(frozen=True)
 class Scene:
     """A command on a folder.
@@ -48,25 +66,9 @@ def write_suite(folder: Path) -> None:
     """Write a suite over 24 made-up utterances."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "suite.toml").write_text(SUITE.format(limit=0.9))
-    words = [
-        "the",
-        "quick",
-        "brown",
-        "fox",
-        "jumps",
-        "over",
-        "a",
-        "lazy",
-        "dog",
-        "while",
-        "seven",
-        "nurses",
-        "write",
-        "down",
-    ]
     lines = ["utterance_id,speaker_id,reference,accent"]
     for i in range(24):
-        text = " ".join(words[(i * 5 + j) % len(words)] for j in range(4 + i % 5))
+        text = " ".join(WORDS[(i * 5 + j) % len(WORDS)] for j in range(4 + i % 5))
         lines.append(f"u{i:03},s{i % 6},{text},{('us', 'scottish', 'indian')[i % 3]}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
