@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from asrfair.data.runfile import write_run_file
 from asrfair.data.tablefile import write_csv, write_parquet
 
 NOISES = ("clean", "floor@snr=20", "floor@snr=10", "floor@snr=5", "floor@snr=0")
@@ -84,9 +85,7 @@ def make_run(
     )
     write_csv(ledger, run / "ledger.csv")
     _tables(run, score, rows, list(groups), list(engines), list(conditions))
-    (run / "run.json").write_text(
-        json.dumps(_about(groups, engines, conditions, len(rows), name, seed)), encoding="utf-8"
-    )
+    write_run_file(run, _about(groups, engines, conditions, len(rows), name, seed))
     if findings:
         (run / "findings.json").write_text(json.dumps(list(findings)), encoding="utf-8")
     return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from asrfair.data.runfile import write_run_file
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
@@ -80,7 +80,7 @@ def write_scored_run(
         "scoring": {**asdict(ScoringSettings(normalizer=normalizer)), "normalizer_version": f"{normalizer}@1"},
         "statistics": asdict(StatisticsSettings()),
     }
-    (run / "run.json").write_text(json.dumps(about), encoding="utf-8")
+    write_run_file(run, about)
     return run
 
 

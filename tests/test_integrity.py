@@ -17,7 +17,7 @@ from asrfair.cli.main import run
 from asrfair.data import runfile
 from asrfair.data.runfile import changing, read_run_file, table_files
 from asrfair.data.runlock import writing
-from asrfair.errors import InputError
+from asrfair.errors import EnvironmentFailedError, InputError, RunDamagedError
 from asrfair.nightly.cache import Cache
 from asrfair.recognise.journal import Journal
 from asrfair.runs.pipeline import run_suite
@@ -72,14 +72,13 @@ def test_a_flipped_bit_is_noticed(copy: Path, name: str, capsys: pytest.CaptureF
         assert name in capsys.readouterr().err
 
 
-def test_a_run_without_checksums_is_read_with_a_note(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A folder of an earlier version has no checksums: it is read, and that is said."""
-    content = json.loads((copy / "run.json").read_text())
-    for name in ("tables", "sha256"):
-        content["volatile"].pop(name)
-    (copy / "run.json").write_text(json.dumps(content))
-    assert read_run_file(copy)["suite"]["name"] == "small"
-    assert "before there were checksums" in caplog.text
+@pytest.mark.parametrize("key", ['"volatile"', '"sha256"', '"tables"'])
+def test_a_bit_in_the_name_of_a_seal_is_noticed(copy: Path, key: str) -> None:
+    """A flipped bit in a key makes the seal, or what it stands in, seem absent: that is damage too."""
+    path = copy / "run.json"
+    flip(path, path.read_bytes().index(key.encode()) + 3)
+    with pytest.raises(RunDamagedError, match="its checksum differs"):
+        read_run_file(copy)
 
 
 def test_a_run_that_was_cut_off_while_it_was_scored_is_not_read(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,22 +132,16 @@ def test_the_journal_notices_a_changed_row(tmp_path: Path) -> None:
         go(manifest, tmp_path / "run", [spec("fake")])
 
 
-def test_a_journal_of_before_checksums_is_taken_over(tmp_path: Path) -> None:
-    """A journal of format 1 gets its checksums when it is opened, and resumes."""
-    manifest = make_manifest(tmp_path, 6)
-    go(manifest, tmp_path / "run", [spec("fake")])
-    before = (tmp_path / "run" / "hypotheses.parquet").read_bytes()
-    db = sqlite3.connect(tmp_path / "run" / "journal.sqlite")
-    db.execute("UPDATE fingerprints SET value = '1' WHERE component = 'journal'")
-    for table in ("fingerprints", "hypotheses", "achieved", "durations", "recordings", "events"):
-        db.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
-    db.execute("DROP TABLE asked")
-    db.commit()
-    db.close()
-    assert go(manifest, tmp_path / "run", [spec("fake")]).resumed == 6
-    assert (tmp_path / "run" / "hypotheses.parquet").read_bytes() == before
-    with Journal(tmp_path / "run") as journal:
-        assert journal.verify() == 6
+def test_bytes_that_are_no_text_in_a_database_are_damage(copy: Path, tmp_path: Path) -> None:
+    """A high bit in the database's own list of tables comes out of SQLite as a Unicode error: it is ours then."""
+    Cache(tmp_path / "cache.sqlite").put("hypothesis", [("a", ["ok", "yes"])], 1)
+    Journal(copy).close()
+    for path, table in ((copy / "journal.sqlite", b"asked"), (tmp_path / "cache.sqlite", b"checked_entries")):
+        flip(path, path.read_bytes().index(b"table" + table) + 6, bit=7)
+    with pytest.raises(RunDamagedError, match="no journal"), Journal(copy) as journal:
+        journal.verify()
+    with pytest.raises(EnvironmentFailedError, match="cannot be used"):
+        Cache(tmp_path / "cache.sqlite").verify()
 
 
 def test_a_damaged_cache_entry_is_not_used(tmp_path: Path) -> None:

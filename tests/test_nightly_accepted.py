@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -73,21 +72,6 @@ def test_a_newer_acceptance_that_is_gone_is_missed(nights: Path, tmp_path: Path)
     (history / "accepted" / "000002.json").unlink()
     with pytest.raises(InputError, match="gone"):
         kept.accepted("small")
-
-
-def test_records_of_before_checksums_are_read(nights: Path, tmp_path: Path) -> None:
-    """A history that an older version wrote, without checksums, has its baseline still."""
-    import shutil
-
-    history = tmp_path / "history"
-    shutil.copytree(nights / "history", history)
-    for path in (history / "accepted" / "000001.json", history / "nights" / "night-000001" / "night.json"):
-        content = json.loads(path.read_text())
-        content.pop("sha256")
-        content.pop("files", None)
-        path.write_text(json.dumps(content))
-    (history / "highest.json").unlink()
-    assert History(history).accepted("small") == 1
 
 
 def test_a_kill_between_acceptance_and_night_leaves_a_first_night(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from asrfair.cli.main import run
+from asrfair.data.runfile import write_run_file
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_run_of_a_part_predicts_the_whole(
     part.mkdir()
     about = {"audio_s": 100.0, "start_s": 3.6, "stages": {"engine_s": 50.0}}
     content = {"asrfair": "0", "volatile": {"transcribe": {"engines": {"pocketsphinx": about}}}}
-    (part / "run.json").write_text(json.dumps(content))
+    write_run_file(part, content)
     (tmp_path / "p.toml").write_text("[machine]\ncores = 2\n")
     suite = repository / "manifests" / "demo" / "suite.toml"
     assert 0 == run(["plan", str(suite), "--cost", str(tmp_path / "p.toml"), "--measured", str(part), "--json"])

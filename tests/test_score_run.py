@@ -15,6 +15,7 @@ import pytest
 from score_runs import ledger, scores, write_run, write_shared_run
 
 from asrfair.data.manifest import read_manifest
+from asrfair.data.runfile import write_run_file
 from asrfair.errors import InputError
 from asrfair.recognise.transcribe.finalise import write_utterances
 from asrfair.scoring import REASONS, rescore_tables, score_run, worst_utterances
@@ -443,7 +444,7 @@ def test_the_worst_utterances_are_aligned(tmp_path: Path) -> None:
     assert (("deletion", "four", ""), ("deletion", "words", "")) == worst[1].steps[:2]
     assert [] == worst_utterances(tmp_path, normalizer="basic", engine="other")
     assert 2 == len(worst_utterances(tmp_path, normalizer="basic", engine="e", condition="clean", limit=2))
-    (tmp_path / "run.json").write_text('{"scoring": {"normalizer": "basic"}}', encoding="utf-8")
+    write_run_file(tmp_path, {"scoring": {"normalizer": "basic"}})
     assert worst == worst_utterances(tmp_path, limit=2)
 
 

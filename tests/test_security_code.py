@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -119,7 +118,7 @@ def test_wrong_types_in_run_json_are_explained(
     content = read_content(folder)
     content.update(change)
     content["volatile"] = {}
-    (folder / "run.json").write_text(json.dumps(content))
+    write_run_file(folder, content)
     assert 2 == run(["score", str(folder)])
     message = capsys.readouterr().err
     assert "run.json" in message

@@ -7,7 +7,6 @@ so that one that was cut off is not read as if its tables belonged together.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ NIGHT_FILE = "night.json"
 
 _SECTIONS = ("suite", "manifest", "groups", "scoring", "statistics", "packages", "volatile")
 _LISTS = ("engines", "conditions")
-_log = logging.getLogger("asrfair")
 _changing: set[Path] = set()
 _checked: dict[Path, tuple[tuple[str, int, int], ...]] = {}
 
@@ -63,8 +61,6 @@ def write_run_file(run: Path, content: Mapping[str, Any]) -> None:
 def read_run_file(run: Path, *, unfinished: bool = False) -> dict[str, Any]:
     """Read ``run.json`` of a run folder; check it, and the tables beside it, against their checksums.
 
-    A run that was written before there were checksums is read, with a note in the log.
-
     Args:
         run: The run folder.
         unfinished: Whether a run whose tables were being changed when its process ended may be read: to change them
@@ -87,8 +83,6 @@ def read_run_file(run: Path, *, unfinished: bool = False) -> dict[str, Any]:
         check_night(run)
     elif "tables" in volatile:
         check_tables(run, volatile["tables"], optional=True)
-    else:
-        _log.warning("%s was written before there were checksums: damage to it cannot be noticed", run)
     return content
 
 
@@ -116,12 +110,11 @@ def read_content(run: Path) -> dict[str, Any]:
             if not isinstance(item, dict) or not all(isinstance(item.get(key, ""), str) for key in keys):
                 raise InputError(f"{name} holds something else than {name}", file=path, remedy="Run the suite again")
     volatile = content.get("volatile", {})
-    if {"sha256", "tables", "unfinished"} & volatile.keys():
-        plain = {**content, "volatile": {key: value for key, value in volatile.items() if key != "sha256"}}
-        if volatile.get("sha256") != digest(plain):
-            raise damaged(path)
-        if not isinstance(volatile.get("tables", {}), dict):
-            raise InputError("volatile.tables is not an object", file=path, remedy="Run the suite again")
+    plain = {**content, "volatile": {key: value for key, value in volatile.items() if key != "sha256"}}
+    if volatile.get("sha256") != digest(plain):
+        raise damaged(path)
+    if not isinstance(volatile.get("tables", {}), dict):
+        raise InputError("volatile.tables is not an object", file=path, remedy="Run the suite again")
     return content
 
 

@@ -35,19 +35,18 @@ def as_json(content: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(content, default=str)))
 
 
-def opened(content: Mapping[str, Any], file: Path, *, required: bool = False) -> dict[str, Any]:
+def opened(content: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Check the seal of an object and return it without.
 
     Args:
         content: As read.
         file: Where from, for the message.
-        required: Whether an object without a seal is refused; else it was written before there were seals.
 
     Raises:
-        InputError: The seal is broken, or lacking and required.
+        InputError: The seal is broken or lacking.
     """
     plain = {key: value for key, value in content.items() if key != SEAL}
-    if (SEAL in content or required) and content.get(SEAL) != digest(plain):
+    if content.get(SEAL) != digest(plain):
         raise damaged(file)
     return plain
 

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS checked_entries (
     key TEXT PRIMARY KEY, kind TEXT NOT NULL, content TEXT NOT NULL, night INTEGER NOT NULL, checksum TEXT NOT NULL)
     WITHOUT ROWID
 """
+_UNUSABLE = (sqlite3.Error, ValueError)  # ValueError: names that are no text come out of a damaged file
 _CHUNK = 500
 _ROWS_PER_TRANSACTION = 50_000
 
@@ -56,9 +57,8 @@ class Cache:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), OWNER_FILE))
             with self._open() as db:
                 db.execute("PRAGMA journal_mode=WAL")
-                db.execute("DROP TABLE IF EXISTS entries")  # of before there were checksums: one night's work
                 db.execute(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
+        except (*_UNUSABLE, OSError) as error:
             raise self._failed(error) from error
 
     def _open(self) -> closing[sqlite3.Connection]:
@@ -79,7 +79,7 @@ class Cache:
                     for key, content, checksum in db.execute(query, part):
                         if _checksum(key, content) == checksum:
                             found[key] = json.loads(content)
-        except (sqlite3.Error, ValueError) as error:
+        except _UNUSABLE as error:
             raise self._failed(error) from error
         return found
 
@@ -102,7 +102,7 @@ class Cache:
                     )
                     db.execute("COMMIT")
                     count += len(block)
-        except sqlite3.Error as error:
+        except _UNUSABLE as error:
             raise self._failed(error) from error
         return count
 
@@ -112,7 +112,7 @@ class Cache:
             with self._open() as db:
                 gone = db.execute("DELETE FROM checked_entries WHERE night < ?", (before,)).rowcount
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
+        except _UNUSABLE as error:
             raise self._failed(error) from error
         return gone
 
@@ -131,7 +131,7 @@ class Cache:
                 for key, content, checksum in db.execute("SELECT key, content, checksum FROM checked_entries"):
                     count += 1
                     wrong += _checksum(key, content) != checksum
-        except (sqlite3.Error, ValueError) as error:
+        except _UNUSABLE as error:
             raise self._failed(error) from error
         return count, wrong
 

@@ -109,9 +109,7 @@ def pending(folder: Path) -> Person | None:
     """
     path = folder / MARKER
     try:
-        content = opened(
-            read_object(path, remedy="Give the speaker again once the file is removed"), path, required=True
-        )
+        content = opened(read_object(path, remedy="Give the speaker again once the file is removed"), path)
     except FileNotFoundError:
         return None
     return Person(

@@ -32,7 +32,7 @@ class Checked:
 def verify_run(run: Path) -> Iterator[Checked]:
     """Check ``run.json``, every table and the journal; yield what was looked at.
 
-    A table of a run from before there were checksums is read whole, with the checksums of its pages if it has any.
+    A table without a checksum there is read whole, with the checksums of its pages if it has any.
     """
     try:
         content = read_content(run)
@@ -44,8 +44,6 @@ def verify_run(run: Path) -> Iterator[Checked]:
     if volatile.get("unfinished"):
         text = f"the run was cut off, or is still at work: {volatile['unfinished']}"
         yield Checked(path=run / RUN_FILE, text=text, problem=True)
-    elif tables is None:
-        yield Checked(path=run / RUN_FILE, text="written before there were checksums: tables are only read")
     else:
         yield Checked(path=run / RUN_FILE, text="as it was written")
     known = tables or {}

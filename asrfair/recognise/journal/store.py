@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 FILE_NAME = "journal.sqlite"
 FORMAT = "2"
-_UNCHECKED_FORMAT = "1"
-"""Written before rows had checksums: they are added when such a journal is opened."""
 ROWS_PER_TRANSACTION = 64
 SECONDS_PER_TRANSACTION = 2.0
 
@@ -102,7 +100,6 @@ class Journal:
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.create_function("row_checksum", -1, lambda *values: _checksum(values), deterministic=True)
                 self._db.execute("BEGIN IMMEDIATE")
-                self._add_checksums()
                 for table in _TABLES:
                     self._db.execute(_create(table))
                 if not self._db.execute("SELECT 1 FROM fingerprints WHERE component = 'journal'").fetchone():
@@ -395,18 +392,6 @@ class Journal:
                         raise self._damaged(f"a row of {table} is not what was written")
         return count
 
-    def _add_checksums(self) -> None:
-        """Give a journal that was written before there were checksums its checksums, and the new format."""
-        old = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE '%checksum%'"
-        for (table,) in self._db.execute(old).fetchall():
-            if table in _TABLES:
-                columns = ", ".join(_columns(table))
-                self._db.execute(f"ALTER TABLE {table} ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")
-                if table == "fingerprints":
-                    change = "UPDATE fingerprints SET value = ? WHERE component = 'journal' AND value = ?"
-                    self._db.execute(change, (FORMAT, _UNCHECKED_FORMAT))
-                self._db.execute(f"UPDATE {table} SET checksum = row_checksum({columns})")  # noqa: S608 -- our own names
-
     def _damaged(self, reason: str) -> RunDamagedError:
         return RunDamagedError(
             f"the journal is damaged: {reason}",
@@ -446,7 +431,7 @@ class Journal:
                 file=self.path,
                 remedy="Check that the folder is writable and the disk has room, then start the same command again",
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite gives bytes that are no text as they are
             raise RunDamagedError(
                 f"the journal is damaged or no journal: {error}",
                 file=self.path,
