@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 TORTURE_ARGS ?=
 GPU_WHEELS ?= gpu-wheels
 GPU_OUT ?= gpu-result
+# The tests start hundreds of processes; without bytecode each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-slow test-lowest torture lock check lint types contracts format notebooks docs test-engines gpu gpu-wheels gpu-dry clean
 
