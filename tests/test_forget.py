@@ -15,70 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from nightly_nights import write_suite
+from leaving import SAID, WHO, assert_same, make_suite, night, traces
 
 from asrfair.cli.main import run as command
 from asrfair.data.traces import search
 from asrfair.lastmile.export_ledger import read_ledger
 from asrfair.lastmile.settings import read_kit
 from asrfair.nightly import History
-
-WHO = "Žofie-CANARYxq7"
-SAID = "only this person said CANARYxq7 to the seven nurses"
-SAME = (
-    "report.",
-    "journal",
-    "timings",
-    ".lock",
-    "forgotten.jsonl",
-    "night.json",
-    "run.json",
-    "accepted/",
-    "trend/",
-    "cache.sqlite",
-)
-"""Files that hold times of day, or are not the same for equal runs, or only exist where somebody left."""
-
-
-def make_suite(folder: Path, *, without: bool = False) -> Path:
-    """Write a suite over seven people, one of whom is called by the canary and says something of their own."""
-    suite = write_suite(folder)
-    path = folder / "manifest.csv"
-    table = pd.read_csv(path, dtype=str)
-    mine = table["speaker_id"] == "s3"
-    table.loc[mine, "utterance_id"] = [f"{WHO}-{n}" for n in range(mine.sum())]
-    table.loc[mine, "reference"] = [f"{SAID} {n}" for n in range(mine.sum())]
-    table.loc[mine, "speaker_id"] = WHO
-    table[~mine if without else table.index >= 0].to_csv(path, index=False)
-    return suite
-
-
-def night(folder: Path) -> None:
-    """Add a night."""
-    arguments = [
-        "nightly",
-        str(folder / "suite.toml"),
-        "--history",
-        str(folder / "history"),
-        "--workers",
-        "1",
-        "--json",
-    ]
-    assert command(arguments) in (0, 1)
-
-
-def traces(folder: Path) -> list[str]:
-    """Return the files in which anything of the canary stands, by the bytes, and by what SQLite and Parquet hold."""
-    found = search(folder, {WHO, "CANARYxq7", SAID}).found
-    return [str(path.relative_to(folder)) for path in found]
-
-
-def assert_same(one: Path, other: Path) -> None:
-    """Hold two folders to be the same, file by file, but for what equal runs may differ in."""
-    names = [{path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()} for root in (one, other)]
-    names = [{name for name in found if not any(part in name for part in SAME)} for found in names]
-    assert names[0] == names[1]
-    assert [] == [name for name in sorted(names[0]) if (one / name).read_bytes() != (other / name).read_bytes()]
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_a_group_that_needs_more_signal_is_found(suite: Path, tmp_path: Path) ->
     table = found.thresholds[found.thresholds["target"] == "30 %"].set_index("group")
     assert table.loc["far", "threshold"] - table.loc["near", "threshold"] == pytest.approx(6.0, abs=2.0)
     assert 5 == found.tables["threshold_levels"]["level"].nunique()
-    claims = say_thresholds(read, found)
+    claims = say_thresholds(read.statistics, found)
     row = claims[claims["target"] == "30 %"].iloc[0]
     assert ("far", "near", True) == (row["group"], row["versus"], row["affirmed"])
     assert "far speakers need" in row["text"]

@@ -35,6 +35,8 @@ def print_outcome(found: Result, *, as_json: bool) -> None:
     if result.transcribe is not None:
         for line in result.transcribe.lines():
             say(console, line)
+    for note in result.notes:
+        say(console, note)
     names = {path.name for path in result.written}
     pages = [str(result.run / name) for name in ("report.html", "report.md") if name in names]
     say(console, f"Tables: {result.run / 'disparity.csv'}, {result.run / 'gaps.csv'}")
@@ -81,5 +83,6 @@ def _to_json(result: RunResult) -> dict[str, Any]:
         "scored": scored,
         "ledger": dict(reasons),
         "files": [str(path) for path in result.written],
+        "notes": list(result.notes),
         **tables,
     }

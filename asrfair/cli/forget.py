@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from asrfair.data.manifest import Manifest
     from asrfair.runs.forget import Person
     from asrfair.runs.suite import Suite
 
+_CUT_OFF = "A leaving that was cut off is finished"
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
@@ -50,7 +52,8 @@ class _Leaving:
 @click.option(
     "--manifest",
     type=_FILE,
-    help="For a run: its manifest, from which you have taken the person, so that the run can be gone on with.",
+    help="For a run or a search for thresholds: its manifest, from which you have taken the person, so that it can be gone "
+    "on with. One that was cut off needs it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a folder instead of sentences.")
 def forget(
@@ -62,9 +65,10 @@ def forget(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """SPEAKER leaves: remove them from each FOLDER (a last-mile kit, a run, a history of nights).
+    """SPEAKER leaves: remove them from each FOLDER.
 
-    Recordings, answers, transcripts and rows go, tables and pages are made again without them, and every byte of the
+    A folder is a last-mile kit, a run, a search for thresholds, or a history of nights; runs and searches may have been cut
+    off. Recordings, answers, transcripts and rows go, tables and pages are made again without them, and every byte of the
     folder is then searched for what named them. What cannot be reached from here is listed. A process that was killed in
     the middle is followed by the same command.
 
@@ -73,14 +77,16 @@ def forget(
     from asrfair.runs.suite import read_suite
 
     read = [read_suite(suite) for suite in suites]
-    fingerprint = _manifest(manifest, speaker)
+    found = _manifest(manifest, speaker)
     code = 0
     for folder in folders:
-        code = max(code, _one(folder, speaker, read, fingerprint, yes=yes, as_json=as_json))
+        code = max(code, _one(folder, speaker, read, found, yes=yes, as_json=as_json))
     return code
 
 
-def _one(folder: Path, speaker: str, suites: Sequence[Suite], manifest: str, *, yes: bool, as_json: bool) -> int:
+def _one(
+    folder: Path, speaker: str, suites: Sequence[Suite], manifest: Manifest | None, *, yes: bool, as_json: bool
+) -> int:
     from asrfair.data.traces import search
     from asrfair.runs.forget import begin, finish, pending
 
@@ -111,17 +117,22 @@ def _one(folder: Path, speaker: str, suites: Sequence[Suite], manifest: str, *, 
 
 
 def _leaving(
-    folder: Path, speaker: str, suites: Sequence[Suite], manifest: str, before: Person | None, *, as_json: bool
+    folder: Path,
+    speaker: str,
+    suites: Sequence[Suite],
+    manifest: Manifest | None,
+    before: Person | None,
+    *,
+    as_json: bool,
 ) -> _Leaving:
     """Find out what a folder is, and what there is to do.
 
     Raises:
         InputError: It is nothing that people can leave.
     """
-    from asrfair.data.runfile import RUN_FILE
     from asrfair.errors import InputError
     from asrfair.lastmile.settings import KIT_FILE
-    from asrfair.runs.forget import fingerprints_of, forget_in_run, person_of, plan_run
+    from asrfair.runs.forget import forget_in_run, is_run, person_in_run, plan_run
 
     def say(text: str) -> None:
         _say(text, as_json=as_json)
@@ -130,20 +141,13 @@ def _leaving(
         return _kit(folder, speaker, before, say)
     if (folder / "nights").is_dir():
         return _history(folder, speaker, suites, before, say)
-    if (folder / RUN_FILE).is_file() and not (folder / "threshold.json").exists():
-        from dataclasses import replace
-
-        person = before
-        if person is None:
-            plan_run(folder, person_of([], speaker))  # is it one that can be read?
-            person = replace(person_of([folder], speaker), extra={"fingerprints": fingerprints_of(folder, manifest)})
-        done, missed = plan_run(folder, person) if person.utterance_ids else ([], [])
+    if is_run(folder):
+        person = before or person_in_run(folder, speaker, manifest)
+        done, missed = plan_run(folder, person) if before is None else ([_CUT_OFF], [])
         return _Leaving(person=person, done=done, missed=missed, act=lambda who: forget_in_run(folder, who, say=say))
     raise InputError(
-        "this is no kit, no run and no history",
-        file=folder,
-        remedy="Name the folder that asrfair made; one of thresholds, or a run that was cut off, is removed as a whole",
-    )
+        "this is no kit, no run and no history", file=folder, remedy="Name the folder that asrfair made"
+    )  # fmt: skip
 
 
 def _kit(folder: Path, speaker: str, before: Person | None, say: Callable[[str], None]) -> _Leaving:
@@ -152,7 +156,7 @@ def _kit(folder: Path, speaker: str, before: Person | None, say: Callable[[str],
 
     kit = read_kit(folder)
     person = before or person_in_kit(kit, speaker)
-    done, missed = plan_kit(kit, person) if before is None else (["A leaving that was cut off is finished"], [])
+    done, missed = plan_kit(kit, person) if before is None else ([_CUT_OFF], [])
     return _Leaving(
         person=person,
         done=done,
@@ -187,8 +191,8 @@ def _history(
     )
 
 
-def _manifest(path: Path | None, speaker: str) -> str:
-    """Return a manifest's fingerprint.
+def _manifest(path: Path | None, speaker: str) -> Manifest | None:
+    """Read the manifest that somebody has left.
 
     Raises:
         InputError: The person is still in it.
@@ -197,13 +201,13 @@ def _manifest(path: Path | None, speaker: str) -> str:
     from asrfair.errors import InputError
 
     if path is None:
-        return ""
+        return None
     found = read_manifest(path, allow_outside=True)
     if (found.table["speaker_id"] == speaker).any():
         raise InputError(
             "the manifest still has this person", file=path, value=speaker, remedy="Take their rows out first"
         )
-    return found.fingerprint
+    return found
 
 
 def _show(lines: dict[str, Any], word: str, *, as_json: bool) -> None:

@@ -75,13 +75,18 @@ def run(
         if invariance_check:
             raise click.UsageError("--invariance-check needs the whole run, not a shard")
         part = parse_shard(shard)
-        summary = run_shard(read_suite(suite), out, shard=part, **settings)
+        read = read_suite(suite)
+        summary = run_shard(read, out, shard=part, **settings)
         if as_json:
             click.echo(json.dumps({"run": str(out), "shard": list(part), **summary.volatile()}, indent=2))
         else:
             for line in summary.lines():
                 click.echo(line)
             click.echo(f"Part {part[0] + 1} of {part[1]} is in {out}. Join all parts: asrfair merge PART… --out RUN")
+            if read.threshold is not None:
+                click.echo(
+                    "Parts do not search for thresholds: asrfair run SUITE --out RUN does, once they are joined."
+                )
         return
     result = transcribe(suite, out=out, report=True, html=not no_html, invariance=invariance_check or 0, **settings)
     print_outcome(result, as_json=as_json)

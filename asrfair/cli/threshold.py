@@ -57,7 +57,7 @@ def threshold(
     stated = read.threshold or ThresholdTable()
     table = stated.model_copy(update={key: value for key, value in changes.items() if value is not None})
     found = find_thresholds(read, table, out, workers=workers, fresh=fresh, progress=not as_json)
-    claims = say_thresholds(read, found)
+    claims = say_thresholds(read.statistics, found)
     failed = failed_gates(found.thresholds, claims, table)
     written = write_threshold_report(found, claims, failed, confidence=read.statistics.confidence)
     yes = affirmed(claims_of(claims))

@@ -38,6 +38,7 @@ from asrfair.recognise.engines.table import load_class
 from asrfair.runs.forget import Person, without
 from asrfair.runs.pipeline import rescore
 from asrfair.runs.suite import Suite
+from asrfair.stats.thresholds.tables import TABLES
 from asrfair.types import EngineSpec
 
 NOTE = "made again without somebody who left"
@@ -95,6 +96,11 @@ def plan_history(history: History, person: Person, suites: Sequence[Suite]) -> t
         path = history.folder / name
         if path.is_file() or (path.is_dir() and any(path.iterdir())):
             done.append(f"{path}: {_WHY[name]}")
+    if any((night.path / f"{TABLES[0]}.parquet").is_file() for night in nights):
+        done.append(
+            f"{history.folder}: thresholds in decibels, and their gates, leave these nights; what was heard at each level is "
+            "not kept, so that only the next night has them again"
+        )
     done.append(f"{history.folder / 'trend'}: drawn again")
     missed = ["messages of nights that were sent, and copies of nights and pages that lie elsewhere"]
     runs = sorted({night.content["baseline"] for night in nights if str(night.content["baseline"]).startswith("run ")})
@@ -249,7 +255,8 @@ def _again(history: History, night: Night, person: Person, suite: Suite) -> None
         for file in ("run.json", "report.md", "report.html"):
             if (run / file).is_file():
                 write_whole(night.path / file, (run / file).read_bytes())
-    (night.path / "invariance.parquet").unlink(missing_ok=True)
+    for name in ("invariance", *TABLES):  # what only the recogniser can make again
+        (night.path / f"{name}.parquet").unlink(missing_ok=True)
     write_verdict(night.path, numbered)
     changed = {
         **night.content, "verdict": numbered.word, "baseline": numbered.baseline, "counts": counts, "inputs": inputs,

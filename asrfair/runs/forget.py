@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from asrfair.data.manifest import Manifest
 from asrfair.data.runfile import RUN_FILE, changing, read_content, refuse_night, write_run_file
 from asrfair.data.runlock import writing
 from asrfair.data.sealed import opened, read_object, sealed
@@ -31,17 +32,23 @@ from asrfair.data.wholefile import open_whole, sweep, sync_folder, write_json, w
 from asrfair.errors import InputError
 from asrfair.recognise.journal import FILE_NAME, Journal
 from asrfair.recognise.journal.store import replaced
-from asrfair.recognise.transcribe.finalise import ROWS_PER_GROUP, write_results
+from asrfair.recognise.transcribe.finalise import ROWS_PER_GROUP
 from asrfair.report import write_report
 from asrfair.runs.invariance_table import INVARIANCE_FILE
 from asrfair.runs.pipeline import rescore
+from asrfair.runs.threshold import failed_gates, say_thresholds
+from asrfair.runs.threshold_again import rename_manifest, steps_of, thresholds_again
+from asrfair.runs.threshold_report import PAGE, write_threshold_report
+from asrfair.runs.threshold_search import LEVELS, read_rules
+from asrfair.stats.thresholds.tables import TABLES as THRESHOLDS
 
 MARKER = ".forgetting.json"
 REGISTER = "forgotten.jsonl"
 WHY = "somebody is being forgotten (start `asrfair forget` again)"
 _LEAST_TEXT = 16
 """A shorter transcript is anybody's, and no trace of one person."""
-_MADE = ("scores.parquet", "readings.parquet", "ledger.csv", "claims.csv", "findings.json", INVARIANCE_FILE)
+_SCORED = ("scores.parquet", "readings.parquet", "ledger.csv")
+_MADE = (*_SCORED, "claims.csv", "findings.json", INVARIANCE_FILE, PAGE, *(f"{name}.csv" for name in THRESHOLDS))
 _TABLES = ("hypotheses", "timings", "achieved")
 
 
@@ -70,12 +77,19 @@ class Person:
 
 
 def person_of(folders: Iterable[Path], speaker_id: str) -> Person:
-    """Gather what names somebody in folders that hold ``utterances.parquet``; nobody has no utterances."""
+    """Gather what names somebody in folders that hold ``utterances.parquet``; nobody has no utterances.
+
+    Of folders without that table, which were cut off while something was heard, only transcripts are looked at.
+    """
     ids: set[str] = set()
     texts: set[str] = set()
     others: set[str] = set()
     said: set[str] = set()
+    cut_off = []
     for folder in folders:
+        if not (folder / "utterances.parquet").is_file():
+            cut_off.append(folder)
+            continue
         table = _read(folder / "utterances.parquet").to_pandas()
         mine = (table["speaker_id"] == speaker_id).to_numpy()
         ids |= set(table.loc[mine, "utterance_id"])
@@ -87,6 +101,52 @@ def person_of(folders: Iterable[Path], speaker_id: str) -> Person:
             own = heard["utterance_id"].isin(ids).to_numpy()
             texts |= set(heard.loc[own, "hypothesis"])
             said |= set(heard.loc[~own, "hypothesis"])
+    for folder in cut_off:
+        if (folder / FILE_NAME).is_file():
+            with Journal(folder) as journal:
+                for name, text in journal.texts():
+                    (texts if name in ids else said).add(text)
+    return _person(speaker_id, ids, texts=texts, others=others, said=said)
+
+
+def person_cut_off(run: Path, speaker_id: str, manifest: Manifest | None) -> Person:
+    """Gather what names somebody in a run that was cut off before it had a table of who spoke.
+
+    Its journal knows utterances and not whose they are: theirs are those that the manifest has no more.
+
+    Args:
+        run: The run folder.
+        speaker_id: Who.
+        manifest: The manifest that they have left.
+
+    Raises:
+        InputError: There is no manifest, or it has nothing to do with the run.
+    """
+    if manifest is None:
+        raise InputError(
+            "the run was cut off before it had a table of who spoke", file=run,
+            remedy="Give the manifest from which you have taken the person: --manifest FILE; or remove the folder",
+        )  # fmt: skip
+    stay = set(manifest.table["utterance_id"])
+    with Journal(run) as journal:
+        known = journal.utterances()
+        ids = known - stay
+        if ids and not known & stay:
+            raise InputError(
+                "nobody in this run is in the manifest", file=run, remedy="Give its own, without the person"
+            )
+        texts: set[str] = set()
+        said = set(manifest.table["reference"])
+        for name, text in journal.texts():
+            (texts if name in ids else said).add(text)
+    others = stay | set(manifest.table["speaker_id"])
+    return _person(speaker_id, ids, texts=texts, others=others, said=said)
+
+
+def _person(
+    speaker_id: str, ids: Collection[str], *, texts: Collection[str], others: Collection[str], said: Collection[str]
+) -> Person:
+    """Keep of somebody's texts those that nobody else has (``said``), and of the others' names those with theirs in it."""
     around = "\n".join(said)
     kept = {text for text in texts if isinstance(text, str) and len(text) >= _LEAST_TEXT and text not in around}
     names = {speaker_id, *ids}
@@ -154,30 +214,72 @@ def without(fingerprint: str) -> str:
 # --- a run folder ------------------------------------------------------------------------------------------------
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run, a search for thresholds, or one of these that was cut off."""
+    return any((folder / name).exists() for name in (RUN_FILE, FILE_NAME, LEVELS))
+
+
+def person_in_run(run: Path, speaker_id: str, manifest: Manifest | None) -> Person:
+    """Gather what names somebody in a run or a search for thresholds, finished or not.
+
+    Args:
+        run: The folder.
+        speaker_id: Who.
+        manifest: The manifest that they have left, where it is known.
+
+    Raises:
+        InputError: It is a night, is damaged, or was cut off and there is no manifest.
+    """
+    refuse_night(run)
+    if (run / RUN_FILE).is_file():
+        read_content(run)
+    folders = [run, *steps_of(run)]
+    if any((folder / "utterances.parquet").is_file() for folder in folders):
+        person = person_of(folders, speaker_id)
+    else:
+        person = person_cut_off(next((f for f in folders if (f / FILE_NAME).is_file()), run), speaker_id, manifest)
+    return replace(person, extra={"fingerprints": _fingerprints(run, manifest.fingerprint if manifest else "")})
+
+
 def plan_run(run: Path, person: Person) -> tuple[list[str], list[str]]:
     """Return what would be done to a run folder, and what cannot be, in sentences.
 
     Raises:
-        InputError: It is a night, was cut off before its tables were written, or holds nobody else.
+        InputError: It is a night, or holds nobody else.
     """
     refuse_night(run)
-    content = read_content(run)
-    if not (run / "utterances.parquet").is_file():
-        raise InputError(
-            "the run was cut off before it had a table of who spoke",
-            file=run,
-            remedy="Finish it with the command that began it, or remove the folder",
-        )
-    table = _read(run / "utterances.parquet", ["utterance_id", "speaker_id"])
-    rest = set(table["speaker_id"].to_pylist()) - {person.speaker_id}
-    if person.utterance_ids and not rest:
+    steps = steps_of(run)
+    tables = [f / "utterances.parquet" for f in (run, *steps) if (f / "utterances.parquet").is_file()]
+    rest: set[str] = set()
+    for path in tables:
+        rest |= set(_read(path, ["speaker_id"])["speaker_id"].to_pylist())
+    if not person.utterance_ids:
+        renamed = not tables and any(old != new for old, new in person.extra.get("fingerprints", {}).items())
+        return ([f"{run}: goes by the manifest that was given"], []) if renamed else ([], [])
+    if tables and not rest - {person.speaker_id}:
         raise InputError("nobody else is in this run", file=run, remedy="Remove the folder")
-    done = [f"{run}: {len(person.utterance_ids):,} utterances leave its tables and its journal; all else is made again"]
+    count = f"{len(person.utterance_ids):,} utterances"
+    missed = [f"copies of {run.name}'s report, and cards made from it, that lie elsewhere"]
+    if not tables:
+        done = [f"{run}: {count} that the manifest has no more leave its journal; the command that began it goes on"]
+    elif (run / RUN_FILE).is_file():
+        done = [f"{run}: {count} leave its tables and its journal; all else is made again"]
+    else:
+        done = [f"{run}: {count} leave its tables and its journals"]
+    if steps:
+        done.append(
+            f"{run / LEVELS}: {count} leave what was heard at each level; thresholds are made again, unless other levels "
+            "would be heard without them: those the command that began it hears"
+        )
     if (run / INVARIANCE_FILE).exists():
         done.append(f"{run / INVARIANCE_FILE}: removed; it can only be made again with the recogniser")
     if _has_tables(run):
         done.append(f"{run / 'tables'}: removed; asrfair report RUN --tables makes it again")
-    missed = [f"copies of {run.name}'s report, and cards made from it, that lie elsewhere"]
+    content = read_content(run) if (run / RUN_FILE).is_file() else {}
+    if not content and not steps:
+        missed.append(
+            "if this is a part (--shard) that was cut off, which utterances are its own has changed: begin all anew"
+        )
     conditions = [str(item["name"]) for item in content.get("conditions", []) if _mixes(str(item["name"]))]
     if conditions:
         missed.append(
@@ -187,25 +289,29 @@ def plan_run(run: Path, person: Person) -> tuple[list[str], list[str]]:
     return done, missed
 
 
-def fingerprints_of(run: Path, manifest: str = "") -> dict[str, str]:
-    """Return what a run's manifest is called by → what it will be called by.
-
-    Args:
-        run: The run folder.
-        manifest: The fingerprint of the manifest without the person, where that is known.
-    """
-    old = str(read_content(run).get("manifest", {}).get("fingerprint", ""))
+def _fingerprints(run: Path, manifest: str) -> dict[str, str]:
+    """Return what a run's manifest is called by → what it will be called by: ``manifest`` where that is known."""
+    old = ""
+    if (run / RUN_FILE).is_file():
+        old = str(read_content(run).get("manifest", {}).get("fingerprint", ""))
+    else:
+        for folder in (run, *steps_of(run)):
+            if not old and (folder / FILE_NAME).is_file():
+                with Journal(folder) as journal:
+                    old = journal.fingerprints().get("the manifest", "")
     return {old: manifest or without(old)} if old else {}
 
 
 def forget_in_run(
     run: Path, person: Person, *, workers: int | None = None, say: Callable[[str], None] = lambda _text: None
 ) -> None:
-    """Take somebody's rows out of a run folder and make everything else in it again; may be done again.
+    """Take somebody's rows out of a run, or a search for thresholds, finished or not; may be done again.
+
+    All that can be made without a recogniser is made again; what was cut off goes on with the command that began it.
 
     Args:
         run: The run folder.
-        person: Who; ``extra["fingerprints"]`` are hashes that change with them (:func:`fingerprints_of`).
+        person: Who; ``extra["fingerprints"]`` are hashes that change with them (:func:`person_in_run`).
         workers: Processes for scoring.
         say: Told what is done.
 
@@ -213,44 +319,64 @@ def forget_in_run(
         InputError: The folder is no run, or another process is writing there.
     """
     refuse_night(run)
+    hashes = person.extra.get("fingerprints", {})
     with writing(run):
         html, markdown = (run / "report.html").exists(), (run / "report.md").exists()
         with changing(run, WHY):
-            content = read_content(run)
-            hashes = person.extra.get("fingerprints", {})
-            _results(run, content, person.utterance_ids, hashes)
-            rows = _keep(run / "utterances.parquet", person.utterance_ids)
-            content = json.loads(replaced(json.dumps(content), hashes))
-            content["manifest"]["rows"] = rows
-            content.pop("invariance", None)
-            for name in ("transcribe", "shards"):  # counts and seconds of everybody, the person too
-                content["volatile"].pop(name, None)
+            content = read_content(run) if (run / RUN_FILE).is_file() else {}
             _clear(run)
-            write_run_file(run, content)
-            if "shard" not in content:
-                say(f"{run}: its tables are made again.")
-                rescore(run, workers=workers, report=False)
-        if html or markdown:
+            for folder in (run, *steps_of(run)):
+                _take_out(folder, person.utterance_ids, hashes, made=content.get("suite", {}).get("description", ""))
+            rename_manifest(run, hashes)
+            if content:
+                content = json.loads(replaced(json.dumps(content), hashes))
+                content["manifest"]["rows"] = _rows(run / "utterances.parquet")
+                content.pop("invariance", None)
+                for name in ("transcribe", "shards"):  # counts and seconds of everybody, the person too
+                    content["volatile"].pop(name, None)
+                write_run_file(run, content)
+                if "shard" not in content:
+                    say(f"{run}: its tables are made again.")
+                    for note in rescore(run, workers=workers, report=False, left=True).notes:
+                        say(note)
+            elif steps_of(run):
+                _search_again(run, workers, say)
+        if content and (html or markdown):
             write_report(run, html=html)
 
 
-def _results(run: Path, content: Mapping[str, Any], gone: Collection[str], hashes: Mapping[str, str]) -> None:
-    """Filter what was heard: through the journal where there is one, else table by table."""
-    if (run / FILE_NAME).exists():
-        engines = [str(item["label"]) for item in content["engines"]]
-        conditions = [str(item["name"]) for item in content["conditions"]]
-        with Journal(run) as journal:
-            journal.forget(sorted(gone), hashes)
-            write_results(journal, run, engines=engines, conditions=conditions)
+def _search_again(run: Path, workers: int | None, say: Callable[[str], None]) -> None:
+    """Make the tables and pages of a search by itself again, where that needs no level that was not heard."""
+    rules = read_rules(run)
+    found = None
+    if rules is not None:
+        found = thresholds_again(run, rules.groups, rules.scoring, rules.statistics, workers=workers, left=True)
+    if rules is None or found is None:
+        say(
+            f"{run}: without them other levels would be heard: start the search again, which goes on with what is there."
+        )
         return
-    made = str(content.get("suite", {}).get("description", ""))
-    for name in _TABLES:
-        if (run / f"{name}.parquet").is_file():
-            _keep(run / f"{name}.parquet", gone, made=made)
+    say(f"{run}: its tables are made again.")
+    claims = say_thresholds(rules.statistics, found)
+    failed = failed_gates(found.thresholds, claims, rules.table)
+    write_threshold_report(found, claims, failed, confidence=rules.statistics.confidence)
 
 
-def _keep(path: Path, gone: Collection[str], *, made: str = "") -> int:
-    """Write a table without some utterances, in row groups as whoever ``made`` it does; return its rows."""
+def _take_out(folder: Path, gone: Collection[str], hashes: Mapping[str, str], *, made: str) -> None:
+    """Filter what was heard, table by table, and the journal where there is one."""
+    for name in ("utterances", *_TABLES):
+        if (folder / f"{name}.parquet").is_file():
+            _keep(folder / f"{name}.parquet", gone, made=made if name != "utterances" else "")
+    if (folder / FILE_NAME).exists():
+        with Journal(folder) as journal:
+            journal.forget(sorted(gone), hashes)
+    for name in _SCORED:
+        (folder / name).unlink(missing_ok=True)
+    sweep(folder)
+
+
+def _keep(path: Path, gone: Collection[str], *, made: str = "") -> None:
+    """Write a table without some utterances, in row groups as whoever ``made`` it does."""
     table = _read(path)
     kept = table.filter(pc.invert(pc.is_in(table["utterance_id"], pa.array(sorted(gone), table["utterance_id"].type))))
     kept = kept.combine_chunks().replace_schema_metadata(None)
@@ -258,7 +384,10 @@ def _keep(path: Path, gone: Collection[str], *, made: str = "") -> int:
     with open_whole(path, private=True) as stream, pq.ParquetWriter(stream, kept.schema, **PARQUET) as writer:
         for part in _by_file(kept) if size is None else [kept] if kept.num_rows else []:
             writer.write_table(part, row_group_size=size)
-    return int(kept.num_rows)
+
+
+def _rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
 
 
 def _by_file(table: pa.Table) -> list[pa.Table]:

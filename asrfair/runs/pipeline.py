@@ -32,6 +32,7 @@ from asrfair.report.recordings import recordings
 from asrfair.runs.invariance_table import INVARIANCE_FILE, check_invariance
 from asrfair.runs.suite import Suite
 from asrfair.runs.threshold import Around, check_search, find_thresholds, forget_thresholds
+from asrfair.runs.threshold_again import DROPPED, NONE_HERE, OTHER_RULES, copy_levels, steps_of, thresholds_again
 from asrfair.runs.transcripts import HypothesisFile, write_hypotheses
 from asrfair.say.record import say_run
 from asrfair.scoring import ScoreSummary, score_run
@@ -56,13 +57,14 @@ _TRANSCRIPTS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """What a run left behind, and what the command line prints of it."""
+    """What a run left behind, and what the command line prints of it; ``notes`` say in words what its tables lack."""
 
     run: Path
     score: ScoreSummary
     analysis: Analysis
     written: tuple[Path, ...]
     transcribe: TranscribeSummary | None = None
+    notes: tuple[str, ...] = ()
 
 
 def run_suite(
@@ -230,6 +232,8 @@ def _transcribed(
         "title": suite.title,
         "audio": suite.audio,
     }
+    if suite.threshold is not None:
+        content["suite"]["threshold"] = suite.threshold.model_dump()
     content["seed"] = suite.seed
     content["engines"] = [
         {
@@ -319,6 +323,7 @@ def rescore(
     workers: int | None = None,
     html: bool = True,
     report: bool = True,
+    left: bool = False,
 ) -> RunResult:
     """Score and analyse a run folder again, with other settings if any are given; never touches audio.
 
@@ -331,6 +336,7 @@ def rescore(
         workers: Processes for normalizing; ``None`` is one a core.
         html: Whether to write ``report.html``.
         report: Whether to write a report and plots at all.
+        left: Whether rows have left the folder, so that all that was made with them is made again.
 
     Raises:
         InputError: A folder is no run, holds another one, or a setting does not fit it.
@@ -348,11 +354,21 @@ def rescore(
         with changing(target, "it is being scored again"):
             if target is not run:
                 _copy_transcripts(run, target)
-            if before != (groups, scoring, statistics.confidence):
+            had = (target / f"{TABLES[0]}.csv").is_file()
+            changed = before != (groups, scoring, statistics.confidence)
+            if left or changed:
                 forget_thresholds(target)
-            score, analysis = _tables(target, content, groups, scoring, statistics, workers)
+            search = None
+            if steps_of(target) and (left or changed or not had):
+                search = partial(thresholds_again, target, groups, scoring, statistics, workers=workers, left=left)
+            score, analysis = _tables(target, content, groups, scoring, statistics, workers, search)
         written = write_report(target, html=html) if report else []
-    return RunResult(run=target, score=score, analysis=analysis, written=tuple(written))
+        notes: list[str] = []
+        if TABLES[0] in analysis.tables:
+            notes += [OTHER_RULES] if changed else []
+        elif had or "threshold" in content.get("suite", {}):
+            notes.append(DROPPED if had and changed else NONE_HERE)
+    return RunResult(run=target, score=score, analysis=analysis, written=tuple(written), notes=tuple(notes))
 
 
 def _copy_transcripts(run: Path, out: Path) -> None:
@@ -367,6 +383,7 @@ def _copy_transcripts(run: Path, out: Path) -> None:
         if (run / name).is_file():
             with (run / name).open("rb") as source, open_whole(out / name, private=True) as stream:
                 shutil.copyfileobj(source, stream)
+    copy_levels(run, out)
 
 
 def _tables(

@@ -364,6 +364,20 @@ class Journal:
         with self._transaction():
             self._db.executemany(_insert("recordings", "INSERT OR REPLACE"), stamps)
 
+    def utterances(self) -> set[str]:
+        """Return the ids of all utterances that the journal knows anything of."""
+        self.flush()
+        tables = [name for name, columns in _TABLES.items() if "utterance_id TEXT" in columns]
+        query = " UNION ".join(f"SELECT utterance_id FROM {name}" for name in tables)  # noqa: S608 -- our own names
+        with self._explained():
+            return {name for (name,) in self._db.execute(query)}
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield utterance id and transcript of all that was heard, in no order that matters."""
+        self.flush()
+        with self._explained():
+            yield from self._db.execute("SELECT utterance_id, hypothesis FROM hypotheses")
+
     def heard(self) -> set[str]:
         """Return the ids of all utterances with a result, errors aside, of any engine under any condition."""
         self.flush()
