@@ -110,11 +110,12 @@ def limits_at(estimate: Estimate, critical: Floats, tail: Floats) -> tuple[Float
         low = estimate.rate * np.exp(np.minimum(shift - half, 0.0))
         reach = np.maximum(shift + half * (1.0 + estimate.stretch * -special.ndtri(tail)), 0.0)
         high = estimate.rate * np.exp(np.minimum(reach, 700.0))
-        few = estimate.errors < FEW_ERRORS
-        poisson_low = special.gammaincinv(estimate.errors, tail) / estimate.words
-        poisson_high = special.gammaincinv(estimate.errors + 1.0, 1.0 - tail) / estimate.words
-        low = np.where(few, np.minimum(low, poisson_low), low)
-        high = np.where(few, np.maximum(high, poisson_high), high)
+        few = np.broadcast_to(estimate.errors < FEW_ERRORS, np.shape(low))
+        if few.any():  # exact bounds of many errors are slow to find, and not asked for
+            low, high = np.array(low), np.array(high)
+            errors, words, p = (np.broadcast_to(x, few.shape)[few] for x in (estimate.errors, estimate.words, tail))
+            low[few] = np.minimum(low[few], special.gammaincinv(errors, p) / words)
+            high[few] = np.maximum(high[few], special.gammaincinv(errors + 1.0, 1.0 - p) / words)
         none = estimate.errors == 0
         highest = estimate.effective * np.expm1(-np.log(tail) / estimate.effective) / estimate.words
         low = np.where(none, 0.0, low)
