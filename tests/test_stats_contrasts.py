@@ -17,6 +17,7 @@ from asrfair.stats.estimate.extremes import GapTest, jackknife_extremes, mean_in
 from asrfair.stats.estimate.gaps import comparable, extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.largest_difference import critical_of_pairs, largest_difference, largest_scores
+from asrfair.stats.estimate.normal_scores import normal_score
 from asrfair.stats.estimate.paired import change
 from asrfair.stats.estimate.rate_interval import limits
 
@@ -118,6 +119,25 @@ def test_the_largest_difference_of_equal_groups_is_the_studentised_range() -> No
     draws = largest_scores(many, None, np.random.default_rng(3), 40_000)
     q = critical_of_pairs(many, np.quantile(draws, 0.95, axis=1), 0.95)[0, 0, 1]
     assert q == pytest.approx(stats.studentized_range.ppf(0.95, 4, 1e5) / math.sqrt(2), abs=0.03)
+
+
+def test_the_largest_difference_is_that_of_all_pairs() -> None:
+    """Pairs that are passed over because they cannot be the largest are not: every pair's score, written out."""
+    estimate = simulated([4, 5, 30], [0.1, 0.2, 0.15]).estimate
+    related = np.array([[[1.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 1.0]]])
+    rng = np.random.default_rng(5)
+    se, df = np.sqrt(estimate.variance[0]), estimate.df[0]
+    values, vectors = np.linalg.eigh(related[0])
+    value = rng.standard_normal((200, 3)) @ (vectors * np.sqrt(values) @ vectors.T) * se
+    spread = se * np.sqrt(rng.chisquare(df, (200, 3)) / df)
+    every = []
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        one, other = (estimate.map(lambda value, side=side: value[0, side]) for side in (a, b))
+        variance = spread[:, a] ** 2 + spread[:, b] ** 2 - 2 * related[0, a, b] * spread[:, a] * spread[:, b]
+        t = np.abs(value[:, a] - value[:, b]) / np.sqrt(variance)
+        every.append(normal_score(t, contrast(one, other).df_ratio))
+    drawn = largest_scores(estimate, related, np.random.default_rng(5), 200)
+    assert drawn[0] == pytest.approx(np.sort(np.max(every, axis=0)))
 
 
 def test_the_macro_interval_holds_the_mean() -> None:

@@ -21,7 +21,7 @@ from asrfair.stats.compare.conditions import interact
 from asrfair.stats.compare.groups import against_rest
 from asrfair.stats.compare.prompt_inflation import change_inflation, rest_inflation
 from asrfair.stats.estimate.contrasts import contrast, difference_bounds
-from asrfair.stats.estimate.correlations import correlations
+from asrfair.stats.estimate.correlations import correlations, correlations_with
 from asrfair.stats.estimate.extremes import mean_interval
 from asrfair.stats.estimate.group_rates import Rates, group_rates, rates_of_cells
 from asrfair.stats.estimate.paired import change, paired_change, paired_sums
@@ -259,6 +259,19 @@ def test_macro_with_shared_speakers_is_the_written_out_variance() -> None:
     variance = (u.sum(axis=0) ** 2).sum() / rates.rate[0].sum() ** 2
     low, high = mean_interval(rates.estimate, 0.1, correlations(rates, 0)[None], np.array([5.0]))
     assert np.log(high / low)[0] == pytest.approx(2 * stats.t.ppf(0.9, 5) * np.sqrt(variance), rel=1e-6)
+
+
+def test_one_group_against_all_is_a_row_of_the_matrix(frame: Frame) -> None:
+    """Correlations with a chosen group of each run are those of the whole matrix, whatever groups have in common."""
+    for by in (("accent",), ("device",)):  # sentences in common; speakers and sentences in common
+        for rates in (
+            group_rates(frame, make_grouping(frame, by)),
+            group_rates(replace(frame, prompt=None), make_grouping(frame, by)),
+        ):
+            chosen = np.array([0, 1])
+            rows = correlations_with(rates, chosen)
+            for run in (0, 1):
+                assert rows[run] == pytest.approx(correlations(rates, run)[chosen[run]])
 
 
 def test_interactions_of_groups_that_share_speakers_cover() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,7 @@ class Grouping:
     atom_cell: npt.NDArray[np.int64]
     utterance_group: npt.NDArray[np.int64]
 
-    @property
+    @cached_property
     def spans(self) -> bool:
         """Whether any speaker stands in more than one group."""
         return len(np.unique(self.cell_speaker)) < len(self.cell_speaker)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from asrfair.stats.attribute_rates import AttributeRates, generator
+from asrfair.stats.attribute_rates import AttributeRates
 from asrfair.stats.estimate import contrasts
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
-from asrfair.stats.estimate.correlations import correlations
-from asrfair.stats.estimate.gaps import comparable, extremes
+from asrfair.stats.estimate.correlations import correlations_with
+from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
-from asrfair.stats.estimate.largest_difference import critical_of_pairs, largest_scores
+from asrfair.stats.estimate.largest_difference import critical_value
 from asrfair.stats.estimate.rate_interval import Estimate, t_quantile
 from asrfair.stats.estimate.two_way import regroup
 from asrfair.stats.frame import Floats, Frame
@@ -69,19 +69,15 @@ def difference_table(
         groups: How small is too small, and the reference groups.
         statistics: Confidence and interval.
     """
-    compared = [
-        comparable(one.rates, min_speakers=groups.min_speakers, min_words=groups.min_words) for one in attributes
-    ]
-    looked_at = int(sum(enough.sum() for enough in compared))
+    looked_at = int(sum(one.compared.sum() for one in attributes))
     tail = (1.0 - statistics.confidence) / 2
     tables = [pd.DataFrame(columns=COLUMNS)]
-    for one, enough in zip(attributes, compared, strict=True):
-        rng = generator(statistics, "differences", one.grouping.attribute)
-        sides = [_best(one.rates, enough, tail, rng)]
+    for one in attributes:
+        sides = [_best(one, tail)]
         reference = _reference(one.grouping, groups)
         if reference >= 0:
-            sides.append(_named(one.rates, enough, reference, tail))
-        sides.append(_rest(one.rates, enough, tail))
+            sides.append(_named(one.rates, one.compared, reference, tail))
+        sides.append(_rest(one.rates, one.compared, tail))
         tables.extend(_table(frame, one, side, statistics, tail, looked_at) for side in sides)
     return tables
 
@@ -91,34 +87,24 @@ def _reference(grouping: Grouping, groups: GroupSettings) -> int:
     return grouping.names.index(name) if name in grouping.names else -1
 
 
-def _best(rates: Rates, compared: npt.NDArray[np.bool_], tail: float, rng: np.random.Generator) -> _Side:
+def _best(attribute: AttributeRates, tail: float) -> _Side:
+    rates, compared = attribute.rates, attribute.compared
     runs, size = rates.rate.shape
     best = extremes(rates.rate, compared).best
     rows = np.arange(runs)
     chosen = rates.estimate.map(lambda value: np.broadcast_to(value[rows, best][:, None], (runs, size)))
-    correlation = np.zeros((runs, size))
-    critical = np.full((runs, size), np.nan)
-    for run in range(runs):
-        use = np.flatnonzero(compared[run])
-        shared = correlations(rates, run) if rates.related else None
-        if shared is not None:
-            correlation[run] = shared[best[run]]
-        family = rates.estimate.map(lambda value, run=run, use=use: value[[run]][:, use])  # type: ignore[misc]
-        if len(use) > 1 and family.known.all():
-            within = None if shared is None else shared[np.ix_(use, use)][None]
-            p = 1.0 - 2 * tail
-            at = critical_of_pairs(family, np.quantile(largest_scores(family, within, rng), p, axis=1), p)[0]
-            critical[run, use] = at[:, np.flatnonzero(use == best[run])[0]]
+    score = attribute.largest.critical(2 * tail)[:, None]  # NaN where there are no two groups to compare
+    critical = critical_value(contrasts.contrast(rates.estimate, chosen).df_ratio, score, 1.0 - 2 * tail)
     others = np.arange(size)[None, :] != best[:, None]
     stated = rates.grouping.stated[None, :]
     return _Side(
         versus="best",
         names=np.broadcast_to(np.array([*rates.grouping.names, ""], dtype=object)[best][:, None], (runs, size)),
         estimate=chosen,
-        correlation=correlation,
+        correlation=correlations_with(rates, best) if rates.related else np.zeros((runs, size)),
         shown=others & stated & (best >= 0)[:, None],
         usable=others & compared,
-        critical=critical,
+        critical=np.where(compared & ~np.isnan(score), critical, np.nan),
     )
 
 
@@ -127,7 +113,7 @@ def _named(rates: Rates, compared: npt.NDArray[np.bool_], reference: int, tail: 
     chosen = rates.estimate.map(lambda value: np.broadcast_to(value[:, reference][:, None], (runs, size)))
     correlation = np.zeros((runs, size))
     if rates.related:
-        correlation = np.stack([correlations(rates, run)[reference] for run in range(runs)])
+        correlation = correlations_with(rates, np.full(runs, reference))
     others = np.arange(size) != reference
     usable = compared & compared[:, [reference]] & others
     return _Side(
@@ -150,7 +136,7 @@ def _rest(rates: Rates, compared: npt.NDArray[np.bool_], tail: float) -> _Side:
         pair = against_rest(rates, group)
         columns.append(pair.estimate.map(lambda value: value[:, 1]))
         if rates.related:
-            correlation[:, group] = [correlations(pair, run)[0, 1] for run in range(runs)]
+            correlation[:, group] = correlations_with(pair, np.zeros(runs, dtype=np.int64))[:, 1]
     chosen = columns[0].map(lambda value: value)
     chosen = replace(
         chosen,

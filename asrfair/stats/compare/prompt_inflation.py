@@ -14,7 +14,7 @@ import numpy as np
 
 from asrfair.stats.compare.groups import against_rest
 from asrfair.stats.estimate.contrasts import contrast
-from asrfair.stats.estimate.correlations import correlations
+from asrfair.stats.estimate.correlations import correlations_with
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.paired import Change, change, paired_change
 from asrfair.stats.estimate.rate_interval import Estimate, t_quantile
@@ -34,9 +34,10 @@ def rest_inflation(rates: Rates) -> Floats | None:
     if rates.items is None:
         return None
     factor = np.ones(rates.rate.shape)
+    first = np.zeros(len(rates.rate), dtype=np.int64)
     for group in range(len(rates.grouping.names)):
         pair = against_rest(rates, group)
-        rho = np.array([correlations(pair, run)[0, 1] for run in range(len(rates.rate))])
+        rho = correlations_with(pair, first)[:, 1]
         one = pair.estimate.map(lambda value: value[:, 0])
         other = pair.estimate.map(lambda value: value[:, 1])
         factor[:, group] = _factor(one, other, rho)

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
-from asrfair.stats.estimate.contrasts import difference_bounds, ratio_bounds
+from asrfair.stats.estimate.contrasts import contrast, difference_bounds, ratio_bounds
 from asrfair.stats.estimate.correlations import correlation_of
 from asrfair.stats.estimate.gaps import extremes
 from asrfair.stats.estimate.group_rates import Rates
 from asrfair.stats.estimate.largest_difference import LargestDifference, critical_of_pairs, patterns
+from asrfair.stats.estimate.normal_scores import t_of_score
 from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, shift_of, t_quantile
 from asrfair.stats.frame import Floats, Ints
 
@@ -175,6 +176,17 @@ class _Pairs:
         critical = critical_of_pairs(self.groups, score, 1.0 - 2 * tail)
         return self._largest(difference_bounds(first, second, tail, between, critical)[0])
 
+    def one_by_one(self) -> _EachPair:
+        """The pairs of a single run in a row, those alone of which the first has the higher rate."""
+        first, second, between = self._sides
+        freedom = contrast(first, second).df_ratio
+        chosen = np.nonzero(first.rate > second.rate)
+        first, second = (
+            side.map(lambda value: np.broadcast_to(value, freedom.shape)[chosen]) for side in (first, second)
+        )
+        between = np.broadcast_to(between, freedom.shape)[chosen]
+        return _EachPair(first=first, second=second, between=between, freedom=freedom[chosen])
+
     def highest(self, tail: float) -> Floats:
         """Largest upper bound of a difference, each by itself."""
         first, second, between = self._sides
@@ -186,6 +198,29 @@ class _Pairs:
         critical = critical_of_pairs(self.groups, score, 1.0 - 2 * tail)
         low = self._largest(ratio_bounds(first, second, tail, between, critical)[0])
         return low, self._largest(ratio_bounds(first, second, tail, between)[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EachPair:
+    """Pairs of groups in a row, each of shape (P,); ``freedom`` is that of the log ratio."""
+
+    first: Estimate
+    second: Estimate
+    between: Floats
+    freedom: Floats
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> _EachPair:
+        """Some of the pairs."""
+        return _EachPair(
+            first=self.first.map(lambda value: value[chosen]),
+            second=self.second.map(lambda value: value[chosen]),
+            between=self.between[chosen],
+            freedom=self.freedom[chosen],
+        )
+
+    def lower(self, score: float, tail: float) -> Floats:
+        """Lower bounds of the differences at a normal score."""
+        return difference_bounds(self.first, self.second, tail, self.between, t_of_score(score, self.freedom))[0]
 
 
 def _pairs(groups: Estimate, tail: float, correlation: Floats | None, score: Floats) -> tuple[Pair, Pair]:
@@ -218,12 +253,15 @@ class GapTest:
         """The smallest error at which the lower bound of the gap is above 0; NaN where there is no interval."""
         if np.isnan(self.largest.draws[run, 0]):
             return float("nan")
-        pairs = self._pairs(run)
+        pairs = self._pairs(run).one_by_one()
         low, high = 0.0, 60.0
         for _ in range(40):
             score = (low + high) / 2.0
-            tail = max(self.largest.p(run, score) / 2.0, 1e-300)
-            low, high = (score, high) if pairs.lowest(np.array([score]), tail)[0] > 0 else (low, score)
+            above = pairs.lower(score, max(self.largest.p(run, score) / 2.0, 1e-300)) > 0
+            if above.any():
+                low, pairs = score, pairs.where(above)  # the others are not above 0 at a larger score either
+            else:
+                high = score
         return self.largest.p(run, low) if low > 0 else 1.0
 
     def bounds(self, run: int, error: float) -> tuple[float, float]:

@@ -109,8 +109,12 @@ def critical_of_pairs(groups: Estimate, score: Floats, p: float) -> Floats:
     """
     first, second = (groups.map(lambda value, axis=axis: np.expand_dims(value, axis)) for axis in (2, 1))  # type: ignore[misc]
     freedom = contrast(first, second).df_ratio
-    critical = t_of_score(score[:, None, None], freedom)
-    return np.where(score[:, None, None] > 0, critical, t_quantile(p, freedom))
+    return critical_value(freedom, score[:, None, None], p)
+
+
+def critical_value(freedom: Floats, score: Floats, p: float) -> Floats:
+    """Critical values of Student's t from degrees of freedom and a normal score, as in :func:`critical_of_pairs`."""
+    return np.where(score > 0, t_of_score(score, freedom), t_quantile(p, freedom))
 
 
 def largest_scores(
@@ -136,20 +140,48 @@ def largest_scores(
         value = rng.standard_normal(shape)
         if correlation is not None:
             values, vectors = np.linalg.eigh(correlation[part])
-            root = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+            # the symmetric root: of several equal eigenvalues the vectors are whatever rounding makes them
+            root = (vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
             value = np.einsum("drg,rhg->drh", value, root)
         value *= se
-        spread = (se * np.sqrt(rng.chisquare(df, shape) / df)) ** 2
-        largest = np.zeros(shape[:2])
-        for one in range(size - 1):
-            variance = spread[:, :, one, None] + spread[:, :, one + 1 :]
-            if correlation is not None:
-                shared = correlation[part][:, one, one + 1 :]
-                variance -= 2.0 * shared * np.sqrt(spread[:, :, one, None] * spread[:, :, one + 1 :])
-            taking_part = (se[:, one, None] > 0) & (se[:, one + 1 :] > 0)
-            with np.errstate(all="ignore"):
-                t = np.abs(value[:, :, one, None] - value[:, :, one + 1 :]) / np.sqrt(np.maximum(variance, 1e-300))
-                score = normal_score(t, freedom[part, one, one + 1 :])
-            np.maximum(largest, np.where(taking_part, score, 0.0).max(axis=-1), out=largest)
-        found[part] = np.sort(largest, axis=0).T
+        spread = se * np.sqrt(rng.chisquare(df, shape) / df)
+        for run in range(part.stop - part.start):
+            between = None if correlation is None else correlation[start + run]
+            found[start + run] = np.sort(
+                _largest_of_pairs(value[:, run].T, spread[:, run].T, se[run] > 0, between, freedom[start + run])
+            )
     return found
+
+
+def _largest_of_pairs(
+    value: Floats, spread: Floats, taking_part: npt.NDArray[np.bool_], correlation: Floats | None, freedom: Floats
+) -> Floats:
+    """Largest normal score of any pair of the groups (G) that take part in each draw (B), shape (B,).
+
+    Args:
+        value: Log rates as drawn, shape (G, B).
+        spread: Their standard errors as drawn, shape (G, B).
+        taking_part: Groups, shape (G,).
+        correlation: Shape (G, G).
+        freedom: Of each pair, shape (G, G).
+    """
+    value, spread = (np.ascontiguousarray(values[taking_part]) for values in (value, spread))
+    both = np.ix_(taking_part, taking_part)
+    freedom, correlation = freedom[both], None if correlation is None else correlation[both]
+    largest, squares = np.zeros(value.shape[1]), spread**2
+    for one in range(len(value) - 1):
+        others = slice(one + 1, None)
+        apart = value[others] - value[one]
+        apart *= apart
+        variance = squares[others] + squares[one]
+        if correlation is not None:
+            shared = spread[others] * spread[one]
+            shared *= 2.0 * correlation[one, others, None]
+            variance -= shared
+        np.maximum(variance, 1e-300, out=variance)
+        # a normal score is never larger than t, so that few have to be worked out
+        place = np.flatnonzero(apart > variance * largest**2)
+        other, draw = np.divmod(place, len(largest))
+        t = np.sqrt(apart.ravel()[place] / variance.ravel()[place])
+        np.maximum.at(largest, draw, normal_score(t, freedom[one, others][other]))
+    return largest

@@ -17,7 +17,7 @@ from scipy import special
 from asrfair.stats.estimate.contrasts import bounds_of_product
 from asrfair.stats.estimate.group_rates import Rates, rates_of_cells
 from asrfair.stats.estimate.rate_interval import Estimate, joint_df, limits, skew_stretch, t_quantile
-from asrfair.stats.estimate.two_way import Readings
+from asrfair.stats.estimate.two_way import Readings, products_with
 from asrfair.stats.frame import Floats, Frame, Ints
 from asrfair.stats.groups import Grouping
 from asrfair.types import SCORED
@@ -108,26 +108,20 @@ class Change:
             Two arrays of shape (P, G).
         """
         first, second = self.sides
-        grouping = first.grouping
-        group = grouping.cell_group
+        grouping, rows = first.grouping, np.arange(len(reference))
+        group, size = grouping.cell_group, len(grouping.names)
         ones = np.ones(self.difference.shape)
         found = np.zeros((2, *self.difference.shape))
-        speakers, column = np.unique(grouping.cell_speaker, return_inverse=True)
         for number, (a, b) in enumerate(((ones, ones), (first.rate, second.rate))):
             with np.errstate(all="ignore"):
                 own = a[:, group] * first.influence - b[:, group] * second.influence
-            own = np.nan_to_num(own)
-            for pair, chosen in enumerate(reference):
-                spread = np.zeros((self.difference.shape[1], len(speakers)))
-                spread[group, column] = own[pair]
-                found[number, pair] = spread @ spread[chosen]
+            found[number] = products_with(reference, np.nan_to_num(own), group, grouping.cell_speaker, size)
             if first.items is not None and second.items is not None:
                 of = first.items.readings.group
                 x = np.nan_to_num(a[:, of] * first.items.x - b[:, of] * second.items.x)
                 each = np.maximum(first.items.covariance(x, x), 0.0)
-                for pair, chosen in enumerate(reference):
-                    most = (each[pair] + each[pair, chosen]) / 2
-                    found[number, pair] += np.clip(first.items.between(pair, x)[chosen], -most, most)
+                most = (each + each[rows, reference][:, None]) / 2
+                found[number] += np.clip(first.items.shared_with(reference, x), -most, most)
         return found[0], found[1]
 
     def ratio_bounds(self, tail: float) -> tuple[Floats, Floats]:

@@ -70,6 +70,13 @@ class Readings:
         starts = np.flatnonzero(np.r_[True, (np.diff(self.group) != 0) | (np.diff(self.prompt) != 0)])
         return starts, self.group[starts]
 
+    @cached_property
+    def reading(self) -> Ints:
+        """Number of each reading's speaker and sentence together, the same in every group, shape (K,)."""
+        sentences = int(self.prompt.max(initial=0)) + 1
+        number: Ints = np.unique(self.speaker * sentences + self.prompt, return_inverse=True)[1]
+        return number
+
 
 def readings(frame: Frame, grouping: Grouping) -> Readings | None:
     """Sum word errors and words by cell and sentence; ``None`` where speakers share no sentences."""
@@ -178,22 +185,58 @@ class Items:
         """I of each group's log rate, at least 0, shape (R, G)."""
         return np.maximum(self.covariance(self.x, self.x), 0.0)
 
-    def between(self, run: int, x: Floats | None = None) -> Floats:
-        """I of every two groups' contributions in one run, shape (G, G); the diagonal is not floored.
+    def between(self, run: int) -> Floats:
+        """I of every two groups' contributions in one run, shape (G, G); the diagonal is not floored."""
+        found, values, size = self.readings, self.x[run], self.df.shape[1]
+        starts, group = found.sentences
+        sums = _by_group(np.add.reduceat(values, starts), group, found.prompt[starts], size)
+        matrix: Floats = (sums @ sums.T).toarray()
+        if int(found.reading.max(initial=-1)) + 1 == len(values):  # nobody stands in two groups
+            matrix[np.diag_indices(size)] -= np.bincount(found.group, weights=values**2, minlength=size)
+        else:
+            alone = _by_group(values, found.group, found.reading, size)
+            matrix -= (alone @ alone.T).toarray()
+        return matrix
+
+    def shared_with(self, chosen: Ints, x: Floats | None = None) -> Floats:
+        """I of every group's contributions and those of a chosen group of each run, shape (R, G); not floored.
 
         Args:
-            run: The row.
+            chosen: A group of each run, shape (R,).
             x: Contributions in place of :attr:`x`, shape (R, K).
         """
-        values = (self.x if x is None else x)[run]
-        found = self.readings
-        size, sentences = self.df.shape[1], int(found.prompt.max(initial=0)) + 1
-        sums = sparse.csr_array((values, (found.group, found.prompt)), shape=(size, sentences))
-        matrix: Floats = (sums @ sums.T).toarray()
-        reading, count = np.unique(found.speaker * sentences + found.prompt, return_inverse=True)
-        alone = sparse.csr_array((values, (found.group, count)), shape=(size, len(reading)))
-        matrix -= (alone @ alone.T).toarray()
-        return matrix
+        found, size = self.readings, self.df.shape[1]
+        values = self.x if x is None else x
+        starts, group = found.sentences
+        sums = np.add.reduceat(values, starts, axis=1)
+        shared = products_with(chosen, sums, group, found.prompt[starts], size)
+        return shared - products_with(chosen, values, found.group, found.reading, size)
+
+
+def _by_group(values: Floats, group: Ints, key: Ints, size: int) -> sparse.csr_array:
+    """Values as a matrix of groups × keys; groups are in order."""
+    ends = np.searchsorted(group, np.arange(size + 1))
+    return sparse.csr_array((values, key, ends), shape=(size, int(key.max(initial=0)) + 1))
+
+
+def products_with(chosen: Ints, values: Floats, group: Ints, key: Ints, size: int) -> Floats:
+    """Products of every group's values and a chosen group's of the same keys, summed by group, shape (R, G).
+
+    Args:
+        chosen: A group of each run, shape (R,).
+        values: Shape (R, K).
+        group: Group of each value, shape (K,), ascending.
+        key: What is the same in several groups (a speaker, a sentence), at most once in each, shape (K,).
+        size: Number of groups.
+    """
+    found = np.zeros((len(values), size))
+    present, first = np.unique(group, return_index=True)
+    for one in np.unique(chosen):
+        rows, own = np.flatnonzero(chosen == one), np.flatnonzero(group == one)
+        theirs = np.zeros((len(rows), int(key.max(initial=0)) + 1))
+        theirs[:, key[own]] = values[np.ix_(rows, own)]
+        found[np.ix_(rows, present)] = np.add.reduceat(values[rows] * theirs[:, key], first, axis=1)
+    return found
 
 
 def by_sentence(found: Readings) -> tuple[Grouping, Ints, Ints]:
