@@ -253,8 +253,7 @@ def _engine_questions(
         children = tuple(
             question
             for attribute in attributes
-            for kind in (GAP_ENGINE, WORST_ENGINE)
-            for question in [_extreme_question(frame, attribute, pairs, condition, kind)]
+            for question in _extreme_questions(frame, attribute, pairs, condition)
             if np.isfinite(question.p)
         )
         if by_group:
@@ -296,25 +295,29 @@ def _group_flips(
     return _paired_question(flipped, name, about, ())
 
 
-def _extreme_question(
-    frame: Frame, attribute: AttributeRates, pairs: Sequence[tuple[int, int]], condition: str, kind: str
-) -> Question:
+def _extreme_questions(
+    frame: Frame, attribute: AttributeRates, pairs: Sequence[tuple[int, int]], condition: str
+) -> Iterator[Question]:
+    """Do the gaps of two engines differ, and their worst groups?"""
     conditions, c = len(frame.conditions), frame.conditions.index(condition)
     rates, compared = attribute.rates, attribute.compared
     runs = [(a * conditions + c, b * conditions + c) for a, b in pairs]
     grown = _inflation(frame, rates.grouping, paired_sums(frame, runs), runs) if frame.prompt is not None else None
-    found: list[Extreme] = [
-        compare_extremes(
-            rates,
-            compared,
-            *pair,
-            gap=kind == GAP_ENGINE,
-            inflation=1.0 if grown is None else float(grown[place].max()),
-        )
-        for place, pair in enumerate(runs)
-    ]
+    inflation = np.ones(len(runs)) if grown is None else grown.max(axis=1)
+    for kind in (GAP_ENGINE, WORST_ENGINE):
+        found = [
+            compare_extremes(rates, compared, *pair, gap=kind == GAP_ENGINE, inflation=float(factor))
+            for pair, factor in zip(runs, inflation, strict=True)
+        ]
+        yield _extreme_question(frame, attribute.grouping.attribute, pairs, (kind, condition), found)
+
+
+def _extreme_question(
+    frame: Frame, attribute: str, pairs: Sequence[tuple[int, int]], about: tuple[str, str], found: Sequence[Extreme]
+) -> Question:
+    kind, condition = about
     corrected = holm(np.array([item.p for item in found]))
-    name = f"{kind}:{condition}:{rates.grouping.attribute}"
+    name = f"{kind}:{condition}:{attribute}"
 
     def rows(error: float) -> Iterator[Row]:
         for (a, b), item, p in zip(pairs, found, corrected.tolist(), strict=True):
@@ -323,7 +326,7 @@ def _extreme_question(
                 low, high = item.bounds(each)
                 yield Row(
                     kind=kind, engine=frame.engines[a], versus=frame.engines[b], condition=condition,
-                    attribute=rates.grouping.attribute, p=p, estimate=item.difference, ci_low=low, ci_high=high,
+                    attribute=attribute, p=p, estimate=item.difference, ci_low=low, ci_high=high,
                     level=1.0 - each, table="gaps", question=name,
                 )  # fmt: skip
 
