@@ -9,6 +9,7 @@ import signal
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from nightly_nights import write_suite
@@ -16,7 +17,7 @@ from nightly_nights import write_suite
 from asrfair.cli.main import run as command
 from asrfair.data.traces import search
 from asrfair.recognise.engines import EngineBase, EngineTraits
-from asrfair.recognise.journal import Journal
+from asrfair.recognise.journal import Journal, Row
 from asrfair.types import Clip, Hypothesis
 
 WHO = "Žofie-CANARYxq7"
@@ -130,18 +131,21 @@ def searched(suite: Path, out: Path, what: str) -> None:
     assert command([what, str(suite), "--out", str(out), "--workers", "1", *extra]) in (0, 1)
 
 
-def cut_off(arguments: Sequence[str], *, after: int) -> None:
-    """Start a command in a process of its own, which is killed once so many batches of answers are on disk."""
+def cut_off(arguments: Sequence[str], *, after: int, heard_who: bool = True) -> None:
+    """Start a command in a process of its own, killed once so many answers, and one of the canary's, are on disk."""
     child = os.fork()
     if child == 0:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        record, batches = Journal.record, iter(range(after - 1))
+        record, heard = Journal.record, list[str]()
 
-        def counted(journal: Journal, *given: object, **named: object) -> None:
-            record(journal, *given, **named)  # type: ignore[arg-type]
-            if next(batches, None) is None:
+        def counted(
+            journal: Journal, engine: str, condition: str, rows: Sequence[Row], *more: Any, **named: Any
+        ) -> None:
+            record(journal, engine, condition, rows, *more, **named)
+            heard.extend(row.utterance_id for row in rows)
+            if len(heard) >= after and (not heard_who or any(WHO in name for name in heard)):
                 journal.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
 

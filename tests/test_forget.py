@@ -9,13 +9,14 @@ import shutil
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from leaving import SAID, WHO, assert_same, make_suite, night, traces
+from leaving import SAID, WHO, assert_same, cut_off, make_suite, night, traces
 
 from asrfair.cli.main import run as command
 from asrfair.data.traces import search
@@ -160,7 +161,7 @@ def make_kit(folder: Path, people: list[str]) -> Path:
     for who in people:
         place = int(who.rpartition("-")[2]) if who != WHO else 99
         (folder / "recordings" / who).mkdir(exist_ok=True)
-        noise = np.random.default_rng(place).normal(0, 0.05, 40_000)
+        noise = np.random.default_rng(place).normal(0, 0.05, 28_000)
         soundfile.write(folder / "recordings" / who / "01.wav", noise, 8000)
         for name, text in zip(prompts["prompt_id"], prompts["text"], strict=True):
             words = text.split()
@@ -187,14 +188,39 @@ def make_kit(folder: Path, people: list[str]) -> Path:
 PEOPLE = [f"person-{n}" for n in range(7)]
 
 
+@pytest.fixture(scope="module")
+def kits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two kits, run and reported, with the person and without."""
+    folder = tmp_path_factory.mktemp("kits")
+    for name, people in (("with", [*PEOPLE, WHO]), ("without", PEOPLE)):
+        make_kit(folder / name / "kit", people)
+    return folder
+
+
+@pytest.fixture
+def in_place(kits: Path, tmp_path: Path) -> Iterator[Path]:
+    """The kit with the person where it was made: one that was copied elsewhere begins anew."""
+    kit = kits / "with" / "kit"
+    shutil.copytree(kit, tmp_path / "kept")
+    yield kit
+    shutil.rmtree(kit)
+    shutil.copytree(tmp_path / "kept", kit)
+
+
+def assert_same_kit(kit: Path, other: Path) -> None:
+    """Hold what is published of two kits, and what it rests on, to be the same."""
+    for name in ("runs/room", "sessions", "recordings"):
+        assert_same(kit / name, other / name)
+    for name in ("speakers.csv", "heard.csv", "consents.jsonl", "REPORT.md", "REPORT.html"):
+        assert (kit / name).read_bytes() == (other / name).read_bytes(), name
+
+
 @pytest.mark.slow
 def test_a_kit_without_somebody_is_one_that_they_were_never_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kits: Path, in_place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Recordings, answers, agreement, session, rows, codes: gone; runs and report are those of a kit without them."""
-    for name, people in (("with", [*PEOPLE, WHO]), ("without", PEOPLE)):
-        make_kit(tmp_path / name / "kit", people)
-    kit = tmp_path / "with" / "kit"
+    kit = in_place
     capsys.readouterr()
     assert 0 == command(["lastmile", "export", str(kit)])
     code = capsys.readouterr().out.split()[-1]
@@ -209,11 +235,8 @@ def test_a_kit_without_somebody_is_one_that_they_were_never_in(
     assert 0 == command(["forget", WHO, str(kit), "--yes"])
     assert "Nothing of them is left" in capsys.readouterr().out
     assert [] == traces(kit)
-    other = tmp_path / "without" / "kit"
-    for name in ("runs/room", "sessions", "recordings"):
-        assert_same(kit / name, other / name)
-    for name in ("speakers.csv", "heard.csv", "consents.jsonl", "REPORT.md", "REPORT.html"):
-        assert (kit / name).read_bytes() == (other / name).read_bytes(), name
+    other = kits / "without" / "kit"
+    assert_same_kit(kit, other)
     assert not (kit / "counts.json").exists()
     assert len(read_ledger(read_kit(kit))[0]["shown"]) == 8
     before = (kit / "runs" / "room" / "journal.sqlite").read_bytes()
@@ -242,16 +265,9 @@ def test_a_name_that_leads_out_of_a_kit_is_refused(tmp_path: Path, name: str) ->
 # --- kills in the middle -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["run", "history"])
-def test_a_leaving_that_is_killed_goes_on(made: Path, tmp_path: Path, what: str) -> None:
-    """SIGKILL at random moments, again and again; the same command in the end leaves nothing, and the same tables."""
+def kill_often(arguments: list[str], folder: Path, *, longest_s: float = 0.9) -> None:
+    """Start a leaving four times, and kill it at random moments; it has begun by then, or is through."""
     dice = random.Random(7)
-    folder = tmp_path / "copy"
-    shutil.copytree(made / "with", folder)
-    shutil.copy(made / "without" / "manifest.csv", folder / "manifest.csv")
-    extra = ["--manifest", str(folder / "manifest.csv")] if what == "run" else ["--suite", str(folder / "suite.toml")]
-    arguments = ["forget", WHO, str(folder / what), *extra, "--yes"]
     started = False
     for _ in range(4):
         child = os.fork()
@@ -260,12 +276,59 @@ def test_a_leaving_that_is_killed_goes_on(made: Path, tmp_path: Path, what: str)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
             os._exit(command(arguments))
-        time.sleep(dice.uniform(0.05, 0.9))
+        time.sleep(dice.uniform(0.05, longest_s))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        started = started or (folder / what / ".forgetting.json").exists()
-    assert started or (folder / what / "forgotten.jsonl").exists()
+        started = started or (folder / ".forgetting.json").exists()
+    assert started or (folder / "forgotten.jsonl").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["run", "history"])
+def test_a_leaving_that_is_killed_goes_on(made: Path, tmp_path: Path, what: str) -> None:
+    """SIGKILL at random moments, again and again; the same command in the end leaves nothing, and the same tables."""
+    folder = tmp_path / "copy"
+    shutil.copytree(made / "with", folder)
+    shutil.copy(made / "without" / "manifest.csv", folder / "manifest.csv")
+    extra = ["--manifest", str(folder / "manifest.csv")] if what == "run" else ["--suite", str(folder / "suite.toml")]
+    arguments = ["forget", WHO, str(folder / what), *extra, "--yes"]
+    kill_often(arguments, folder / what)
     assert 0 == command(arguments)
     assert [] == traces(folder / what)
     assert_same(folder / what, made / "without" / what)
     assert len((folder / what / "forgotten.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_leaving_of_a_kit_that_is_killed_goes_on(kits: Path, tmp_path: Path) -> None:
+    """Likewise a kit: recordings, tables, runs, codes in the ledger, the report; nothing is left, and once is noted."""
+    kit = tmp_path / "kit"
+    shutil.copytree(kits / "with" / "kit", kit)
+    arguments = ["forget", WHO, str(kit), "--yes"]
+    kill_often(arguments, kit, longest_s=3.0)
+    assert 0 == command(arguments)
+    assert [] == traces(kit)
+    assert_same_kit(kit, kits / "without" / "kit")
+    assert len((kit / "forgotten.jsonl").read_text().splitlines()) == 1
+    assert 0 == command(["forget", WHO, str(kit)])
+
+
+@pytest.mark.slow
+def test_a_kit_whose_run_was_cut_off_lets_people_leave_too(kits: Path, tmp_path: Path) -> None:
+    """Answers of a run that has no table yet leave its journal, and it does not begin anew without them."""
+    kit, other = tmp_path / "kit", kits / "without" / "kit"
+    shutil.copytree(kits / "with" / "kit", kit)
+    shutil.rmtree(kit / "runs")
+    (kit / "work" / "room-state.txt").unlink()
+    (kit / "REPORT.md").unlink()
+    arguments = ["lastmile", "run", str(kit), "--no-benchmark", "--workers", "1"]
+    cut_off(arguments, after=1)
+    assert "runs/room/journal.sqlite" in "".join(traces(kit))
+    assert 0 == command(["forget", WHO, str(kit), "--yes"])
+    assert [] == traces(kit)
+    with sqlite3.connect(kit / "runs" / "room" / "journal.sqlite") as db:
+        before = db.execute("SELECT count(*) FROM hypotheses").fetchone()[0]
+    db.close()
+    assert before
+    assert 0 == command(arguments)
+    assert_same(kit / "runs" / "room", other / "runs" / "room")

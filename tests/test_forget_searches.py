@@ -127,7 +127,7 @@ def test_a_run_that_was_cut_off_before_they_were_heard_goes_on_too(tmp_path: Pat
     make_suite(tmp_path / "without", without=True)
     run, manifest = tmp_path / "with" / "run", tmp_path / "with" / "manifest.csv"
     suite = str(tmp_path / "with" / "suite.toml")
-    cut_off(["run", suite, "--out", str(run), "--workers", "1"], after=1)
+    cut_off(["run", suite, "--out", str(run), "--workers", "1"], after=1, heard_who=False)
     shutil.copy(tmp_path / "without" / "manifest.csv", manifest)
     assert 2 == command(["run", suite, "--out", str(run), "--workers", "1", "--no-html"])
     assert 0 == command(["forget", WHO, str(run), "--manifest", str(manifest), "--yes"])

@@ -34,7 +34,7 @@ from asrfair.lastmile.recorder.session import CONSENTS_FILE, SESSIONS
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM, heard_state
 from asrfair.lastmile.settings import Kit
 from asrfair.lastmile.site_key import LEDGER_FILE, SITE_KEY_FILE, pseudonym, site_key
-from asrfair.runs.forget import Person, forget_in_run, person_of, runs_below, without
+from asrfair.runs.forget import Person, forget_in_run, known_in, manifest_of, person_of, runs_below, without
 from asrfair.runs.suite import read_suite
 
 _PAGES = (CHECK_FILE, "CHECK.md", "CHECK.html", "SIGN-OFF.md", "SIGN-OFF.html")
@@ -62,6 +62,13 @@ class _Work:
     def state_file(self) -> Path:
         return self.folder / "room-state.txt"
 
+    def utterances(self, speaker: str) -> list[str]:
+        """Return the ids of what somebody said."""
+        if not self.table.is_file():
+            return []
+        table = read_table(self.table)
+        return [str(name) for name in table.loc[table["speaker_id"] == speaker, "utterance_id"]]
+
     def fingerprint(self) -> str:
         """Return what the manifest is called; empty where there is none that can be read."""
         try:
@@ -86,18 +93,16 @@ def person_in_kit(kit: Kit, speaker: str) -> Person:
     """
     if not speaker or speaker.startswith(".") or set(speaker) & set("/\\\0"):
         raise InputError("nobody in a kit can have this name", value=speaker, remedy="Look into speakers.csv")
-    person = person_of(
-        [run for run in runs_below(kit.folder / "runs") if (run / "utterances.parquet").is_file()], speaker
-    )
+    work = _Work(folder=kit.folder / "work")
+    person = person_of(runs_below(kit.folder / "runs"), speaker, known=work.utterances(speaker))
     table = _speakers(kit)
     mine = table[table["speaker_id"] == speaker]
     others = table[table["speaker_id"] != speaker]
     known = {value for values in kit.values.values() for value in values} | set(others.to_numpy().ravel())
     answers = {value for value in mine.to_numpy().ravel() if len(value) >= _LEAST_ANSWER and value not in known}
     codes = _codes(kit, speaker)
-    work = _Work(folder=kit.folder / "work")
     room = kit.run_folder(ROOM)
-    old = str(read_content(room)["manifest"].get("fingerprint", "")) if (room / RUN_FILE).is_file() else ""
+    old = manifest_of(room)
     state = work.state_file.read_text(encoding="ascii", errors="replace") if work.state_file.is_file() else ""
     extra: dict[str, Any] = {
         "codes": {code: secrets.token_hex(8) for code in codes},
@@ -169,7 +174,7 @@ def forget_in_kit(kit: Kit, person: Person, *, say: Callable[[str], None] = lamb
         hashes = {person.extra["old"]: manifest or without(person.extra["old"])} if person.extra["old"] else {}
         hashes |= {old: sha256_file(kit.folder / name) for name, old in person.extra["files"].items()}
         for run in _runs_with(kit, person):
-            if set(read_table(run / "utterances.parquet")["speaker_id"]) - {person.speaker_id}:
+            if known_in(run) - person.utterance_ids:
                 forget_in_run(run, replace(person, extra={**person.extra, "fingerprints": hashes}), say=say)
             else:
                 shutil.rmtree(run)  # nobody else was in it
@@ -285,11 +290,9 @@ def _runs_with(kit: Kit, person: Person) -> list[Path]:
     """Return the runs that a person is in, and those that were being changed when the command was cut off."""
     found = []
     for run in runs_below(kit.folder / "runs"):
-        if not (run / "utterances.parquet").is_file():
-            continue
-        unfinished = bool(read_content(run).get("volatile", {}).get("unfinished"))
-        names = set(read_table(run / "utterances.parquet")["speaker_id"])
+        content = read_content(run) if (run / RUN_FILE).is_file() else {}
+        unfinished = bool(content.get("volatile", {}).get("unfinished"))
         journal = person.extra.get("when") and run.name == ROOM
-        if person.speaker_id in names or unfinished or journal:
+        if unfinished or journal or not person.utterance_ids.isdisjoint(known_in(run)):
             found.append(run)
     return found

@@ -76,12 +76,17 @@ class Person:
         return frozenset({self.speaker_id, *self.utterance_ids, *self.texts})
 
 
-def person_of(folders: Iterable[Path], speaker_id: str) -> Person:
+def person_of(folders: Iterable[Path], speaker_id: str, known: Iterable[str] = ()) -> Person:
     """Gather what names somebody in folders that hold ``utterances.parquet``; nobody has no utterances.
 
     Of folders without that table, which were cut off while something was heard, only transcripts are looked at.
+
+    Args:
+        folders: Of runs.
+        speaker_id: Who.
+        known: Ids of their utterances that are known from elsewhere.
     """
-    ids: set[str] = set()
+    ids: set[str] = set(known)
     texts: set[str] = set()
     others: set[str] = set()
     said: set[str] = set()
@@ -291,15 +296,19 @@ def plan_run(run: Path, person: Person) -> tuple[list[str], list[str]]:
 
 def _fingerprints(run: Path, manifest: str) -> dict[str, str]:
     """Return what a run's manifest is called by → what it will be called by: ``manifest`` where that is known."""
-    old = ""
-    if (run / RUN_FILE).is_file():
-        old = str(read_content(run).get("manifest", {}).get("fingerprint", ""))
-    else:
-        for folder in (run, *steps_of(run)):
-            if not old and (folder / FILE_NAME).is_file():
-                with Journal(folder) as journal:
-                    old = journal.fingerprints().get("the manifest", "")
+    old = manifest_of(run)
     return {old: manifest or without(old)} if old else {}
+
+
+def manifest_of(run: Path) -> str:
+    """Return the fingerprint of the manifest of a run or a search, finished or not; empty where nothing says it."""
+    if (run / RUN_FILE).is_file():
+        return str(read_content(run).get("manifest", {}).get("fingerprint", ""))
+    for folder in (run, *steps_of(run)):
+        if (folder / FILE_NAME).is_file():
+            with Journal(folder) as journal:
+                return journal.fingerprints().get("the manifest", "")
+    return ""
 
 
 def forget_in_run(
@@ -430,5 +439,13 @@ def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def runs_below(folder: Path) -> list[Path]:
-    """Return the run folders in a folder, itself aside."""
-    return sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
+    """Return the run folders in a folder, itself aside, also those that were cut off before they had a ``run.json``."""
+    return sorted({path.parent for name in (RUN_FILE, FILE_NAME) for path in folder.glob(f"*/{name}")})
+
+
+def known_in(run: Path) -> set[str]:
+    """Return the ids of all utterances that a run's table knows, and its journal where it was cut off before it had one."""
+    if (run / "utterances.parquet").is_file():
+        return set(_read(run / "utterances.parquet", ["utterance_id"])["utterance_id"].to_pylist())
+    with Journal(run) as journal:
+        return journal.utterances()
