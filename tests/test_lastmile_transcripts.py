@@ -19,10 +19,12 @@ from asrfair.lastmile.settings import Kit, read_kit
 SENTENCES = "please lie still for the scan\nhold your breath until I tell you\ntake two tablets in the evening\n"
 
 
-def transcripts_kit(folder: Path, sentences: str = SENTENCES, people: int = 6) -> Kit:
+def transcripts_kit(folder: Path, sentences: str = SENTENCES, people: int = 6, words: str = "") -> Kit:
     """A kit whose transcripts exist already; one word of each second sentence is wrong."""
     (folder / "read.txt").write_text(sentences, encoding="utf-8")
-    made = init_kit(folder / "kit", sentences=folder / "read.txt", speakers=people)
+    (folder / "words.txt").write_text(words, encoding="utf-8")
+    vocabulary = folder / "words.txt" if words else None
+    made = init_kit(folder / "kit", sentences=folder / "read.txt", vocabulary=vocabulary, speakers=people)
     kit = folder / "kit"
     text = (kit / "kit.toml").read_text(encoding="utf-8")
     text = text.replace('name = "pocketsphinx"', 'name = "precomputed"')
@@ -41,15 +43,22 @@ def transcripts_kit(folder: Path, sentences: str = SENTENCES, people: int = 6) -
     return read_kit(kit)
 
 
-def test_transcripts_only_go_all_the_way_to_an_export(tmp_path: Path) -> None:
-    """A kit with transcripts and not one recording: run, report, export; no audio is asked for."""
-    kit = transcripts_kit(tmp_path)
+def test_transcripts_only_go_all_the_way_to_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A kit with transcripts and not one recording: run, report, export; no audio is asked for, and no code guessed."""
+    kit = transcripts_kit(tmp_path, words="scan\nthe\n")
     assert 0 == run(["lastmile", "run", str(kit.folder), "--no-benchmark", "--workers", "1"])
+    capsys.readouterr()
+    assert 0 == run(["lastmile", "report", str(kit.folder)])
+    report = capsys.readouterr().out
+    assert "never came through: " in report
+    assert "custom vocabulary" in report
     assert [] == [item for item in check_kit(kit).findings if item.kind == "missing"]
     made = make_export(kit)
     assert 6 == len({row[3] for row in made.body["rows"]})
     assert [] == made.body["acoustics"]
     out = tmp_path / "counts.json"
+    assert 2 == run(["lastmile", "export", str(kit.folder), "--out", str(out), "--sign-off", "000000000000"])
+    assert not out.exists()
     assert 0 == run(["lastmile", "export", str(kit.folder), "--out", str(out), "--sign-off", made.code])
     assert 1 == json.loads(out.read_text(encoding="utf-8"))["body"]["release"]
 

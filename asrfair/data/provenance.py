@@ -53,6 +53,11 @@ def sha256_paths(paths: Iterable[Path]) -> str:
 
 def packages() -> dict[str, str]:
     """Return Python's version and those of all installed packages that asrfair leads to, sorted by name."""
+    return dict(_packages())
+
+
+@cache  # hundreds of files of metadata, which stay as they are while a process has these packages imported
+def _packages() -> dict[str, str]:
     found: dict[str, str] = {}
     pending = ["asrfair"]
     while pending:
