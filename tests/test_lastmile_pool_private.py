@@ -54,7 +54,7 @@ def test_releases_are_added_up_apart_from_exports(released: list[Path], tmp_path
     assert 0 == done.exit_code, done.output
     assert "Exports: 1. Sites: 1." in done.output
     assert "3 sites released noisy sums only" in done.output
-    table = read_result(tmp_path / "o" / "private.csv", text=("group",))
+    table = read_result(tmp_path / "o" / "private.csv")
     bodies = [read_private(path) for path in released]
     sums = {
         (group.attribute, row[2]): sum(

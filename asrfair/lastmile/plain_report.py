@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from asrfair.data.runfile import read_run_file, settings_of
-from asrfair.data.tablefile import read_result
 from asrfair.errors import InputError
 from asrfair.lastmile.pages import Page
 from asrfair.lastmile.prompts import read_vocabulary
 from asrfair.lastmile.run_kit import BENCHMARK, ROOM
 from asrfair.lastmile.settings import DEMO, Kit
+from asrfair.report.loading import load_run
 from asrfair.say.claims import Claim, affirmed, claims_of, read_claims
 from asrfair.scoring.key_terms import KeyTerms
 from asrfair.scoring.normalize import get_normalizer
@@ -111,9 +111,9 @@ def _people(page: Page, found: _Found, kit: Kit, run: Path) -> None:
         page.text("None of their recordings could be scored.")
         found.short.append("None of people's recordings could be scored: see runs/room/ledger.csv.")
         return
-    found.worst = max(found.worst, float(overall["wer"]))
-    wrong = f"Of 100 words that people read here, {overall['wer'] * 100:.0f} went wrong"
-    wrong += f"{_aside(overall)}, counting words that nobody said." if overall["wer"] > 1 else f"{_aside(overall)}."
+    found.worst = max(found.worst, float(overall["rate"]))
+    wrong = f"Of 100 words that people read here, {overall['rate'] * 100:.0f} went wrong"
+    wrong += f"{_aside(overall)}, counting words that nobody said." if overall["rate"] > 1 else f"{_aside(overall)}."
     found.short.append(wrong)
     page.text(f"{int(overall['speakers'])} people read {int(overall['ref_words'])} words. {wrong}")
     claims = _claims(run)
@@ -132,7 +132,7 @@ def _people(page: Page, found: _Found, kit: Kit, run: Path) -> None:
 
 def _groups(page: Page, found: _Found, rows: pd.DataFrame, claims: list[Claim]) -> None:
     """Show the groups of an attribute, and say what the claims of the run say of them."""
-    shown = rows[rows["ref_words"] > 0].sort_values("wer", ascending=False)
+    shown = rows[rows["ref_words"] > 0].sort_values("rate", ascending=False)
     if len(shown) < 2:
         return
     attribute = str(shown["attribute"].iloc[0])
@@ -140,11 +140,11 @@ def _groups(page: Page, found: _Found, rows: pd.DataFrame, claims: list[Claim]) 
     page.table(
         ["Group", "People", "Words", "Words wrong", "Range"],
         [
-            (row["group"], int(row["speakers"]), int(row["ref_words"]), _share(row["wer"]), _range(row))
+            (row["group"], int(row["speakers"]), int(row["ref_words"]), _share(row["rate"]), _range(row))
             for _, row in shown.iterrows()
         ],
     )
-    found.worst = max(found.worst, float(shown["wer"].iloc[0]))
+    found.worst = max(found.worst, float(shown["rate"].iloc[0]))
     worse = [claim for claim in affirmed(claims) if claim.estimate > 0]
     for claim in worse:
         text = (
@@ -204,9 +204,9 @@ def _place(page: Page, found: _Found, kit: Kit, run: Path) -> None:
     quiet = overall.loc[CLEAN]
     page.table(
         ["Where", "Words wrong", "Range"],
-        [(_where(str(name)), _share(row["wer"]), _range(row)) for name, row in overall.iterrows()],
+        [(_where(str(name)), _share(row["rate"]), _range(row)) for name, row in overall.iterrows()],
     )
-    found.worst = max(found.worst, float(overall["wer"].max()))
+    found.worst = max(found.worst, float(overall["rate"].max()))
     claims = _claims(run)
     for name in [name for name in overall.index if name != CLEAN]:
         row = overall.loc[name]
@@ -214,7 +214,7 @@ def _place(page: Page, found: _Found, kit: Kit, run: Path) -> None:
         if mine and mine[0].estimate > 0:
             text = (
                 f"In {_where(str(name))}, {mine[0].estimate * 100:.0f} more words in 100 go wrong than in quiet, for the "
-                f"same speech ({_share(row['wer'])}, not {_share(quiet['wer'])})."
+                f"same speech ({_share(row['rate'])}, not {_share(quiet['rate'])})."
             )
             found.advice.append(
                 "Try a microphone closer to the mouth, such as a headset: the room by itself costs words. If that cannot "
@@ -223,7 +223,7 @@ def _place(page: Page, found: _Found, kit: Kit, run: Path) -> None:
         else:
             text = (
                 f"In {_where(str(name))} no more words go wrong than in quiet by more than chance explains "
-                f"({_share(row['wer'])}, in quiet {_share(quiet['wer'])})."
+                f"({_share(row['rate'])}, in quiet {_share(quiet['rate'])})."
             )
         page.text(text)
         found.short.append(text)
@@ -253,10 +253,8 @@ def _where(condition: str) -> str:
 
 
 def _disparity(run: Path) -> pd.DataFrame:
-    """Read the first engine's rows; a column without any interval is one of missing numbers, not of text."""
-    table = read_result(run / "disparity.csv", text=("group",))
-    for name in ("wer", "ci_low", "ci_high"):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
+    """Read the first engine's rows."""
+    table = load_run(run).disparity
     chosen: pd.DataFrame = table[table["engine"] == table["engine"].iloc[0]]
     return chosen
 

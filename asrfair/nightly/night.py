@@ -215,11 +215,7 @@ def _commit(
     tonight = Scored(utterances=utterances, scores=pd.read_parquet(run / "scores.parquet"))
     counts["lost"] = int(tonight.scores["status"].isin(LOST).sum())
     found = find_baseline(history, suite.name, wanted)
-    checked = (
-        read_result(run / INVARIANCE_FILE, text=("engine", "condition", "attribute", "group"))
-        if (run / INVARIANCE_FILE).is_file()
-        else None
-    )
+    checked = read_result(run / INVARIANCE_FILE) if (run / INVARIANCE_FILE).is_file() else None
     verdict = judge(history, suite, tonight, result.analysis, inputs, found, counts, checked, set(keys.fingerprints))
     final: list[Verdict] = []
 

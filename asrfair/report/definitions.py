@@ -16,13 +16,13 @@ from asrfair.say import words
 from asrfair.say.thresholds import censored_words, target_words
 from asrfair.stats.thresholds.axis import named
 
-ENGINE: Final = Column(name="engine", heading="Engine")
-CONDITION: Final = Column(name="condition", heading="Condition", words=words.condition_words)
-ATTRIBUTE: Final = Column(name="attribute", heading="Attribute", words=words.attribute_words)
-GROUP: Final = Column(name="group", heading="Group", words=words.group_words)
-SPEAKERS: Final = Column(name="speakers", heading="Speakers", kind="count")
-UTTERANCES: Final = Column(name="utterances", heading="Utterances", kind="count")
-REF_WORDS: Final = Column(name="ref_words", heading="Words", kind="count", says="Words of the references.")
+ENGINE: Final = Column(name="engine", needed=True, heading="Engine")
+CONDITION: Final = Column(name="condition", needed=True, heading="Condition", words=words.condition_words)
+ATTRIBUTE: Final = Column(name="attribute", needed=True, heading="Attribute", words=words.attribute_words)
+GROUP: Final = Column(name="group", needed=True, heading="Group", words=words.group_words)
+SPEAKERS: Final = Column(name="speakers", needed=True, heading="Speakers", kind="count")
+UTTERANCES: Final = Column(name="utterances", needed=True, heading="Utterances", kind="count")
+REF_WORDS: Final = Column(name="ref_words", needed=True, heading="Words", kind="count", says="Words of the references.")
 FLAG: Final = Column(name="flag", heading="Note", kind="flag")
 
 
@@ -73,6 +73,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             REF_WORDS,
             Column(
                 name="rate",
+                needed=True,
                 heading="WER %",
                 kind="percent",
                 low="ci_low",
@@ -113,19 +114,21 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             Column(name="groups", heading="Groups", kind="count", says="Groups large enough to be compared."),
-            Column(name="worst_group", heading="Worst group", words=words.group_words),
+            Column(name="worst_group", needed=True, heading="Worst group", words=words.group_words),
             Column(
                 name="worst_rate",
+                needed=True,
                 heading="Worst WER %",
                 kind="percent",
                 low="worst_ci_low",
                 high="worst_ci_high",
                 drawn=True,
             ),
-            Column(name="best_group", heading="Best group", words=words.group_words),
-            Column(name="best_rate", heading="Best WER %", kind="percent"),
+            Column(name="best_group", needed=True, heading="Best group", words=words.group_words),
+            Column(name="best_rate", needed=True, heading="Best WER %", kind="percent"),
             Column(
                 name="gap",
+                needed=True,
                 heading="Gap, points",
                 kind="percent",
                 low="gap_ci_low",
@@ -160,10 +163,16 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="versus", heading="Against"),
-            Column(name="versus_group", heading="Which is", words=words.group_words),
+            Column(name="versus", needed=True, heading="Against"),
+            Column(name="versus_group", needed=True, heading="Which is", words=words.group_words),
             Column(
-                name="difference", heading="Difference, points", kind="points", low="ci_low", high="ci_high", drawn=True
+                name="difference",
+                needed=True,
+                heading="Difference, points",
+                kind="points",
+                low="ci_low",
+                high="ci_high",
+                drawn=True,
             ),
             Column(name="ratio", heading="Ratio", kind="ratio", low="ratio_ci_low", high="ratio_ci_high"),
             Column(
@@ -187,13 +196,19 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
         title="Engine against engine",
         caption="WER of engine A minus engine B in percentage points on the same utterances, {confidence} intervals.",
         columns=(
-            Column(name="engine_a", heading="Engine A"),
-            Column(name="engine_b", heading="Engine B"),
+            Column(name="engine_a", needed=True, heading="Engine A"),
+            Column(name="engine_b", needed=True, heading="Engine B"),
             CONDITION,
             ATTRIBUTE,
             GROUP,
             Column(
-                name="difference", heading="Difference, points", kind="points", low="ci_low", high="ci_high", drawn=True
+                name="difference",
+                needed=True,
+                heading="Difference, points",
+                kind="points",
+                low="ci_low",
+                high="ci_high",
+                drawn=True,
             ),
             Column(
                 name="mapsswe_p",
@@ -216,9 +231,10 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="reference_group", heading="Reference group", words=words.group_words),
+            Column(name="reference_group", needed=True, heading="Reference group", words=words.group_words),
             Column(
                 name="difference_in_differences",
+                needed=True,
                 heading="Widening, points",
                 kind="points",
                 low="ci_low",
@@ -247,9 +263,15 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             ATTRIBUTE,
             GROUP,
             Column(name="reference_group", heading="Reference group", words=words.group_words),
-            Column(name="raw_ratio", heading="Ratio as measured", kind="ratio"),
+            Column(name="raw_ratio", needed=True, heading="Ratio as measured", kind="ratio"),
             Column(
-                name="adjusted_ratio", heading="Ratio, adjusted", kind="ratio", low="ci_low", high="ci_high", drawn=True
+                name="adjusted_ratio",
+                needed=True,
+                heading="Ratio, adjusted",
+                kind="ratio",
+                low="ci_low",
+                high="ci_high",
+                drawn=True,
             ),
             Column(
                 name="matched_ratio",
@@ -272,9 +294,9 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             ENGINE,
             CONDITION,
             ATTRIBUTE,
-            Column(name="normalizer", heading="Normalizer"),
+            Column(name="normalizer", needed=True, heading="Normalizer"),
             GROUP,
-            Column(name="rate", heading="WER %", kind="percent"),
+            Column(name="rate", needed=True, heading="WER %", kind="percent"),
             Column(name="rank", heading="Rank", kind="count"),
             Column(name="rank_flip", heading="Order changes", kind="flag"),
             Column(name="gap", heading="Gap, points", kind="percent"),
@@ -293,10 +315,10 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
         columns=(
             ENGINE,
             CONDITION,
-            Column(name="change", heading="Changed"),
-            Column(name="asked", heading="By"),
+            Column(name="change", needed=True, heading="Changed"),
+            Column(name="asked", needed=True, heading="By"),
             Column(name="achieved", heading="Achieved"),
-            Column(name="against", heading="Against", words=words.condition_words),
+            Column(name="against", needed=True, heading="Against", words=words.condition_words),
             ATTRIBUTE,
             GROUP,
             SPEAKERS,
@@ -305,7 +327,13 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             Column(name="rate_against", heading="WER % before", kind="percent"),
             Column(name="rate", heading="WER % after", kind="percent"),
             Column(
-                name="difference", heading="Change, points", kind="points", low="ci_low", high="ci_high", drawn=True
+                name="difference",
+                needed=True,
+                heading="Change, points",
+                kind="points",
+                low="ci_low",
+                high="ci_high",
+                drawn=True,
             ),
             FLAG,
         ),
@@ -319,8 +347,8 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="kind", heading="What is left out"),
-            Column(name="id", heading="Which", words=words.left_out_words),
+            Column(name="kind", needed=True, heading="What is left out"),
+            Column(name="id", needed=True, heading="Which", words=words.left_out_words),
             Column(name="utterances", heading="Utterances", kind="count"),
             Column(name="errors", heading="Errors", kind="count"),
             Column(name="share_of_errors", heading="Share of errors %", kind="percent"),
@@ -371,9 +399,15 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="metric", heading="Measure", words=words.metric_words),
+            Column(name="metric", needed=True, heading="Measure", words=words.metric_words),
             Column(
-                name="value", heading="Value", kind="percent", low="ci_low", high="ci_high", kind_of=words.metric_kind
+                name="value",
+                needed=True,
+                heading="Value",
+                kind="percent",
+                low="ci_low",
+                high="ci_high",
+                kind_of=words.metric_kind,
             ),
             FLAG,
         ),
@@ -391,7 +425,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             Column(name="category_score", heading="Category score", kind="decimal"),
             Column(name="p", heading="p (groups)", kind="p"),
             Column(name="adjusted_score", heading="Adjusted score", kind="decimal"),
-            Column(name="faas", heading="FAAS", kind="decimal"),
+            Column(name="faas", needed=True, heading="FAAS", kind="decimal"),
             Column(name="caution", heading="Caution", kind="note"),
         ),
     ),
@@ -404,15 +438,15 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
         ),
         columns=(
             ENGINE,
-            Column(name="place", heading="Place"),
-            Column(name="parameter", heading="Turned", words=named),
+            Column(name="place", needed=True, heading="Place"),
+            Column(name="parameter", needed=True, heading="Turned", words=named),
             ATTRIBUTE,
             GROUP,
             SPEAKERS,
-            Column(name="target", heading="Target WER", words=target_words),
-            Column(name="threshold", heading="Threshold", kind="number", low="ci_low", high="ci_high"),
+            Column(name="target", needed=True, heading="Target WER", words=target_words),
+            Column(name="threshold", needed=True, heading="Threshold", kind="number", low="ci_low", high="ci_high"),
             Column(name="unit", heading="Unit"),
-            Column(name="censored", heading="Not reached", kind="note", words=censored_words),
+            Column(name="censored", needed=True, heading="Not reached", kind="note", words=censored_words),
             FLAG,
         ),
     ),
@@ -423,7 +457,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
         columns=(
             ATTRIBUTE,
             GROUP,
-            Column(name="speakers", heading="Speakers", kind="count", drawn=True),
+            Column(name="speakers", needed=True, heading="Speakers", kind="count", drawn=True),
             UTTERANCES,
             REF_WORDS,
             Column(name="hours", heading="Hours", kind="hours"),
@@ -438,7 +472,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             ATTRIBUTE,
             GROUP,
             UTTERANCES,
-            Column(name="sentences", heading="Sentences", kind="count", says="Different sentences."),
+            Column(name="sentences", needed=True, heading="Sentences", kind="count", says="Different sentences."),
             Column(
                 name="speakers_a_sentence",
                 heading="Speakers a sentence",
@@ -468,9 +502,9 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="reason", heading="Reason", words=words.reason_words),
+            Column(name="reason", needed=True, heading="Reason", words=words.reason_words),
             UTTERANCES,
-            Column(name="share", heading="Share %", kind="percent", drawn=True),
+            Column(name="share", needed=True, heading="Share %", kind="percent", drawn=True),
         ),
         order=worst_first("share"),
     ),
@@ -487,7 +521,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             ATTRIBUTE,
             GROUP,
             UTTERANCES,
-            Column(name="flips", heading="Transcripts that differ", kind="count"),
+            Column(name="flips", needed=True, heading="Transcripts that differ", kind="count"),
             REF_WORDS,
             Column(name="rate_run", heading="WER %, in batches", kind="percent"),
             Column(name="rate_alone", heading="WER %, alone", kind="percent"),
@@ -502,8 +536,8 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
             CONDITION,
             ATTRIBUTE,
             GROUP,
-            Column(name="quantity", heading="Quantity", words=words.attribute_words),
-            Column(name="mean", heading="Mean", kind="number"),
+            Column(name="quantity", needed=True, heading="Quantity", words=words.attribute_words),
+            Column(name="mean", needed=True, heading="Mean", kind="number"),
             Column(name="sd", heading="SD", kind="number"),
             UTTERANCES,
             Column(name="difference", heading="Against all others", kind="number"),

@@ -14,63 +14,18 @@ from typing import Any, Final
 import pandas as pd
 
 from asrfair.data.runfile import read_run_file
-from asrfair.data.tablefile import read_result
+from asrfair.data.tablefile import TEXT_COLUMNS, read_result
 from asrfair.errors import InputError
-from asrfair.say.claims import TEXT_COLUMNS as CLAIM_TEXT
+from asrfair.report.definitions import DEFINITIONS
 from asrfair.say.measure import called
 from asrfair.scoring.metric import WER, Metric, column_inside
 from asrfair.stats.thresholds.tables import TABLES as THRESHOLDS
-from asrfair.stats.thresholds.tables import TEXT_COLUMNS as THRESHOLD_TEXT
 from asrfair.types import NOT_STATED
-
-TEXT_COLUMNS: Final = frozenset(
-    (
-        *("engine", "condition", "attribute", "group", "best_group", "worst_group", "versus", "versus_group"),
-        *("engine_a", "engine_b", "reference_group", "normalizer", "kind", "id", "reason", "quantity", "metric"),
-        *(
-            "covariates",
-            "flag",
-            "utterance_id",
-            "speaker_id",
-            "detail",
-            "subgroup",
-            "rank_flip",
-            "change",
-            "asked",
-            "achieved",
-            "against",
-            "scales_disagree",
-            "caution",
-            "closest_group",
-            "farthest_group",
-        ),
-        *CLAIM_TEXT,
-        *THRESHOLD_TEXT,
-    )
-)
-"""Columns whose cells are text, whatever they look like: a group named "1" or "NA" stays that text."""
 
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "claims": ("id", "kind", "affirmed", "estimate", "rank", "text"),
-    "disparity": ("engine", "condition", "attribute", "group", "utterances", "speakers", "ref_words", "rate"),
-    "gaps": ("engine", "condition", "attribute", "best_group", "worst_group", "best_rate", "worst_rate", "gap"),
-    "differences": ("engine", "condition", "attribute", "group", "versus", "versus_group", "difference"),
-    "thresholds": ("engine", "place", "parameter", "attribute", "group", "target", "threshold", "censored"),
     "threshold_levels": ("engine", "place", "attribute", "group", "level", "wer"),
-    "comparisons": ("engine_a", "engine_b", "condition", "attribute", "group", "difference"),
-    "interactions": ("engine", "condition", "attribute", "group", "reference_group", "difference_in_differences"),
-    "adjusted": ("engine", "condition", "attribute", "group", "raw_ratio", "adjusted_ratio"),
-    "normalizers": ("engine", "condition", "attribute", "normalizer", "group", "rate"),
-    "sensitivity": ("engine", "condition", "change", "asked", "against", "attribute", "group", "difference"),
-    "influence": ("engine", "condition", "attribute", "group", "kind", "id"),
-    "subgroups": ("engine", "condition"),
-    "metrics": ("engine", "condition", "attribute", "group", "metric", "value"),
-    "faas": ("engine", "condition", "attribute", "faas"),
-    "coverage": ("attribute", "group", "speakers", "utterances"),
-    "prompts": ("attribute", "group", "utterances", "sentences"),
-    "ledger_by_group": ("engine", "condition", "attribute", "group", "reason", "utterances", "share"),
-    "invariance": ("engine", "condition", "attribute", "group", "utterances", "flips"),
-    "achieved_by_group": ("condition", "attribute", "group", "quantity", "mean"),
+    **{table.source: tuple(column.name for column in table.columns if column.needed) for table in DEFINITIONS.values()},
 }
 """Tables that a report may show, each with the columns that it cannot do without."""
 
@@ -178,7 +133,7 @@ class RunData:
         path = self.path / "ledger.csv"
         if not path.is_file():
             return None
-        table = read_result(path, text=TEXT_COLUMNS)
+        table = read_result(path)
         for name in ("engine", "condition", "utterance_id", "reason"):
             if name not in table:
                 raise InputError("a column is missing", file=path, column=name, remedy="Score the run again")
@@ -253,7 +208,7 @@ def metric_of(about: Mapping[str, Any]) -> Metric:
 def _read_table(path: Path, required: tuple[str, ...], metric: Metric | None) -> pd.DataFrame | None:
     if not path.is_file():
         return None
-    frame = read_result(path, text=TEXT_COLUMNS)
+    frame = read_result(path)
     if metric is not None:  # thresholds are of word error rates, whatever else the run is about
         frame = frame.rename(columns=lambda column: column_inside(str(column), metric))
     for name in required:

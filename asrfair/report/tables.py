@@ -40,6 +40,7 @@ class Column:
         low: The frame's column with the lower end of the interval, shown in the same cell; empty for none.
         high: Likewise the upper end.
         says: What the column means, in a sentence; pages show it as a note.
+        needed: Whether a report cannot do without the column; it refuses a run whose table lacks it.
         drawn: Whether a page draws value and interval as a small picture in the row.
         kind_of: Says how a row's value is shown where rows differ in that; ``kind`` decides the alignment.
         expert: Whether pages show the column only to readers who ask for the statistics.
@@ -52,6 +53,7 @@ class Column:
     low: str = ""
     high: str = ""
     says: str = ""
+    needed: bool = False
     drawn: bool = False
     expert: bool = False
     words: Callable[[str], str] | None = None

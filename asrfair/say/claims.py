@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair.data.tablefile import read_result, write_csv
+from asrfair.data.tablefile import TEXT_COLUMNS, read_result, write_csv
 from asrfair.errors import InputError
 from asrfair.say import numbers as say
 from asrfair.say.thresholds import difference_sentence
@@ -32,9 +32,7 @@ COLUMNS = (
     *("ci_low", "ci_high", "level", "rank", "text", "table"),
     *("versus", "rate", "versus_rate", "among", "question", "flag", "basis", "parameter", "unit", "target"),
 )
-TEXT = ("id", "kind", "engine", "condition", "attribute", "group", "affirmed", "text", "table", "versus", "among")
-TEXT_COLUMNS = (*TEXT, "question", "flag", "basis", "parameter", "unit", "target")
-"""Columns that hold text; ``affirmed`` is ``true`` or ``false``."""
+"""``affirmed`` is ``true`` or ``false``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ def read_claims(run: Path) -> pd.DataFrame:
     path = run / CLAIMS_FILE
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
-    table = read_result(path, text=TEXT_COLUMNS)
+    table = read_result(path)
     for name in COLUMNS:
         if name not in table:
             raise InputError("a column is missing", file=path, column=name, remedy="Make it again: asrfair score RUN")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from asrfair.data.runfile import RUN_FILE, changing, settings_of
-from asrfair.data.tablefile import read_result, write_csv
+from asrfair.data.tablefile import TEXT_COLUMNS, read_result, write_csv
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.data.trust import name_code
 from asrfair.errors import InputError
@@ -26,7 +26,7 @@ from asrfair.stats.core_tables import (
 from asrfair.stats.frame import Frame, load_frame
 from asrfair.stats.groups import Grouping, make_grouping
 from asrfair.stats.measure.prompt_overlap import prompt_table
-from asrfair.stats.thresholds.tables import TABLES, TEXT_COLUMNS
+from asrfair.stats.thresholds.tables import TABLES
 from asrfair.types import GroupSettings, ScoringSettings, StatisticsSettings
 
 
@@ -72,7 +72,7 @@ def read_thresholds(run: Path) -> dict[str, pd.DataFrame]:
     paths = {name: run / f"{name}.csv" for name in TABLES}
     if not all(path.is_file() for path in paths.values()):
         return {}
-    tables = {name: read_result(path, text=TEXT_COLUMNS) for name, path in paths.items()}
+    tables = {name: read_result(path) for name, path in paths.items()}
     for table in tables.values():  # a column in which nothing was reached holds no number to tell it by
         for column in table.columns.difference(list(TEXT_COLUMNS)):
             table[column] = pd.to_numeric(table[column].replace("", None))

@@ -265,7 +265,7 @@ def read_ledger(run: Path) -> pd.DataFrame:
     path = run / "ledger.csv"
     if not path.is_file():
         return pd.DataFrame({name: pd.Series(dtype=str) for name in columns})
-    found = read_result(path, text=("engine", "condition", "utterance_id", "speaker_id", "reason", "detail"))
+    found = read_result(path)
     for name in columns:
         if name not in found:
             raise InputError("a column is missing", file=path, column=name, remedy="Score the run again")

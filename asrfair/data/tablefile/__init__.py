@@ -18,7 +18,14 @@ from asrfair.data.tablefile.formats import (
     suffix_of,
 )
 from asrfair.data.tablefile.reading import lines_of, read_arrow, read_table, to_frame
-from asrfair.data.tablefile.writing import read_result, spreadsheet_raw, spreadsheet_safe, write_csv, write_parquet
+from asrfair.data.tablefile.writing import (
+    TEXT_COLUMNS,
+    read_result,
+    spreadsheet_raw,
+    spreadsheet_safe,
+    write_csv,
+    write_parquet,
+)
 
 __all__ = [
     "MAX_BYTES",
@@ -27,6 +34,7 @@ __all__ = [
     "STRING_DTYPE",
     "SUFFIXES",
     "TEXT",
+    "TEXT_COLUMNS",
     "Kind",
     "kind_of",
     "lines_of",

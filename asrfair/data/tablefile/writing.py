@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,28 @@ import pyarrow.parquet as pq
 from asrfair.data.tablefile.formats import PARQUET
 from asrfair.data.tablefile.reading import read_table
 from asrfair.data.wholefile import open_whole, open_whole_text
+
+TEXT_COLUMNS: Final = frozenset(
+    (
+        *("engine", "condition", "attribute", "group", "best_group", "worst_group", "versus", "versus_group", "other"),
+        *(
+            "engine_a",
+            "engine_b",
+            "reference_group",
+            "normalizer",
+            "kind",
+            "id",
+            "reason",
+            "quantity",
+            "metric",
+            "flag",
+        ),
+        *("covariates", "utterance_id", "speaker_id", "detail", "subgroup", "rank_flip", "scales_disagree", "caution"),
+        *("change", "asked", "achieved", "against", "closest_group", "farthest_group", "place", "parameter", "unit"),
+        *("target", "censored", "affirmed", "text", "table", "among", "question", "basis"),
+    )
+)
+"""Columns of results whose cells are text, whatever they look like: a group named "1" or "NA" stays that text."""
 
 _LEADING_FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 _ESCAPED_FORMULA = re.compile(r"^'+[=+\-@\t\r]")
@@ -82,17 +104,15 @@ def _cell(value: object, *, safe: bool) -> str:
     return spreadsheet_safe(str(value)) if safe else str(value)
 
 
-def read_result(path: Path, *, text: Collection[str] = ()) -> pd.DataFrame:
+def read_result(path: Path) -> pd.DataFrame:
     """Read a CSV that :func:`write_csv` wrote: apostrophes taken away, columns of numbers as numbers.
 
-    Args:
-        path: The file.
-        text: Columns that stay text even where every cell looks like a number (a group called ``1``).
+    :data:`TEXT_COLUMNS` stay text even where every cell looks like a number (a group called ``1``).
     """
     frame = read_table(path, kind="csv")
     for name in frame.columns:
         column = frame[name]
-        if name not in text:
+        if name not in TEXT_COLUMNS:
             numbers = pd.to_numeric(column.where(column != "", np.nan), errors="coerce")
             if numbers.notna().eq(column != "").all() and (column != "").any():
                 frame[name] = (

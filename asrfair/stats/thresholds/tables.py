@@ -21,8 +21,6 @@ SMALL = "few_speakers"
 TABLES = ("thresholds", "threshold_gaps", "threshold_levels")
 """Names of the tables (files without ``.csv``)."""
 
-TEXT_COLUMNS = ("engine", "place", "parameter", "unit", "attribute", "group", "other", "target", "censored", "flag")
-
 _SAME = ["engine", "place", "parameter", "unit", "attribute"]
 GAP_COLUMNS = [*_SAME, "target", "group", "other", "difference", "ci_low", "ci_high", "se", "df", "p"]
 LEVEL_COLUMNS = [*_SAME, "group", "level", "errors", "words", "wer"]
