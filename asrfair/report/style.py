@@ -118,25 +118,33 @@ def figure_bytes(figure: Figure, kind: str, *, outlines: bool = False) -> bytes:
         kind: ``png`` or ``svg``.
         outlines: Whether an SVG draws letters as outlines, for readers that do not choose fonts by letter.
     """
+    try:
+        return _drawn(figure, kind, (BASE,), outlines=outlines)  # of a list of fonts every one is asked for every text
+    except UserWarning:
+        return _drawn(figure, kind, families(), outlines=outlines)
+
+
+def _drawn(figure: Figure, kind: str, fonts: tuple[str, ...], *, outlines: bool) -> bytes:
+    """Draw a figure; a letter that the base font alone does not have is an error."""
     import matplotlib as mpl
+    from matplotlib.text import Text
 
     stream = io.BytesIO()
     metadata = {"Date": None, "Creator": "asrfair"} if kind == "svg" else {"Software": "asrfair"}
     width, height = figure.get_size_inches()
     dpi = min(160.0, (MAX_PIXELS / (width * height)) ** 0.5)
+    for text in figure.findobj(Text):
+        text.set_fontfamily(fonts)
     with style(), warnings.catch_warnings():
+        mpl.rcParams["font.family"] = list(fonts)
         # A letter of a script that no shipped font has is drawn as a frame that names the script.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("error" if fonts == (BASE,) else "ignore", message="Glyph .* missing from font")
         if outlines:
             mpl.rcParams["svg.fonttype"] = "path"
         figure.savefig(stream, format=kind, metadata=metadata, **({"dpi": dpi} if kind == "png" else {}))
+    named = ", ".join(f"'{name}'" for name in fonts).encode()  # a browser has fonts of its own
     drawn = stream.getvalue()
-    return drawn.replace(_svg_families(), f"'{BASE}', 'Noto Sans', sans-serif".encode()) if kind == "svg" else drawn
-
-
-def _svg_families() -> bytes:
-    """Return the list of families as matplotlib writes it into every text of an SVG; a browser has fonts of its own."""
-    return ", ".join(f"'{name}'" for name in families()).encode()
+    return drawn.replace(named, f"'{BASE}', 'Noto Sans', sans-serif".encode()) if kind == "svg" else drawn
 
 
 def svg_size(drawing: bytes) -> tuple[int, int]:
