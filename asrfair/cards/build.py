@@ -17,7 +17,6 @@ from asrfair.report.plots import forest_plot, ranked_engines
 from asrfair.report.plots.forest import MAX_PANELS
 from asrfair.report.provenance import provenance_rows
 from asrfair.say import words
-from asrfair.say.answer import make_answer
 from asrfair.scoring.metric import WER
 from asrfair.types import CLEAN, INTERSECTION, OVERALL_ATTRIBUTE
 from asrfair.version import __version__
@@ -102,7 +101,7 @@ def _answer(evidence: Evidence) -> list[Block]:
         if claims is None:
             continue
         attributes = dict(zip(claims["id"].astype(str), claims["attribute"].astype(str), strict=True))
-        answer = make_answer(run.raw.tables, run.raw.about)
+        answer = run.raw.answer
         told = ((answer.lead, answer.lead_ids), *((item.text, item.claim_ids) for item in answer.sentences))
         lines += [
             f"{run.name}: {text}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from asrfair.data.runfile import read_run_file
 from asrfair.data.tablefile import TEXT_COLUMNS, read_result
 from asrfair.errors import InputError
 from asrfair.report.definitions import DEFINITIONS
+from asrfair.say.answer import Answer, make_answer
 from asrfair.say.measure import called
 from asrfair.scoring.metric import WER, Metric, column_inside
 from asrfair.stats.thresholds.tables import TABLES as THRESHOLDS
@@ -55,6 +57,11 @@ class RunData:
     about: Mapping[str, Any]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+
+    @cached_property
+    def answer(self) -> Answer:
+        """What the run says; every page begins with it."""
+        return make_answer(self.tables, self.about)
 
     @property
     def disparity(self) -> pd.DataFrame:

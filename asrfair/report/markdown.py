@@ -11,7 +11,6 @@ from asrfair.report.runtables import all_tables, overall, side_by_side
 from asrfair.report.sections import SECTIONS, missing_words
 from asrfair.report.tables import Table, markdown_text, to_markdown
 from asrfair.say import cautions, words
-from asrfair.say.answer import make_answer
 from asrfair.say.sample import counted_in, selection
 
 MAX_ROWS = 60
@@ -26,7 +25,7 @@ def write_markdown(run: RunData, path: Path) -> Path:
 
 def markdown_page(run: RunData) -> str:
     """Return the page: the answer, what cannot be concluded, the tables, what is absent, provenance."""
-    answer = make_answer(run.tables, run.about)
+    answer = run.answer
     tables = all_tables(run)
     chosen = selection(run.where, counted_in(run.tables))
     parts = [f"# {markdown_text(run.name)}", *([markdown_text(chosen)] if chosen else []), markdown_text(answer.lead)]

@@ -16,7 +16,7 @@ from asrfair.report.runtables import condition_by_condition, side_by_side
 from asrfair.report.style import distinct, stated_groups, worst_row
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
-from asrfair.say.answer import Answer, make_answer
+from asrfair.say.answer import Answer
 from asrfair.say.sample import counted_in, selection
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
@@ -32,7 +32,7 @@ LONGEST_NAME: Final = 24
 def print_run(run: RunData, *, console: Console | None = None) -> None:
     """Print the answer, the engines or the groups, and what the report has beyond that."""
     console = console or terminal()
-    answer = make_answer(run.tables, run.about)
+    answer = run.answer
     if run.where:
         say(console, selection(run.where, counted_in(run.tables)))
     say(console, answer.lead, style="bold")

@@ -33,7 +33,6 @@ from asrfair.report.runtables import all_tables
 from asrfair.report.sections import SECTIONS, Section, missing_words
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
-from asrfair.say.answer import make_answer
 from asrfair.say.titles import conditions_title, engines_title, groups_title, map_title
 from asrfair.version import __version__
 
@@ -88,7 +87,7 @@ def html_page(run: RunData, *, audio: AudioSource | None = None, served: Served 
     groups = _group_table(run, choices, evidence, tables)
     details = list(_details(choices, tables, MAX_TABLE_BYTES - groups.bytes))
     title, picture = card_picture(run, choices)
-    answer = make_answer(run.tables, run.about)
+    answer = run.answer
     badges = card_badges(answer)
     present = {"groups", *(detail.anchor for detail in details)}
     absent = [(section.title, missing_words(section)) for section in SECTIONS if section.anchor not in present]

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from asrfair.errors import AsrfairError
 from asrfair.report.html.evidence import ERRORS, Evidence, attribute_column, group_names, ledger_reasons
-from asrfair.report.html.views import Choices, pack, packed
+from asrfair.report.html.views import Choices, holding, pack
 from asrfair.report.loading import RunData
 from asrfair.say import words
 from asrfair.say.finding import records
@@ -108,44 +108,36 @@ def utterance_html(
     more = f", {words.number(excess, 'count')} more than in as many words on average" if excess > 0 else ""
     groups = group_names(row, attributes)
     named = [item.utterance_id, f"speaker {item.speaker_id}", *([groups] if groups else [])]
-    flag = Markup(' · <span class="f">{}</span>').format(reason) if reason else ""
-    said = Markup(" ").join(_shown(item.steps))
-    players = Markup("").join(
-        Markup(
-            '<label class="ab">{} <audio controls preload="none" src="{}" aria-label="{}: {}"></audio></label>'
-        ).format(what, source, item.utterance_id, what)
+    who = f"<b>{words.counted(item.errors, 'error')} in {words.counted(item.ref_words, 'word')}</b>{more}"
+    flag = f' · <span class="f">{escape(reason)}</span>' if reason else ""
+    players = "".join(
+        f'<label class="ab">{escape(what)} <audio controls preload="none" src="{escape(source)}" '
+        f'aria-label="{escape(item.utterance_id)}: {escape(what)}"></audio></label>'
         for what, source in sounds
     )
     kinds = "".join(name[0] for name in ERRORS if row[name])
-    return Markup('<li data-k="{}"><p class="who"><b>{} in {}</b>{} · {}{}</p><p class="said">{}</p>{}</li>').format(
-        kinds,
-        words.counted(item.errors, "error"),
-        words.counted(item.ref_words, "word"),
-        more,
-        " · ".join(named),
-        flag,
-        said,
-        players,
+    return Markup(  # noqa: S704 -- what comes from the data is escaped above and in _shown
+        f'<li data-k="{kinds}"><p class="who">{who} · {escape(" · ".join(named))}{flag}</p>'
+        f'<p class="said">{" ".join(_shown(item.steps))}</p>{players}</li>'
     )
 
 
-def _shown(steps: Sequence[Step]) -> Iterator[Markup]:
-    """Yield the marked words; of a long utterance the stretch with most errors, and how much stands around it."""
+def _shown(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield the marked words as HTML; of a long utterance the stretch with most errors, and how much stands around it."""
     start, end = dense(steps)
     if start:
         yield _rest(steps[:start], "before")
     for piece in pieces(steps[start:end]):
         tag = {"lost": "del", "added": "ins"}.get(piece.kind)
-        yield Markup("<{0}>{1}</{0}>").format(Markup(tag), piece.text) if tag else escape(piece.text)  # noqa: S704 -- ours
+        text = escape(piece.text)
+        yield f"<{tag}>{text}</{tag}>" if tag else text
     if end < len(steps):
         yield _rest(steps[end:], "after")
 
 
-def _rest(steps: Sequence[Step], where: str) -> Markup:
+def _rest(steps: Sequence[Step], where: str) -> str:
     wrong = sum(step[0] != "hit" for step in steps)
-    return Markup("<small>… {} with {} {} …</small>").format(
-        words.counted(len(steps), "word"), words.counted(wrong, "error"), where
-    )
+    return f"<small>… {words.counted(len(steps), 'word')} with {words.counted(wrong, 'error')} {where} …</small>"
 
 
 def dense(steps: Sequence[Step], *, whole: int = WHOLE, window: int = WINDOW) -> tuple[int, int]:
@@ -181,9 +173,14 @@ def _packed(entries: Sequence[tuple[Mapping[str, Any], Markup]], evidence: Evide
     """Return the utterances for the script, the worst of each group first to stay where there is too little room."""
     attributes = [a for a in (OVERALL_ATTRIBUTE, *choices.by) if entries and attribute_column(a) in entries[0][0]]
     limit = len(entries)
+    counts = [
+        [choices.engine.index(e), choices.condition.index(c), attributes.index(a), g, n]
+        for (e, c, a, g), n in evidence.counts.items()
+        if a in attributes
+    ]
+    turns = sorted(entries, key=lambda entry: entry[0]["turn"])
     while limit:
-        turns = sorted(entries, key=lambda entry: entry[0]["turn"])[:limit]
-        kept = sorted(turns, key=lambda entry: -entry[0]["excess"])
+        kept = sorted(turns[:limit], key=lambda entry: -entry[0]["excess"])
         rows = [
             [
                 choices.engine.index(row["engine"]),
@@ -193,14 +190,10 @@ def _packed(entries: Sequence[tuple[Mapping[str, Any], Markup]], evidence: Evide
             ]
             for row, html in kept
         ]
-        counts = [
-            [choices.engine.index(e), choices.condition.index(c), attributes.index(a), g, n]
-            for (e, c, a, g), n in evidence.counts.items()
-            if a in attributes
-        ]
         text = json.dumps({"by": attributes, "rows": rows, "counts": counts}, ensure_ascii=False)
-        if len(pack(text)) <= MAX_BYTES + MAX_AUDIO_BYTES:
-            return packed("utterances", text)
+        small = pack(text)
+        if len(small) <= MAX_BYTES + MAX_AUDIO_BYTES:
+            return holding("utterances", small)
         limit //= 2
     return ""
 

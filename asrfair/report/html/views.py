@@ -19,7 +19,6 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from asrfair.report.loading import RunData
-from asrfair.say.answer import make_answer
 from asrfair.types import INTERSECTION, OVERALL_ATTRIBUTE
 
 PICKERS: Final = ("by", "engine", "condition")
@@ -75,7 +74,7 @@ def _claimed(run: RunData) -> list[str]:
     claims = run.tables.get("claims")
     if claims is None or "attribute" not in claims:
         return []
-    leading = claims["id"].isin(make_answer(run.tables, run.about).lead_ids)
+    leading = claims["id"].isin(run.answer.lead_ids)
     ordered = claims.assign(_later=~leading).sort_values(["_later", "rank"], kind="stable")
     return [str(name) for name in ordered["attribute"]]
 
@@ -86,8 +85,13 @@ def pack(text: str) -> str:
 
 
 def packed(kind: str, text: str) -> Markup:
+    """Return text, packed, as an element that browsers do not run."""
+    return holding(kind, pack(text))
+
+
+def holding(kind: str, packed_text: str) -> Markup:
     """Return packed text as an element that browsers do not run."""
-    return Markup('<script type="application/gzip;base64" class="{}">{}</script>').format(kind, pack(text))
+    return Markup('<script type="application/gzip;base64" class="{}">{}</script>').format(kind, packed_text)
 
 
 def view(

@@ -24,7 +24,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy import special
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Censored: TypeAlias = Literal["", "better", "worse", "clean"]
@@ -217,7 +217,7 @@ def threshold(
     if not censored:
         level = centre if math.isfinite(centre) else float(found[0])
     margin = (
-        float(student.ppf((1 + confidence) / 2, df)) * math.sqrt(variance) if df > 0 and variance >= 0 else math.nan
+        float(special.stdtrit(df, (1 + confidence) / 2)) * math.sqrt(variance) if df > 0 and variance >= 0 else math.nan
     )
     return Threshold(
         level=level, low=level - margin, high=level + margin, target=float(targets[0]), variance=variance, df=df,
@@ -264,8 +264,8 @@ def difference(first: Threshold, second: Threshold, *, confidence: float = 0.95)
     if not (math.isfinite(estimate) and math.isfinite(variance) and variance > 0 and min(first.df, second.df) > 0):
         return Difference(estimate=estimate, low=math.nan, high=math.nan, p=math.nan)
     df = variance**2 / (first.variance**2 / first.df + second.variance**2 / second.df)
-    margin = float(student.ppf((1 + confidence) / 2, df)) * math.sqrt(variance)
-    p = 2 * float(student.sf(abs(estimate) / math.sqrt(variance), df))
+    margin = float(special.stdtrit(df, (1 + confidence) / 2)) * math.sqrt(variance)
+    p = 2 * float(special.stdtr(df, -abs(estimate) / math.sqrt(variance)))
     return Difference(
         estimate=estimate, low=estimate - margin, high=estimate + margin, p=p, se=math.sqrt(variance), df=df
     )

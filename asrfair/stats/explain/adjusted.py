@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.stats
+from scipy import special
 
 from asrfair.errors import InputError
 from asrfair.stats.compare.multiplicity import holm
@@ -228,7 +228,7 @@ def _record(
         "adjusted_ratio": float(np.exp(difference)),
         "ci_low": low,
         "ci_high": high,
-        "p": float(2 * scipy.stats.t.sf(abs(difference) / error, freedom)) if error > 0 else np.nan,
+        "p": float(2 * special.stdtr(freedom, -abs(difference) / error)) if error > 0 else np.nan,
         "se_log": error,
         "df": freedom,
         "p_likelihood_ratio": models.test.p,
@@ -241,5 +241,5 @@ def _record(
 def _bounds(difference: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
     if not error > 0:
         return float("nan"), float("nan")
-    half = float(scipy.stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+    half = float(special.stdtrit(freedom, 0.5 + confidence / 2)) * error
     return float(np.exp(difference - half)), float(np.exp(difference + half))

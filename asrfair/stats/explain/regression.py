@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+from scipy import special
 
 from asrfair.stats.explain.design import Blocks, Design, Floats
 from asrfair.stats.explain.quadrature import Integral, integrate
@@ -169,8 +169,8 @@ def likelihood_ratio(design: Design, full: MixedFit) -> LikelihoodRatio:
         p = float("nan")
     else:
         f = np.expm1(min(statistic / units, 500.0)) * rest / q
-        p = float(scipy.stats.f.sf(f, q, rest))
-    return LikelihoodRatio(statistic=statistic, freedom=q, p_chi2=float(scipy.stats.chi2.sf(statistic, q)), p=p)
+        p = float(special.fdtrc(q, rest, f))
+    return LikelihoodRatio(statistic=statistic, freedom=q, p_chi2=float(special.chdtrc(q, statistic)), p=p)
 
 
 def _speaker_integral(design: Design, expected: Floats, sigma: float, scale: float) -> Integral:
