@@ -13,7 +13,7 @@ from stats_runs import write_scored_run
 
 from asrfair.cli.main import app
 from asrfair.stats.frame import load_frame
-from asrfair.stats.plan.speakers_needed import COLUMNS, Assumptions, plan_table, spread_in
+from asrfair.stats.plan.speakers_needed import COLUMNS, Assumptions, in_several, plan_table, spread_in
 from asrfair.types import GroupSettings
 
 WORDS = pd.DataFrame(
@@ -105,3 +105,20 @@ def test_an_unknown_engine_of_the_run_is_an_error(card: Path, tmp_path: Path) ->
     )
     assert result.exit_code != 0
     assert "whisper" in str(result.exception)
+
+
+def test_people_in_several_groups_are_counted_and_said(tmp_path: Path) -> None:
+    """Who reads in two styles is no two people, and the plan, which takes them as such, says so."""
+    rows = ["utterance_id,speaker_id,reference,style,accent"]
+    for speaker in range(6):
+        for style in ("read", "dictated")[: 1 + (speaker < 4)]:
+            rows.append(f"{style}{speaker},s{speaker},one two three four,{style},{('a', 'b')[speaker % 2]}")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    words = pd.DataFrame({"speaker_id": ["x", "x", "y"], "style": ["read", "dictated", "read"], "words": [3, 4, 0]})
+    assert {"style": 1} == in_several(words, [("style",)])
+    arguments = ["manifest", "plan", str(tmp_path / "table.csv"), "--by", "style", "--by", "accent"]
+    text = CliRunner().invoke(app, arguments).output
+    assert "4 speakers are in several groups of style. The plan takes groups as different people" in text
+    assert "groups of accent" not in text
+    said = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)
+    assert {"style": 4} == said["speakers_in_several_groups"]

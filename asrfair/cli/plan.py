@@ -63,7 +63,7 @@ def plan(
     """
     from asrfair.data.manifest import check_groupable, read_manifest
     from asrfair.stats.plan.power import plan_speakers
-    from asrfair.stats.plan.speakers_needed import Assumptions, plan_table
+    from asrfair.stats.plan.speakers_needed import Assumptions, in_several, plan_table
 
     read = read_manifest(path, allow_outside=allow_outside, allow_remote=None)
     asked = [tuple(name.strip() for name in names.split(",") if name.strip()) for names in by]
@@ -72,7 +72,8 @@ def plan(
         measured_wer, measured_cv = _measured(run_path, asked[0], engine)
         wer, cv = wer or measured_wer, cv or measured_cv
     assumed = Assumptions(rate=wer or 0.15, cv=cv or 0.6, difference=difference, level=confidence, power=power)
-    table = plan_table(_words(read.table, asked), asked, assumed)
+    words = _words(read.table, asked)
+    table, several = plan_table(words, asked, assumed), in_several(words, asked)
     each = plan_speakers(rate=assumed.rate, difference=difference, cv=assumed.cv, level=confidence, power=power)
     if as_json:
         records = json.loads(table.to_json(orient="records", force_ascii=True))
@@ -85,6 +86,7 @@ def plan(
         }
         both = None if each is None else each.speakers
         found = {"assumed": given, "groups": records, "speakers_of_two_equal_groups": both}
+        found["speakers_in_several_groups"] = several
         click.echo(json.dumps(found, ensure_ascii=True, indent=2))
         return
     click.echo(
@@ -102,6 +104,11 @@ def plan(
         click.echo("∞: no number is enough while the rest of the speakers are so few.")
     if each is not None:
         click.echo(f"Two groups of the same size would need {each.speakers} speakers each.")
+    for attribute, count in several.items():
+        click.echo(
+            f"{count} speakers are in several groups of {printable(attribute, limit=60)}. The plan takes groups as different "
+            "people: the same people compared with themselves need fewer, by how far their own rates go together."
+        )
 
 
 def _count(value: float) -> str:

@@ -75,6 +75,28 @@ def plan_table(words: pd.DataFrame, by: Sequence[tuple[str, ...]], assumed: Assu
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def in_several(words: pd.DataFrame, by: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    """Count the speakers who are in more than one group of an attribute, such as those who read in several styles.
+
+    The plan takes groups as different people. A comparison within the same people finds smaller differences, by how far
+    their own rates go together, which nobody knows before a recogniser has run.
+
+    Args:
+        words: As for :func:`plan_table`.
+        by: Attributes and intersections.
+
+    Returns:
+        Attribute → how many, where there are any.
+    """
+    found = {}
+    for names in by:
+        stated = words[(words[list(names)] != NOT_STATED).all(axis=1) & (words["words"] > 0)]
+        groups = stated[["speaker_id", *names]].drop_duplicates().groupby("speaker_id").size()
+        if (groups > 1).any():
+            found[INTERSECTION.join(names)] = int((groups > 1).sum())
+    return found
+
+
 def _by_speaker(rows: pd.DataFrame) -> Floats:
     words = rows.groupby("speaker_id")["words"].sum().to_numpy(dtype=np.float64)
     return words[words > 0]
