@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -140,13 +140,52 @@ def check_search(suite: Suite, table: ThresholdTable) -> list[Axis]:
         raise InputError("no place is named", file=suite.path, column="threshold.places", remedy='places = ["…"]')
     if not targets_of(table):
         raise InputError("no target is named", file=suite.path, column="threshold.wer", remedy="Write wer = 0.3")
-    axes = [axis_of(table, place, suite.profiles, file=suite.path) for place in places]
-    for axis in axes:
-        for value in (axis.low, axis.high):
-            parse_condition(
-                axis.condition(axis.rounded(axis.easier(value))), profiles=suite.profiles, render=suite.render
-            )
+    axes = []
+    for place in places:
+        axis = axis_of(table, place, suite.profiles, file=suite.path)
+        _check_gates(table, axis, suite)
+        axes.append(replace(axis, low=_end(axis, "low", table.low, suite), high=_end(axis, "high", table.high, suite)))
     return axes
+
+
+def _end(axis: Axis, name: str, given: float | None, suite: Suite) -> float:
+    """Return an end of the range that the place can be rendered at: as given, or as far from what is usual as can be.
+
+    Raises:
+        InputError: There is none.
+    """
+    wanted = axis.easier(axis.low if name == "low" else axis.high)
+    near = wanted if given is not None or axis.usual is None else axis.easier(axis.usual[name == "high"])
+    problem = ""
+    for share in (1.0, 0.75, 0.5, 0.25, 0.0):
+        value = axis.rounded(near + share * (wanted - near))
+        try:
+            parse_condition(axis.condition(value), profiles=suite.profiles, render=suite.render)
+        except InputError as error:
+            problem = problem or error.message
+        else:
+            return (axis.low if name == "low" else axis.high) if share == 1.0 else value
+        if near == wanted:
+            break
+    raise InputError(
+        f"{axis.place} cannot be heard at {axis.parameter} = {axis.rounded(wanted):g}: {problem}", file=suite.path,
+        column=f"threshold.{name}", remedy=f"Write another {name} = … under [threshold]",
+    )  # fmt: skip
+
+
+def _check_gates(table: ThresholdTable, axis: Axis, suite: Suite) -> None:
+    """Refuse gates that a parameter cannot be held to: they would never fail, or fail the wrong way round.
+
+    Raises:
+        InputError: One is in decibels and the parameter is not, or its limit is of what people bear and not need.
+    """
+    decibels = axis.unit.startswith("dB")
+    for name, fits in (("max_threshold_db", decibels and axis.sign > 0), ("max_threshold_gap_db", decibels)):
+        if getattr(table, name) is not None and not fits:
+            raise InputError(
+                f"{axis.parameter} is no level in decibels that people need", file=suite.path,
+                column=f"threshold.{name}", remedy="Leave the gate out, or turn an SNR",
+            )  # fmt: skip
 
 
 def forget_thresholds(run: Path) -> None:

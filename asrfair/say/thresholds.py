@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asrfair.say.numbers import SPACE
-from asrfair.stats.thresholds.axis import by_factors, key_of, less_is_harder, named
+from asrfair.stats.thresholds.axis import by_factors, key_of, less_is_harder, named, shown
 
 if TYPE_CHECKING:
     from asrfair.say.claims import Claim
@@ -21,16 +21,19 @@ def difference_sentence(claim: Claim, end: str) -> str:
         end: What is said after it where it is not affirmed (``; this may be chance``).
     """
     same = f"for the same word error rate ({target_words(claim.target)}) in {claim.condition} ({claim.engine})"
-    amount = _amount(claim.estimate, claim.ci_low, claim.ci_high, claim.unit, factor=by_factors(claim.parameter))
+    factor, more_is_easier = by_factors(claim.parameter), less_is_harder(claim.parameter)
+    amount = _amount(claim.estimate, claim.ci_low, claim.ci_high, claim.unit, factor=factor)
     name = named(claim.parameter)
-    easy_is_more = less_is_harder(claim.parameter)
-    if by_factors(claim.parameter):
-        what = f"need {amount} the {name} of" if easy_is_more else f"bear {name} only {amount} smaller than"
-        text = f"{claim.group} speakers {what} {claim.versus} speakers {same}"
+    who, other = f"{claim.group} speakers", f"{claim.versus} speakers"
+    if key_of(claim.parameter) == "snr_db":
+        text = f"{who} need {amount} more signal than {other} {same}"
+    elif factor and more_is_easier:
+        text = f"{who} need {amount} the {name} that {other} need, {same}"
+    elif factor:  # who bears more comes first, so that the factor is above one
+        text = f"{other} bear {amount} the {name} that {who} bear, {same}"
     else:
-        signal = "signal" if key_of(claim.parameter) == "snr_db" else name
-        what = f"need {amount} more {signal}" if easy_is_more else f"bear {amount} less {signal}"
-        text = f"{claim.group} speakers {what} than {claim.versus} speakers {same}"
+        verb, side = ("need", "above") if more_is_easier else ("bear", "below")
+        text = f"{who} {verb} a {name} {amount} {side} what {other} {verb}, {same}"
     return f"{text}{end}."
 
 
@@ -49,28 +52,32 @@ def target_words(target: str) -> str:
 
 def threshold_words(row: Mapping[Any, Any]) -> str:
     """Return a threshold as a table shows it: ``7.1 dB (5.0 to 9.2)``, or where it lies when it was not reached."""
-    unit = f" {row['unit']}" if row["unit"] else ""
+    times, plain = shown(row["parameter"])
+    unit = f" {row['unit'] or plain}" if row["unit"] or plain else ""
     best, worst = row["heard_high"], row["heard_low"]
     if not less_is_harder(row["parameter"]):
         best, worst = worst, best
     if row["censored"] == "clean":
         return "above the target on clean recordings"
     if row["censored"] == "better":
-        return f"better than {worst:g}{unit}".replace("-", "−")
+        return f"better than {times * worst:g}{unit}".replace("-", "−")
     if row["censored"] == "worse":
-        return f"worse than {best:g}{unit}".replace("-", "−")
-    digits = _digits(row)
-    text = f"{row['threshold']:.{digits}f}{unit}"
+        return f"worse than {times * best:g}{unit}".replace("-", "−")
+    digits = _digits(times * float(row["threshold"]), unit)
+    value, low, high = (
+        f"{round(times * float(row[key]), digits):.{max(digits, 0)}f}" for key in ("threshold", "ci_low", "ci_high")
+    )
+    text = f"{value}{unit}"
     if math.isfinite(row["ci_low"]):
-        text += f" ({row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f})"
+        text += f" ({low} to {high})"
     return text.replace("-", "−")
 
 
-def _digits(row: Mapping[Any, Any]) -> int:
-    """A tenth of a decibel, three digits of everything else."""
-    if str(row["unit"]).startswith("dB"):
+def _digits(value: float, unit: str) -> int:
+    """Return decimals: a tenth of a decibel or a per cent, three digits of everything else."""
+    if unit.startswith((" dB", " %")):
         return 1
-    return max(0, 2 - math.floor(math.log10(max(abs(float(row["threshold"])), 1e-9))))
+    return 2 - math.floor(math.log10(max(abs(value), 1e-9)))
 
 
 def censored_words(censored: str) -> str:

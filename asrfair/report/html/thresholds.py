@@ -15,7 +15,7 @@ from asrfair.report.loading import RunData
 from asrfair.report.plots.thresholds import GroupCurve, curve_of
 from asrfair.say import words
 from asrfair.say.thresholds import target_words, threshold_words
-from asrfair.stats.thresholds.axis import Axis, named
+from asrfair.stats.thresholds.axis import Axis, named, shown
 from asrfair.types import OVERALL_ATTRIBUTE
 
 MAX_LINES: Final = 4
@@ -122,11 +122,13 @@ class _Scale:
         if (rows["target_wer"] == first["target_wer"]).all():
             y = self.y(float(first["target_wer"]))
             parts.append(f'<line class="target" x1="{LEFT}%" x2="{LEFT + WIDE}%" y1="{y:.1f}" y2="{y:.1f}"/>')
-        for value in _marks(self.axis):
+        times, plain = shown(self.axis.parameter)
+        for value in self.axis.marks():
+            text = f"{times * value:g}"
             parts.append(
-                f'<text class="t" text-anchor="middle" x="{self.x(value)}" y="{TOP + HEIGHT + 16}">{value:g}</text>'
+                f'<text class="t" text-anchor="middle" x="{self.x(value)}" y="{TOP + HEIGHT + 16}">{text}</text>'
             )
-        unit = f", {self.axis.unit}" if self.axis.unit else ""
+        unit = f", {self.axis.unit or plain}" if self.axis.unit or plain else ""
         name = escape(named(self.axis.parameter) + unit)
         parts.append(f'<text class="t" x="{LEFT}%" y="{TOP + HEIGHT + 36}">{name} (harder to the left)</text>')
         return "".join(parts)
@@ -153,19 +155,6 @@ class _Scale:
             at = self.x(curve.threshold)
             bar += f'<line x1="{at}" x2="{at}" y1="{y - 6:.1f}" y2="{y + 6:.1f}"/>'
         return f'<g class="s{number}">{shape}{dots}{bar}</g>'
-
-
-def _marks(axis: Axis) -> list[float]:
-    """Return round levels below the picture: steps, or doublings where the parameter works by factors."""
-    if axis.by_factors:
-        first = math.floor(math.log2(axis.low))
-        found = [float(f"{2.0**k:.2g}") for k in range(first, first + 30)]
-    else:
-        span = axis.high - axis.low
-        step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000, 1e9) if span / s <= 8)
-        found = [step * k for k in range(math.ceil(axis.low / step), math.floor(axis.high / step) + 1)]
-    inside = [value for value in found if axis.low <= value <= axis.high]
-    return inside[:: max(1, math.ceil(len(inside) / 8))] or [axis.low, axis.high]
 
 
 def _labels(labels: list[tuple[float, str, int]]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from asrfair.report.fontset import widest
 from asrfair.report.style import COLOURS, DASHES, INK, MARKERS, MUTED, group_labels, new_figure, style, wrapped
-from asrfair.stats.thresholds.axis import Axis, named
+from asrfair.stats.thresholds.axis import Axis, named, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +75,12 @@ def threshold_figure(
     curves = [curve_of(row, levels, axis) for _, row in rows.iterrows()]
     curves.sort(key=lambda c: -axis.sign * (c.threshold if math.isfinite(c.threshold) else -axis.sign * math.inf))
     usual = (float(first["usual_low"]), float(first["usual_high"]))
+    times, plain = shown(axis.parameter)
+    label = f"{_capital(named(axis.parameter))}, {axis.place}" + (f", {unit or plain}" if unit or plain else "")
+    marks = {value: f"{times * value:g}" for value in axis.marks()} if axis.by_factors else None
     same = bool((rows["target_wer"] == first["target_wer"]).all())
     return draw_thresholds(
-        curves, title=title, usual=usual if math.isfinite(usual[0]) else None, by_factors=axis.by_factors,
-        x_label=f"{named(axis.parameter).capitalize()}, {axis.place}" + (f", {unit}" if unit else ""),
+        curves, title=title, usual=usual if math.isfinite(usual[0]) else None, x_label=label, marks=marks,
         target=float(first["target_wer"]) if same else math.nan, harder_right=axis.sign < 0, confidence=confidence,
     )  # fmt: skip
 
@@ -100,6 +102,11 @@ def curve_of(row: Mapping[Any, Any] | pd.Series[Any], levels: pd.DataFrame, axis
     )  # fmt: skip
 
 
+def _capital(text: str) -> str:
+    """Begin with a capital, and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def draw_thresholds(
     groups: Sequence[GroupCurve],
     *,
@@ -107,8 +114,8 @@ def draw_thresholds(
     x_label: str,
     target: float,
     usual: tuple[float, float] | None,
-    by_factors: bool,
     harder_right: bool,
+    marks: Mapping[float, str] | None = None,
     confidence: float = 0.95,
 ) -> Figure:
     """Draw the groups' curves and thresholds, harder to the left.
@@ -119,11 +126,12 @@ def draw_thresholds(
         x_label: The parameter, with its unit.
         target: The rate (a fraction) at which thresholds are drawn; NaN where groups have targets of their own.
         usual: What the place usually has, shaded.
-        by_factors: Whether the axis is logarithmic.
         harder_right: Whether larger values are harder: the axis is then turned round.
+        marks: What is written at which level of a logarithmic axis; without them the axis is a plain one.
         confidence: Coverage of the intervals, for the caption.
     """
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     groups = groups[:MOST_GROUPS]
     labels = group_labels([g.name for g in groups], [g.speakers for g in groups])
@@ -138,8 +146,11 @@ def draw_thresholds(
             0.12 / width, 1 - 0.14 / height, heading, fontsize=11, fontweight="bold", va="top", linespacing=1.25
         )
         axes = figure.add_axes((0.75 / width, 0.95 / height, 4.5 / width, body / height))
-        if by_factors:
+        if marks is not None:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(FixedLocator(list(marks)))
+            axes.xaxis.set_major_formatter(FixedFormatter(list(marks.values())))
+            axes.xaxis.set_minor_locator(NullLocator())
         if usual is not None:
             axes.axvspan(*usual, color="#e6ebf0", zorder=0, linewidth=0)
         if math.isfinite(target):
@@ -163,7 +174,7 @@ def draw_thresholds(
         every = np.concatenate([g.levels for g in groups])
         pad = 0.03 * float(np.ptp(every))
         axes.set_xlim(
-            (every.min() * 0.93, every.max() * 1.07) if by_factors else (every.min() - pad, every.max() + pad)
+            (every.min() * 0.93, every.max() * 1.07) if marks is not None else (every.min() - pad, every.max() + pad)
         )
         if harder_right:
             axes.invert_xaxis()
@@ -182,5 +193,6 @@ def draw_thresholds(
         where = "at the dashed line" if math.isfinite(target) else "at each group's own target"
         caption = f"bars {where}: threshold and its {confidence * 100:g} % interval over speakers"
         caption += " · shaded: usual here" if usual is not None else ""
+        caption += " · harder to the left" if harder_right else ""
         figure.text(0.75 / width, 0.16 / height, caption, fontsize=8, color=MUTED, va="center")
     return figure

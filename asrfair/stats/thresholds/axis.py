@@ -25,10 +25,19 @@ NAMES = {
     "high_hz": "upper edge of the band",
     "low_hz": "lower edge of the band",
     "bitrate_kbps": "bitrate",
-    "level_db": "level beside the other layers",
+    "level_db": "level",
     "rate_hz": "repetitions a second",
     "drr_db": "direct-to-reverberant ratio",
 }
+
+
+SHARES = frozenset({"loss"})
+"""Parameters that are fractions in files, and percentages in words and pictures."""
+
+STEPS = ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8))
+"""Round numbers in a decade, from few to many."""
+
+LEAST_MARKS = 3
 
 
 def key_of(parameter: str) -> str:
@@ -45,10 +54,18 @@ def unit_of(parameter: str) -> str:
 
 
 def named(parameter: str) -> str:
-    """Return a parameter in words."""
+    """Return a parameter in words; of a layer, with its source: ``level of the hum``."""
     key = key_of(parameter)
+    layer = parameter.split(".")[1] if parameter.count(".") == 2 else ""
+    if layer:
+        return f"{ {'level_db': 'level', 'rate_hz': 'rate'}.get(key, named(key)) } of the {layer.replace('_', ' ')}"
     unit = next((suffix for suffix in UNITS if key.endswith(suffix)), "")
     return NAMES.get(key, key.removesuffix(unit).replace("_", " "))
+
+
+def shown(parameter: str) -> tuple[float, str]:
+    """Return by how much a parameter's values are multiplied for people, and their unit then (``%`` of a share)."""
+    return (100.0, "%") if key_of(parameter) in SHARES else (1.0, unit_of(parameter))
 
 
 def by_factors(parameter: str) -> bool:
@@ -103,6 +120,21 @@ class Axis:
         """Return the value that will be heard there: a tenth of a decibel, else three digits."""
         value = self.value(easier)
         return round(value, 1) if self.unit.startswith("dB") else float(f"{value:.3g}")
+
+    def marks(self) -> list[float]:
+        """Return round levels between the ends: steps, or round numbers of each decade where steps are factors."""
+        if not self.by_factors:
+            span = self.high - self.low
+            step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 1000, 1e9) if span / s <= 8)
+            found = [step * k for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+        else:
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            for steps in STEPS:
+                every = [float(f"{step * 10.0**k:.2g}") for k in decades for step in steps]
+                found = [value for value in every if self.low <= value <= self.high]
+                if len(found) >= LEAST_MARKS:
+                    break
+        return found[:: max(1, math.ceil(len(found) / 8))] or [self.low, self.high]
 
     def condition(self, value: float) -> str:
         """Return the name of the condition at a value."""
