@@ -151,6 +151,7 @@ def make_kit(folder: Path, people: list[str]) -> Path:
     assert 0 == command(["lastmile", "init", str(folder)])
     settings = (folder / "kit.toml").read_text()
     settings = settings.replace('name = "pocketsphinx"', 'name = "precomputed"')
+    settings = settings.replace('language = "en"', 'language = "de"')  # for English, every recording is listened to
     (folder / "kit.toml").write_text(settings.replace("options = {}", 'options = { file = "heard.csv" }'))
     (folder / "sentences.txt").write_text(
         "the seven nurses write down the quick brown fox\nand jump over a lazy dog now\n"

@@ -14,7 +14,7 @@ from asrfair.nightly import History
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "levels"), [("threshold", 3), ("threshold", 6), ("run", 6)])
+@pytest.mark.parametrize(("what", "levels"), [("threshold", 3), ("run", 6)])
 def test_a_search_without_somebody_is_one_that_they_were_never_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str, levels: int
 ) -> None:
@@ -47,9 +47,9 @@ def test_a_search_without_somebody_is_one_that_they_were_never_in(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "after"), [("threshold", 27), ("threshold", 100), ("run", 180)])
+@pytest.mark.parametrize(("what", "after"), [("threshold", 100), ("run", 180)])
 def test_a_search_that_was_cut_off_goes_on_without_somebody(tmp_path: Path, what: str, after: int) -> None:
-    """Killed among the recordings, the coarse levels and the chosen ones: they leave, and the same command ends it."""
+    """Killed among the coarse levels, or the chosen ones: they leave, and the same command ends it."""
     for name in ("with", "without"):
         make_search(tmp_path / name, levels=6, without=name == "without")
     run, other = tmp_path / "with" / "out", tmp_path / "without" / "out"
