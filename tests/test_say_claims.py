@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from stats_runs import people, write_scored_run
 
+from asrfair.report import load_run
+from asrfair.report.html.views import choices_of
 from asrfair.say.answer import MAX_SENTENCES, MAX_WORDS, make_answer
 from asrfair.say.check import contradictions
 from asrfair.say.claims import claims_of, read_claims
@@ -149,5 +151,7 @@ def test_a_place_that_costs_everybody_leads_and_groups_in_it_come_next(tmp_path:
     assert answer.sentences[0].text.startswith("In phone, ")
     assert answer.sentences[0].text.endswith("with these speakers that may be chance.")
     assert answer.badges.breaks == "The place is a simulation: noise, room and line are added to the recordings."
-    assert answer.badges.next.startswith("Record more people: with ")
+    assert answer.badges.next.startswith("Record more people: ")
+    page = choices_of(load_run(tmp_path / "run22"))  # it opens where its sentence is
+    assert page.start("condition") == "phone"
     assert contradictions(tables) == []

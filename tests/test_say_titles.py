@@ -12,9 +12,10 @@ from report_runs import make_run
 from test_report_page import unpacked
 
 from asrfair.report import RunData, load_run
+from asrfair.report.html.conditions import TOP, condition_lines
 from asrfair.report.html.page import html_page
 from asrfair.report.html.views import choices_of
-from asrfair.say.titles import comparable, conditions_title, engines_title, groups_title, map_title
+from asrfair.say.titles import comparable, conditions_title, engines_title, groups_title, map_title, places_title
 
 ENGINES = tuple(f"engine {number}" for number in range(9))
 
@@ -73,6 +74,20 @@ def test_titles_name_the_extremes_of_all_engines(run: RunData) -> None:
         title = conditions_title(run.disparity, engine=engine)
         assert percent(whole["rate"].iloc[0]) in title
         assert percent(whole["rate"].iloc[-1]) in title
+        every = known(rows(run, attribute="accent", engine=engine))
+        high, low = every.iloc[0], every.iloc[-1]
+        where = [{"clean": "as recorded"}.get(row["condition"], row["condition"]) for row in (high, low)]
+        title = places_title(run.disparity, attribute="accent", engine=engine)
+        assert f"that of {high['group']}, {where[0]} ({percent(high['rate'])})" in title
+        assert f", {where[1]} ({percent(low['rate'])}): {engine}" in title
+
+
+def test_a_picture_of_places_holds_its_intervals(run: RunData) -> None:
+    """No interval is cut at the top while it is not far longer than the values."""
+    svg, _ = condition_lines(run, by="gender", engine=ENGINES[0])
+    ends = [float(y) for pair in re.findall(r'class="ci"[^>]*y1="([0-9.]+)" y2="([0-9.]+)"', svg) for y in pair]
+    assert len(ends) > 4
+    assert min(ends) > TOP
 
 
 @pytest.mark.slow
@@ -93,7 +108,9 @@ def test_every_title_of_the_page_is_one_of_these(run: RunData) -> None:
         "map-title": lambda by, condition: map_title(
             run.disparity, attribute=choices.by[by], condition=choices.condition[condition]
         ),
-        "places-title": lambda engine: conditions_title(run.disparity, engine=choices.engine[engine]),
+        "places-title": lambda by, engine: places_title(
+            run.disparity, attribute=choices.by[by], engine=choices.engine[engine]
+        ),
     }
     count = 0
     for packed in re.findall(r'class="variants">([^<]+)<', page):
@@ -122,3 +139,4 @@ def test_an_absent_number_is_no_extreme(tmp_path: Path) -> None:
     assert "nothing was scored" in engines_title(nothing, condition="clean")
     assert "nothing was scored" in map_title(nothing, attribute="accent", condition="clean")
     assert "nothing was scored" in conditions_title(nothing, engine="small")
+    assert "nothing was scored" in places_title(nothing, attribute="accent", engine="small")

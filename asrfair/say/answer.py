@@ -197,4 +197,5 @@ def _next(claims: Sequence[Claim], tables: Tables, facts: Mapping[str, Any], con
     row = max(rows, key=lambda item: float(item["difference"]))
     detect = f"{100 * float(dict(facts.get('statistics', {})).get('detect', 0.05)):g} points"
     count = int(row["speakers_needed"])
-    return f"Record more people: with {count} of {row['group']} and the others in proportion, a difference of {detect} would show."
+    whom = f"{count} speakers in group {row['group']}, the others in proportion"
+    return f"Record more people: {whom}, would show a difference of {detect}."

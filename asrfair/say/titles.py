@@ -65,6 +65,23 @@ def map_title(disparity: pd.DataFrame, *, attribute: str, condition: str) -> str
     )
 
 
+def places_title(disparity: pd.DataFrame, *, attribute: str, engine: str) -> str:
+    """The highest and the lowest error rate of an attribute's groups over all places, with one engine."""
+    every = _rows(disparity, attribute=attribute, engine=engine)
+    rows = comparable(every)
+    name = words.attribute_words(attribute)
+    if rows.empty:
+        return f"Word errors by {name} and place: nothing was scored, {engine}"
+    high, low = rows.iloc[0], rows.iloc[-1]
+    which = "of groups large enough to compare " if len(rows) < len(every) else ""
+    return (
+        f"The highest error rate {which}by {name} is that of {words.group_words(high['group'])}, "
+        f"{words.condition_words(high['condition'])} ({words.percent(high['rate'])}), the lowest that of "
+        f"{words.group_words(low['group'])}, {words.condition_words(low['condition'])} ({words.percent(low['rate'])}): "
+        f"{engine}"
+    )
+
+
 def conditions_title(disparity: pd.DataFrame, *, engine: str) -> str:
     """Everybody's error rate in the best and the worst place, with one engine."""
     rows = disparity[(disparity["attribute"] == OVERALL_ATTRIBUTE) & (disparity["engine"] == engine)]

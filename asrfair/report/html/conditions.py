@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 from markupsafe import Markup, escape
 
-from asrfair.report.html.drawing import CUT, ticks
+from asrfair.report.html.drawing import ticks, wer_scale
 from asrfair.report.html.engines import in_hundred, said
 from asrfair.report.loading import RunData
 from asrfair.say import words
@@ -38,7 +38,12 @@ def condition_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]
     worst = str(whole.sort_values("rate", kind="stable")["condition"].iloc[-1])
     groups = _groups(rows, by, worst)
     lines = [("everybody", whole)] + [(g, rows[(rows["attribute"] == by) & (rows["group"] == g)]) for g in groups]
-    top = min(max(float(frame["rate"].max()) for _, frame in lines) * 1.05, CUT) or 1.0
+    scale = wer_scale(
+        [float(frame["rate"].max()) for _, frame in lines],
+        [float(frame["ci_high"].max()) for _, frame in lines[1:] if frame["ci_high"].notna().any()],
+        width=HEIGHT,
+    )
+    top = scale.high
     drawn, labels = [], []
     for number, (name, frame) in enumerate(lines):
         cells = {row["condition"]: row for row in records(frame)}

@@ -33,7 +33,7 @@ from asrfair.report.runtables import all_tables
 from asrfair.report.sections import SECTIONS, Section, missing_words
 from asrfair.report.tables import Column, Table
 from asrfair.say import words
-from asrfair.say.titles import conditions_title, engines_title, groups_title, map_title
+from asrfair.say.titles import engines_title, groups_title, map_title, places_title
 from asrfair.version import __version__
 
 MAX_ROWS: Final = 8000
@@ -220,8 +220,8 @@ def _charts(run: RunData, choices: Choices) -> Iterator[Chart]:
             title=view(
                 "places-title",
                 choices,
-                ("engine",),
-                lambda engine: Markup("{}").format(conditions_title(run.disparity, engine=engine)),
+                ("by", "engine"),
+                lambda by, engine: Markup("{}").format(places_title(run.disparity, attribute=by, engine=engine)),
                 inline=True,
             ),
             body=view(

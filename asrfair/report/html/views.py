@@ -16,6 +16,7 @@ from itertools import product
 from typing import Final
 from urllib.parse import quote
 
+import pandas as pd
 from markupsafe import Markup, escape
 
 from asrfair.report.loading import RunData
@@ -49,14 +50,18 @@ class Choices:
 def choices_of(run: RunData) -> Choices:
     """Return what can be picked.
 
-    First is the attribute of the sentence that leads, the condition shown first, and the engine with fewest errors.
+    First are the attribute and the condition of the sentence that leads, and the engine with fewest errors there.
     """
     rows = run.disparity
-    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == run.main_condition)]
+    claims = _claims_in_order(run)
+    condition = next(
+        (str(row) for row in claims["condition"][claims["leads"]] if row in run.conditions), run.main_condition
+    )
+    whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & (rows["condition"] == condition)]
     known = whole[whole["rate"].notna()].sort_values("rate", kind="stable")["engine"].tolist()
     single = [name for name in run.attributes if INTERSECTION not in name]
     by = run.attributes or (OVERALL_ATTRIBUTE,)
-    single = [name for name in _claimed(run) if name in single] + single
+    single = [name for name in claims["attribute"].astype(str) if name in single] + single
     return Choices(
         by=by,
         engine=run.engines,
@@ -64,19 +69,19 @@ def choices_of(run: RunData) -> Choices:
         first={
             "by": by.index(single[0]) if single else 0,
             "engine": run.engines.index(known[0]) if known else 0,
-            "condition": run.conditions.index(run.main_condition),
+            "condition": run.conditions.index(condition),
         },
     )
 
 
-def _claimed(run: RunData) -> list[str]:
-    """Return the attributes of the run's claims: those of the sentence that leads first, then what matters most."""
+def _claims_in_order(run: RunData) -> pd.DataFrame:
+    """Return the run's claims, those of the sentence that leads first (``leads``), then by what matters most."""
     claims = run.tables.get("claims")
     if claims is None or "attribute" not in claims:
-        return []
+        return pd.DataFrame({"attribute": [], "condition": [], "leads": pd.Series([], dtype=bool)})
     leading = claims["id"].isin(run.answer.lead_ids)
-    ordered = claims.assign(_later=~leading).sort_values(["_later", "rank"], kind="stable")
-    return [str(name) for name in ordered["attribute"]]
+    ordered = claims.assign(leads=leading, _later=~leading)
+    return ordered.sort_values(["_later", "rank"], kind="stable")
 
 
 def pack(text: str) -> str:
