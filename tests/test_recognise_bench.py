@@ -68,3 +68,12 @@ def test_the_doctor_finds_this_machine_fit(capsys: pytest.CaptureFixture[str]) -
     assert found["one second of speech"]["good"] is True
     assert found["codec OGG/OPUS"]["good"] is True
     assert found["numpy"]["good"] is True
+
+
+def test_licences_are_listed_and_soxr_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every package that asrfair leads to has a licence, and the LGPL of the resampler is said."""
+    assert 0 == command(["doctor", "--licences", "--json"])
+    found = {item["package"]: item for item in json.loads(capsys.readouterr().out)}
+    assert {"asrfair", "numpy", "pandas", "soundfile", "jiwer"} <= set(found)
+    assert all(item["licence"] and item["version"] for item in found.values())
+    assert "LGPL" in found["soxr"]["licence"] + found["soxr"]["note"]
