@@ -263,6 +263,18 @@ def test_a_name_that_leads_out_of_a_kit_is_refused(tmp_path: Path, name: str) ->
     assert not (kit / "recordings" / "speaker-01").is_symlink()
 
 
+def test_nobody_of_that_name_changes_nothing_in_a_kit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pages stay, and the register notes nobody: also where the same command is given once more."""
+    kit = tmp_path / "kit"
+    assert 0 == command(["lastmile", "init", str(kit)])
+    (kit / "REPORT.md").write_text("a report\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in kit.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert 0 == command(["forget", "speaker-77", str(kit), "--yes"])
+    assert "nobody of that name is here" in capsys.readouterr().out
+    assert before == {path: path.read_bytes() for path in kit.rglob("*") if path.is_file()}
+
+
 # --- kills in the middle -------------------------------------------------------------------------------------------
 
 
@@ -310,8 +322,8 @@ def test_a_leaving_of_a_kit_that_is_killed_goes_on(kits: Path, tmp_path: Path) -
     assert 0 == command(arguments)
     assert [] == traces(kit)
     assert_same_kit(kit, kits / "without" / "kit")
+    assert 0 == command(arguments)
     assert len((kit / "forgotten.jsonl").read_text().splitlines()) == 1
-    assert 0 == command(["forget", WHO, str(kit)])
 
 
 @pytest.mark.slow

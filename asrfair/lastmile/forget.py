@@ -119,17 +119,16 @@ def person_in_kit(kit: Kit, speaker: str) -> Person:
 
 
 def plan_kit(kit: Kit, person: Person) -> tuple[list[str], list[str]]:
-    """Return what would be done to a kit, and what cannot be, in sentences."""
+    """Return what would be done to a kit, and what cannot be, in sentences; nothing where nobody of that name is in it."""
     done = [f"{path}: removed" for path in _own_files(kit, person.speaker_id)]
+    folder = kit.recordings / person.speaker_id
+    done += [f"{folder}: removed"] if folder.is_symlink() or folder.is_dir() else []
     for path, rows in _rows(kit, person).items():
         done.append(f"{path}: {rows:,} {'row leaves' if rows == 1 else 'rows leave'} it")
     for run in _runs_with(kit, person):
         done.append(
             f"{run}: {len(person.utterance_ids):,} utterances leave its tables and its journal; all else is made again"
         )
-    done += [f"{kit.folder / name}: removed; it can be made again" for name in _PAGES if (kit.folder / name).is_file()]
-    if (kit.folder / "REPORT.md").is_file():
-        done.append(f"{kit.folder / 'REPORT.md'}: made again")
     missed = []
     for entry in read_ledger(kit):
         name = f"release {entry['number']} of {entry['time'][:10]} ({entry.get('file', '')})"
@@ -140,6 +139,11 @@ def plan_kit(kit: Kit, person: Person) -> tuple[list[str], list[str]]:
             missed.append(f"{name}: their counts left, SHA-256 {entry['sha256']}; ask its receiver to remove it")
         elif entry["kind"] == "private":
             missed.append(f"{name}: sums with noise, which cannot be taken apart")
+    if not done:
+        return [], []
+    done += [f"{kit.folder / name}: removed; it can be made again" for name in _PAGES if (kit.folder / name).is_file()]
+    if (kit.folder / "REPORT.md").is_file():
+        done.append(f"{kit.folder / 'REPORT.md'}: made again")
     outside = [path for path in _transcripts(kit) if not path.is_relative_to(kit.folder.resolve())]
     missed += [f"{path}: your own transcripts, outside the kit: take their rows out" for path in outside]
     if list(kit.profiles.glob("*.toml")):
