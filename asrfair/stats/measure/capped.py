@@ -33,7 +33,10 @@ def loops_in_sight(frame: Frame, ledger: pd.DataFrame) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(runs), dtype=bool)
     found[frame.excess[frame.excess[:, 2] >= MIN_EXCESS, 0]] = True
     loops = ledger[ledger["reason"] == LOOP]
-    loops = loops[loops["utterance_id"].isin(frame.utterances["utterance_id"])]
+    known = frame.utterances["utterance_id"]
+    loops = loops[
+        loops["utterance_id"].isin(known[known.isin(loops["utterance_id"])])
+    ]  # a long list is slow to look in
     for pair in loops[["engine", "condition"]].drop_duplicates().itertuples(index=False, name=None):
         if pair in runs:
             found[runs[pair]] = True
