@@ -30,9 +30,9 @@ def follow(wanted_db: Array, *, start_db: float, block_s: float, attack_s: float
     """
     fall, rise = 1 - math.exp(-block_s / attack_s), 1 - math.exp(-block_s / release_s)
     gain, gains = start_db, np.empty(wanted_db.size)
-    for place, goal in enumerate(wanted_db.tolist()):
+    for index, goal in enumerate(wanted_db.tolist()):
         gain += (fall if goal < gain else rise) * (goal - gain)
-        gains[place] = gain
+        gains[index] = gain
     return gains
 
 

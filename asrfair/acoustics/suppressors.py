@@ -134,12 +134,12 @@ def wiener(samples: Samples, rate: int, limit_db: float) -> Samples:
     least = 10 ** (-limit_db / 20)
     gains = np.empty_like(power)
     kept = np.zeros(power.shape[1])
-    for place, (now, floor) in enumerate(zip(power, noise, strict=True)):
+    for index, (now, floor) in enumerate(zip(power, noise, strict=True)):
         ratio = now / floor
         prior = _PRIOR * kept / floor + (1 - _PRIOR) * np.maximum(ratio - 1, 0)
         gain = np.maximum(prior / (1 + prior), least)
         kept = gain**2 * now
-        gains[place] = gain
+        gains[index] = gain
     return resynthesis(spectra * gains, samples.size, rate)
 
 

@@ -41,7 +41,7 @@ def fitted(heads: Sequence[str], rows: Sequence[Sequence[str]], *, page_pt: floa
         rows: The cells.
         page_pt: Width to fill at most.
     """
-    cells = [[head, *(row[place] for row in rows)] for place, head in enumerate(heads)]
+    cells = [[head, *(row[index] for row in rows)] for index, head in enumerate(heads)]
     for size in SIZES_PT:
         least = [max(_longest_word(text, bold=at == 0) for at, text in enumerate(column)) for column in cells]
         most = [max(_width(text, bold=at == 0) for at, text in enumerate(column)) for column in cells]
@@ -60,11 +60,11 @@ def _stacked(least: list[float], most: list[float], size: float, page_pt: float)
     """Cut into parts that repeat the first column, as many columns in each as fit."""
     narrow, wide = ([value * size + PADDING_PT for value in values] for values in (least, most))
     parts, here = [], [0]
-    for place in range(1, len(narrow)):
-        if sum(narrow[at] for at in (*here, place)) > page_pt and len(here) > 1:
+    for index in range(1, len(narrow)):
+        if sum(narrow[at] for at in (*here, index)) > page_pt and len(here) > 1:
             parts.append(here)
             here = [0]
-        here.append(place)
+        here.append(index)
     parts.append(here)
     return [
         _spread(tuple(places), [narrow[at] for at in places], [wide[at] for at in places], page_pt) for places in parts

@@ -246,13 +246,13 @@ def _tables(kit: Kit) -> Iterator[Path]:
 def _mine(path: Path, person: Person) -> Iterator[int]:
     """Yield the places of a person's rows in a table, or of their lines."""
     if path.name == CONSENTS_FILE:
-        for place, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines()):
+        for index, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines()):
             try:
                 who = json.loads(line)["speaker_id"]
             except (ValueError, KeyError, TypeError):
                 continue
             if who == person.speaker_id:
-                yield place
+                yield index
         return
     table = read_table(path)
     for name in ("speaker_id", "utterance_id"):
@@ -266,7 +266,7 @@ def _leave(path: Path, person: Person) -> None:
     gone = set(_mine(path, person))
     if path.name == CONSENTS_FILE:
         lines = read_bytes(path).decode("utf-8", "replace").splitlines()
-        kept = "".join(f"{line}\n" for place, line in enumerate(lines) if place not in gone)
+        kept = "".join(f"{line}\n" for index, line in enumerate(lines) if index not in gone)
         write_whole(path, kept, private=True)
         return
     table = read_table(path).drop(index=sorted(gone)).reset_index(drop=True)

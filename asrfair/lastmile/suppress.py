@@ -87,8 +87,8 @@ def suppress(
             hidden |= hide(members, least_speakers)
     absent = len(people) - len(hidden)
     kept = kept[kept["speaker_id"].isin(hidden)].copy()
-    for place, name in enumerate(attributes):
-        gone = kept["speaker_id"].map({who: answers[place] == SUPPRESSED for who, answers in hidden.items()})
+    for index, name in enumerate(attributes):
+        gone = kept["speaker_id"].map({who: answers[index] == SUPPRESSED for who, answers in hidden.items()})
         kept[name] = kept[name].where(~gone.astype(bool), SUPPRESSED)
     taken = [sum(answer == SUPPRESSED for answer in answers) for answers in hidden.values()]
     keys = ["engine", "condition", "speaker_id", *attributes]
@@ -121,7 +121,7 @@ def hide(people: Mapping[str, Answers], least: int) -> dict[str, Answers]:
     masks = list(itertools.product((False, True), repeat=free))
     places = [(kind, mask) for kind in range(len(kinds)) for mask in range(len(masks))]
     seen = [_masked(kinds[kind][0], masks[mask]) for kind, mask in places]
-    cells = {cell: place for place, cell in enumerate(dict.fromkeys(seen))}
+    cells = {cell: index for index, cell in enumerate(dict.fromkeys(seen))}
     chosen = _solve([count for _, count in kinds], masks, places, [cells[cell] for cell in seen], len(cells), least)
     found: dict[str, Answers] = {}
     waiting = {answers: sorted(who for who, own in people.items() if own[:free] == answers) for answers, _ in kinds}

@@ -233,12 +233,12 @@ def measured_movements(
     """
     newest = [night for night in nights if night.verdict != OUTAGE][-most:]
     values: dict[Key, list[float]] = {}
-    for place, night in enumerate(newest):
+    for index, night in enumerate(newest):
         table = plain(night.path / "groups.parquet")
         columns = [table[name] for name in ("engine", "condition", "attribute", "group", "wer")]
         for engine, condition, attribute, group, wer in zip(*columns, strict=True):
             key = (str(engine), str(condition), str(attribute), str(group))
-            values.setdefault(key, [math.nan] * len(newest))[place] = math.nan if wer is None else float(wer)
+            values.setdefault(key, [math.nan] * len(newest))[index] = math.nan if wer is None else float(wer)
     alike = [
         same_inputs(one.content.get("inputs"), other.content.get("inputs"), but=("package", "code"))
         for one, other in itertools.pairwise(newest)

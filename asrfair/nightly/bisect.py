@@ -134,8 +134,8 @@ def bisect_night(
     if knobs:
         parts.append(_again("everything put back that can be", back, before, keys, history, workers, progress))
         if len(knobs) > 1:
-            for place, knob in enumerate(knobs):
-                alone = _with(suite, [*knobs[:place], *knobs[place + 1 :]])
+            for index, knob in enumerate(knobs):
+                alone = _with(suite, [*knobs[:index], *knobs[index + 1 :]])
                 parts.append(_again(f"only {knob.text}", alone, before, keys, history, workers, progress))
     kept = [change.text for change in changes if change.kind != "suite" and not change.name.startswith(_RESTORED)]
     found = Bisected(

@@ -201,8 +201,8 @@ class History:
         mine = [night.number for night in self.nights(suite) if night.verdict != OUTAGE]
         if not mine:
             return None
-        for place in range(self._places(), 0, -1):
-            record = self._record(place)
+        for index in range(self._places(), 0, -1):
+            record = self._record(index)
             if record["suite"] == suite and record["night"] in present and record["night"] in mine:
                 return int(record["night"])
         raise InputError(
@@ -249,7 +249,7 @@ class History:
             The numbers of the nights removed.
         """
         with self.lock():
-            kept: set[Any] = {self._record(place)["night"] for place in range(self._places(), 0, -1)}
+            kept: set[Any] = {self._record(index)["night"] for index in range(self._places(), 0, -1)}
             nights = self.nights(suite)
             older = [night.number for night in nights[: max(len(nights) - max(keep, 1), 0)]]
             if every:
@@ -302,9 +302,9 @@ class History:
         except InputError as error:
             yield error
             return
-        for place in range(places, 0, -1):
+        for index in range(places, 0, -1):
             try:
-                self._record(place)
+                self._record(index)
             except InputError as error:
                 yield error
 

@@ -283,8 +283,8 @@ _CHANGE = ["kind", "name", "before", "after", "text"]
 
 def _marked(table: pd.DataFrame, marks: Mapping[str, Any]) -> pd.DataFrame:
     plain = table.drop(columns=[name for name in marks if name in table])
-    for place, (name, value) in enumerate(marks.items()):
-        plain.insert(place, name, value)
+    for index, (name, value) in enumerate(marks.items()):
+        plain.insert(index, name, value)
     return plain
 
 

@@ -80,10 +80,10 @@ def coverage_gates(
         engine, condition = run
         own = [side.get(run, pd.Index([])) for side in sides]
         both, either = own[0], own[0]
-        for place, side in enumerate(own[1:], start=1):
+        for index, side in enumerate(own[1:], start=1):
             both = both.intersection(side)
             either = either.union(side)
-            one, other = people[0].loc[both], people[place].loc[both]
+            one, other = people[0].loc[both], people[index].loc[both]
             both = pd.Index(both.to_numpy(object)[(one.to_numpy(object) == other.to_numpy(object)).all(axis=1)])
         if not len(either):
             continue

@@ -119,9 +119,9 @@ def news(nights: Sequence[Scored], metric: Metric = WER) -> dict[tuple[int, ...]
     prints = [_prints(night.scores, metric) for night in nights]
     for run in prints[0]:
         places = [0]
-        for place in range(1, len(nights)):
-            if prints[place].get(run) != prints[places[-1]].get(run):
-                places.append(place)
+        for index in range(1, len(nights)):
+            if prints[index].get(run) != prints[places[-1]].get(run):
+                places.append(index)
         found.setdefault(tuple(places), []).append(run)
     return found
 

@@ -143,8 +143,8 @@ def read_trend(
         accepted=accepted,
         sections=tuple(sections),
         marks=tuple(
-            Mark(letter=_letter(place), night=night, texts=tuple(marked[night]))
-            for place, night in enumerate(sorted(marked))
+            Mark(letter=_letter(index), night=night, texts=tuple(marked[night]))
+            for index, night in enumerate(sorted(marked))
         ),
         changes={night: tuple(texts) for night, texts in told.items()},
         measure=str(nights[-1].content.get("measure", "WER")) if nights else "WER",

@@ -141,7 +141,7 @@ def _levels(bottom: float, top: float) -> list[float]:
     """Return the round figures at which a picture has a line: three to six."""
     step = 10.0 ** math.floor(math.log10((top - bottom) / 2))
     step = next(step * factor for factor in (1, 2, 5, 10) if (top - bottom) / (step * factor) <= 5)
-    return [step * place for place in range(math.ceil(bottom / step), math.floor(top / step) + 1)]
+    return [step * index for index in range(math.ceil(bottom / step), math.floor(top / step) + 1)]
 
 
 def _figure(panel: Panel, numbers: Sequence[int], marks: Sequence[Mark]) -> str:

@@ -172,18 +172,18 @@ def searches_of(
         except NotHeardError:
             found += [None] * len(rules.axes)
             continue
-        for place, axis in enumerate(rules.axes):
+        for index, axis in enumerate(rules.axes):
             search = Search(
                 engine=label, axis=axis, clean=own, groups=_groups(clean, rules.groups),
-                speaker=clean.speaker.astype(np.int64), asymptote=rules.asymptotes[place],
+                speaker=clean.speaker.astype(np.int64), asymptote=rules.asymptotes[index],
             )  # fmt: skip
             folder, begun = engine_folder(run, number), False
             try:
-                _coarse(search, hear, place)
+                _coarse(search, hear, index)
                 if new_levels:
-                    _choose(search, hear, rules.table, place)
+                    _choose(search, hear, rules.table, index)
                 else:
-                    _take(search, hear, folder, rules.table.levels, place)
+                    _take(search, hear, folder, rules.table.levels, index)
             except NotHeardError as missing:
                 found.append(None)
                 begun = missing.begun
@@ -191,7 +191,7 @@ def searches_of(
                 found.append(search)
             if trim:  # what it did not take belongs to another search
                 for step in range(len(search.levels) + 1 + begun, rules.table.levels + 1):
-                    shutil.rmtree(folder / place_step(place, step), ignore_errors=True)
+                    shutil.rmtree(folder / place_step(index, step), ignore_errors=True)
     return found
 
 

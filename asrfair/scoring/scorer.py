@@ -189,14 +189,14 @@ def _settle(reference: list[str], sites: list[Site], hypothesis: list[str]) -> t
     """Settle the places of a reference one after the other, each by the fewest errors given those before it."""
     choice = [0] * len(sites)
     best = sum(count_errors(reference, hypothesis)[1:])
-    for place, (_, _, forms) in enumerate(sites):
+    for index, (_, _, forms) in enumerate(sites):
         kept = 0
         for number in range(1, len(forms)):
-            choice[place] = number
+            choice[index] = number
             errors = sum(count_errors(with_choice(reference, sites, choice), hypothesis)[1:])
             if errors < best:
                 best, kept = errors, number
-        choice[place] = kept
+        choice[index] = kept
     return best, with_choice(reference, sites, choice)
 
 

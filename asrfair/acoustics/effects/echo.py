@@ -225,14 +225,14 @@ def _cancel(
     echo_power = (np.abs(estimate[:warm]) ** 2).mean(axis=0)
     error_power = (np.abs(microphone[:warm] - estimate[:warm]) ** 2).mean(axis=0)
     leak = np.clip(error_power / (echo_power + quiet), _LEAST_LEAK, 1.0)
-    for place in range(warm, frames):
-        echo = (weights * past[place]).sum(axis=0)
-        error = microphone[place] - echo
-        estimate[place] = echo
+    for index in range(warm, frames):
+        echo = (weights * past[index]).sum(axis=0)
+        error = microphone[index] - echo
+        estimate[index] = echo
         echo_power = _SMOOTHING * echo_power + (1 - _SMOOTHING) * np.abs(echo) ** 2
         error_power = _SMOOTHING * error_power + (1 - _SMOOTHING) * np.abs(error) ** 2
         share = np.minimum(leak * echo_power / (error_power + quiet), 1.0)
-        weights = weights + _STEP * share * past[place].conj() * (error / energy[place])
+        weights = weights + _STEP * share * past[index].conj() * (error / energy[index])
         left = _OVER * leak * echo_power
-        gain[place] = np.sqrt(np.maximum(1 - left / (error_power + quiet), least**2))
+        gain[index] = np.sqrt(np.maximum(1 - left / (error_power + quiet), least**2))
     return estimate, gain

@@ -93,11 +93,11 @@ def _gate(samples: Samples, rate: int, params: Any, context: EffectContext) -> t
     wait, hold = round(number(params.open_after_s) / GATE_BLOCK_S), round(number(params.hold_s) / GATE_BLOCK_S)
     opened = np.zeros(count, dtype=bool)
     waited, left = 0, 0
-    for place, above in enumerate(loud.tolist()):
+    for index, above in enumerate(loud.tolist()):
         waited = waited + 1 if above else 0
         if above and (waited > wait or left > 0):
             left = hold + 1
-        opened[place] = left > 0
+        opened[index] = left > 0
         left = max(0, left - 1)
     gains = np.repeat(np.where(opened, 1.0, amplitude(-number(params.closed_db))), block)[: samples.size]
     ramp = max(1, round(RAMP_S * rate))

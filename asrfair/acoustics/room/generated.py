@@ -160,7 +160,7 @@ def _by_phase(power: Array, phase: npt.NDArray[np.int64], phases: int) -> Array:
     """
     counts = np.bincount(phase, minlength=phases)
     if counts.min() >= _OFTEN:
-        return np.stack([np.median(power[phase == place], axis=0) for place in range(phases)])
+        return np.stack([np.median(power[phase == index], axis=0) for index in range(phases)])
     block = np.zeros((phases, power.shape[1]))
     np.add.at(block, phase, power)
     mean: Array = block / np.maximum(counts, 1)[:, None]

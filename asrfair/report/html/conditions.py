@@ -79,8 +79,8 @@ def _line(
     name: str, number: int, cells: list[dict[str, object] | None], top: float
 ) -> tuple[str, tuple[float, str] | None]:
     points = [
-        (_x(place, len(cells)), _y(float(str(row["rate"])), top), row)
-        for place, row in enumerate(cells)
+        (_x(index, len(cells)), _y(float(str(row["rate"])), top), row)
+        for index, row in enumerate(cells)
         if row is not None and not words.missing(row["rate"])
     ]
     strokes = "".join(

@@ -222,13 +222,13 @@ def _paired_question(
 
     def make(error: float) -> Iterator[Row]:
         low, high = paired.bounds(error)
-        for place, about in enumerate(rows):
-            if np.isfinite(p[place]):
+        for index, about in enumerate(rows):
+            if np.isfinite(p[index]):
                 yield Row(
                     **about,  # type: ignore[arg-type]
-                    p=float(p[place]), estimate=float(paired.difference[place]), ci_low=float(low[place]),
-                    ci_high=float(high[place]), level=1.0 - error, rate=float(paired.first[place]),
-                    versus_rate=float(paired.second[place]), question=name,
+                    p=float(p[index]), estimate=float(paired.difference[index]), ci_low=float(low[index]),
+                    ci_high=float(high[index]), level=1.0 - error, rate=float(paired.first[index]),
+                    versus_rate=float(paired.second[index]), question=name,
                 )  # fmt: skip
 
     return Question(name=name, p=float(np.nanmin(p)) if np.isfinite(p).any() else np.nan, rows=make, children=children)
@@ -270,17 +270,17 @@ def _group_flips(
     sums = paired_sums(frame, runs)
     cells = [[grouping.cells(part) for part in side] for side in sums[:2]]
     errors, words, about, where = [], [], [], []
-    for place, (a, b) in enumerate(pairs):
-        both = attribute.compared[runs[place][0]] & attribute.compared[runs[place][1]]
+    for index, (a, b) in enumerate(pairs):
+        both = attribute.compared[runs[index][0]] & attribute.compared[runs[index][1]]
         for group in np.flatnonzero(both):
             inside = grouping.cell_group == group
             by_speaker = np.zeros((2, 2, len(frame.speakers)), dtype=np.int64)
             for quantity in (0, 1):
                 for side in (0, 1):
                     np.add.at(
-                        by_speaker[quantity, side], grouping.cell_speaker[inside], cells[quantity][side][place, inside]
+                        by_speaker[quantity, side], grouping.cell_speaker[inside], cells[quantity][side][index, inside]
                     )
-            where.append((place, group))
+            where.append((index, group))
             errors.append(by_speaker[0])
             words.append(by_speaker[1])
             about.append(

@@ -86,15 +86,15 @@ def questions_of_conditions(
     draws = np.concatenate(dealt.draws(features, statistic))
     totals = [[grouping.groups(part) for part in pair] for pair in cells]
     pooled = _pooled(totals, grouping.stated)
-    for place, scale in enumerate(SCALES):
-        largest = Largest.of(draws[:, place], normal_tail(int(both.sum())))
+    for index, scale in enumerate(SCALES):
+        largest = Largest.of(draws[:, index], normal_tail(int(both.sum())))
         score = np.where(both, _score(own, rest, scale)[0], np.nan)
         p = largest.p(score)
         if np.isfinite(p).any():
             attribute = grouping.attribute
             name = f"{scale.kind}:{frame.engines[engine]}:{attribute}"
             rows = _Rows(
-                name=name, scale=scale, score=score, largest=largest, p=p, own=own, rest=rest, estimate=pooled[place],
+                name=name, scale=scale, score=score, largest=largest, p=p, own=own, rest=rest, estimate=pooled[index],
                 engine=frame.engines[engine], conditions=tuple(frame.conditions[c] for c in others),
                 attribute=attribute, groups=grouping.names,
             )  # fmt: skip

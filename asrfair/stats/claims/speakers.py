@@ -58,7 +58,7 @@ def rate_features(errors: Ints, words: Ints) -> Floats:
 def typical(sums: Floats, runs: int) -> Typical:
     """Make rates of summed :func:`rate_features`, shape (D, G, 7 R)."""
     w, wx, w2, w2x, w2xx, n, k = (
-        np.swapaxes(sums[..., place * runs : (place + 1) * runs], -1, -2) for place in range(7)
+        np.swapaxes(sums[..., index * runs : (index + 1) * runs], -1, -2) for index in range(7)
     )
     with np.errstate(all="ignore"):
         mean = wx / w
@@ -96,7 +96,7 @@ def change_features(first: tuple[Ints, Ints], second: tuple[Ints, Ints]) -> Floa
 def typical_change(sums: Floats, runs: int) -> TypicalChange:
     """Make changes of summed :func:`change_features`, shape (D, G, 11 R)."""
     w, wa, wb, w2, w2a, w2b, w2aa, w2bb, w2ab, n, k = (
-        np.swapaxes(sums[..., place * runs : (place + 1) * runs], -1, -2) for place in range(11)
+        np.swapaxes(sums[..., index * runs : (index + 1) * runs], -1, -2) for index in range(11)
     )
     with np.errstate(all="ignore"):
         a, b = wa / w, wb / w

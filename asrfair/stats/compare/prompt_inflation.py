@@ -82,12 +82,12 @@ def condition_inflation(
         found = change(first, second)
         alone = change(replace(first, items=None), replace(second, items=None))
         df, own_df = found.df.min(axis=1), np.fmin(first.speaker_df, second.speaker_df).min(axis=1)
-        for place, (size, own) in enumerate(
+        for index, (size, own) in enumerate(
             ((found.se_log, _own(alone, 1.0, 1.0)), (found.se_difference, _own(alone, first.rate, second.rate)))
         ):
-            whole = (size**2).sum(axis=1) - 2.0 * found.shared_with(rest)[place][:, 0]
-            part = own.sum(axis=1) - 2.0 * alone.shared_with(rest)[place][:, 0]
-            factors[place, :, group] = _ratio(whole, part, df, own_df)
+            whole = (size**2).sum(axis=1) - 2.0 * found.shared_with(rest)[index][:, 0]
+            part = own.sum(axis=1) - 2.0 * alone.shared_with(rest)[index][:, 0]
+            factors[index, :, group] = _ratio(whole, part, df, own_df)
     return factors[0], factors[1]
 
 

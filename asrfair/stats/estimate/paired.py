@@ -214,20 +214,20 @@ def paired_sums(frame: Frame, pairs: Sequence[tuple[int, int]]) -> Ints:
     errors, words = frame.numerator.reshape(runs, -1), frame.denominator.reshape(runs, -1)
     atoms = scored.shape[1]
     sums = np.zeros((3, 2, len(pairs), atoms), dtype=np.int64)
-    for place, pair in enumerate(pairs):
+    for index, pair in enumerate(pairs):
         both = (status[pair[0]] == SCORED) & (status[pair[1]] == SCORED)
         count = int(both.sum())
         rows = np.flatnonzero(both)
         for side, run in enumerate(pair):
             if count == int(scored[run].sum()):
-                sums[0, side, place] = sums_of[0][run]
-                sums[1, side, place] = sums_of[1][run]
-                sums[2, side, place] = scored[run]
+                sums[0, side, index] = sums_of[0][run]
+                sums[1, side, index] = sums_of[1][run]
+                sums[2, side, index] = scored[run]
                 continue
             cell = frame.atom[rows]
             for quantity, values in ((0, errors[run]), (1, words[run])):
-                sums[quantity, side, place] = np.rint(np.bincount(cell, weights=values[rows], minlength=atoms))
-            sums[2, side, place] = np.bincount(cell, minlength=atoms)
+                sums[quantity, side, index] = np.rint(np.bincount(cell, weights=values[rows], minlength=atoms))
+            sums[2, side, index] = np.bincount(cell, minlength=atoms)
     return sums
 
 

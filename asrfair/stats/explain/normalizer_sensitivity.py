@@ -78,7 +78,7 @@ def normalizer_table(
     for name in normalizer_names(statistics, scoring):
         label = get_normalizer(name).label
         errors, words = _rescore(frame, name, scoring)
-        for place, (grouping, compared) in enumerate(zip(groupings, shown, strict=True)):
+        for index, (grouping, compared) in enumerate(zip(groupings, shown, strict=True)):
             for run, (engine, condition) in enumerate(frame.runs()):
                 kept = np.flatnonzero(compared[run])
                 if len(kept) < 2:
@@ -90,7 +90,7 @@ def normalizer_table(
                 rank = np.empty(len(kept), dtype=np.int64)
                 rank[order] = np.arange(1, len(kept) + 1)
                 gap = float(rate.max() - rate.min())
-                own_rank, own_gap = own.setdefault((place, run), (rank, gap))
+                own_rank, own_gap = own.setdefault((index, run), (rank, gap))
                 rows.extend(
                     {
                         "engine": engine,
