@@ -46,7 +46,7 @@ __all__ = [
     "transcribe",
 ]
 
-_PLACES = {
+_HOMES = {
     "AsrfairError": "asrfair.errors",
     "Comparison": "asrfair.api.stages",
     "ErrorCounts": "asrfair.types",
@@ -70,10 +70,10 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name on its first use (PEP 562)."""
-    place = _PLACES.get(name)
-    if place is None:
+    module = _HOMES.get(name)
+    if module is None:
         raise AttributeError(f"module 'asrfair' has no attribute {name!r}")
-    value = getattr(import_module(place), name)
+    value = getattr(import_module(module), name)
     globals()[name] = value
     return value
 

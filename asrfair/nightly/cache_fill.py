@@ -60,11 +60,11 @@ def _fill(journal: Journal, keys: Keys, cache: Cache) -> int:
     done: dict[tuple[str, str], set[str]] = {}
     wanted: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for (engine, condition, utterance_id), key in keys.rows.items():
-        place = engine, condition
-        if place not in done:
-            done[place] = set(journal.done(engine, condition))
-        if utterance_id not in done[place]:
-            wanted[place].append((utterance_id, key))
+        run = engine, condition
+        if run not in done:
+            done[run] = set(journal.done(engine, condition))
+        if utterance_id not in done[run]:
+            wanted[run].append((utterance_id, key))
     filled = 0
     for (engine, condition), items in wanted.items():
         held = cache.get(key for _, key in items)

@@ -45,7 +45,7 @@ _LEAST = 0.5
 """Least alarm level: where the noise is tiny beside K, chance would give none."""
 _STEPS_A_DECADE = 24
 _MEDIAN = float(special.chdtri(1, 0.5))
-_PRIOR = tuple(float(special.chdtri(1, (place + 0.5) / 8)) for place in range(8))
+_PRIOR = tuple(float(special.chdtri(1, (index + 0.5) / 8)) for index in range(8))
 """χ² with one degree of freedom: its median, and eight values as it has them."""
 
 
@@ -166,8 +166,8 @@ def alarm_level(reference: float, chance: float, horizon: int, baselines: int) -
         horizon: Nights.
         baselines: Nights that the baseline is the mean of.
     """
-    place = math.floor(_STEPS_A_DECADE * math.log10(max(reference, 1e-3)))  # a lower K is the safe side
-    return _alarm_level(10 ** (place / _STEPS_A_DECADE), chance, horizon, baselines)
+    step = math.floor(_STEPS_A_DECADE * math.log10(max(reference, 1e-3)))  # a lower K is the safe side
+    return _alarm_level(10 ** (step / _STEPS_A_DECADE), chance, horizon, baselines)
 
 
 @lru_cache(maxsize=1024)
@@ -185,11 +185,11 @@ def _alarm_level(reference: float, chance: float, horizon: int, baselines: int) 
 
 def _upper(descending: npt.NDArray[np.float32], chance: float, few: int = 20) -> float:
     """Quantile of a sample's upper tail; beyond its last ``few`` values the tail is taken to be exponential."""
-    place = chance * len(descending)
-    if place >= few:
-        return float(descending[int(place)])
+    rank = chance * len(descending)
+    if rank >= few:
+        return float(descending[int(rank)])
     far, near = float(descending[few]), float(descending[10 * few])
-    return far + (far - near) / math.log(10) * math.log(few / max(place, 1e-300))
+    return far + (far - near) / math.log(10) * math.log(few / max(rank, 1e-300))
 
 
 def steps_of(look: Look, previous: Look | None, groups: GroupSettings, baselines: int) -> dict[Key, Step]:

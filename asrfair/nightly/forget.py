@@ -59,7 +59,7 @@ class _Until(History):
     def accepted(self, suite: str) -> int | None:
         """Return which night was the accepted one then."""
         finished = str(self._night.content.get("finished", ""))
-        for index in range(self._places(), 0, -1):
+        for index in range(self._acceptances(), 0, -1):
             record = self._record(index)
             if record["suite"] == suite and record["night"] < self._night.number and str(record["when"]) <= finished:
                 return int(record["night"])

@@ -180,10 +180,10 @@ class History:
             self._accept(number, night.suite, reason, when)
 
     def _accept(self, number: int, suite: str, reason: str, when: str) -> None:
-        place = self._places() + 1
+        number = self._acceptances() + 1
         record = {"night": number, "suite": suite, "reason": reason, "when": when}
-        write_json(self.folder / "accepted" / f"{place:06}.json", sealed(record))
-        self._mark(accepted=place)
+        write_json(self.folder / "accepted" / f"{number:06}.json", sealed(record))
+        self._mark(accepted=number)
 
     def accepted(self, suite: str) -> int | None:
         """Return the number of the last accepted night of a suite that the history still has.
@@ -201,7 +201,7 @@ class History:
         mine = [night.number for night in self.nights(suite) if night.verdict != OUTAGE]
         if not mine:
             return None
-        for index in range(self._places(), 0, -1):
+        for index in range(self._acceptances(), 0, -1):
             record = self._record(index)
             if record["suite"] == suite and record["night"] in present and record["night"] in mine:
                 return int(record["night"])
@@ -211,15 +211,15 @@ class History:
             remedy=_accept_again(mine[-1]),
         )
 
-    def _places(self) -> int:
+    def _acceptances(self) -> int:
         """Return the number of the last record of an accepted night, whether or not its file is still there."""
         names = (path.stem for path in (self.folder / "accepted").glob("[0-9]*.json"))
         return max(
             [*(int(name) for name in names if name.isdecimal()), int(self._marks().get("accepted", 0))], default=0
         )
 
-    def _record(self, place: int) -> dict[str, Any]:
-        path = self.folder / "accepted" / f"{place:06}.json"
+    def _record(self, number: int) -> dict[str, Any]:
+        path = self.folder / "accepted" / f"{number:06}.json"
         remedy = "Restore it from a copy. " + _accept_again("NIGHT")
         try:
             record = opened(read_object(path, remedy=remedy), path)
@@ -249,7 +249,7 @@ class History:
             The numbers of the nights removed.
         """
         with self.lock():
-            kept: set[Any] = {self._record(index)["night"] for index in range(self._places(), 0, -1)}
+            kept: set[Any] = {self._record(index)["night"] for index in range(self._acceptances(), 0, -1)}
             nights = self.nights(suite)
             older = [night.number for night in nights[: max(len(nights) - max(keep, 1), 0)]]
             if every:
@@ -298,11 +298,11 @@ class History:
             except InputError as error:
                 yield error
         try:
-            places = self._places()
+            acceptances = self._acceptances()
         except InputError as error:
             yield error
             return
-        for index in range(places, 0, -1):
+        for index in range(acceptances, 0, -1):
             try:
                 self._record(index)
             except InputError as error:

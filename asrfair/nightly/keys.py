@@ -126,15 +126,15 @@ def make_keys(
                 ):
                     together = key_of([own[i] for i in batch.tolist()])
                     for i in batch.tolist():
-                        place = spec.label, condition.name, utterances[i].utterance_id
-                        rows[place], batches[place] = key_of(what, own[i], together), together
+                        key = spec.label, condition.name, utterances[i].utterance_id
+                        rows[key], batches[key] = key_of(what, own[i], together), together
             else:
                 for u, part in zip(utterances, own, strict=True):
                     rows[spec.label, condition.name, u.utterance_id] = key_of(what, part)
     return Keys(
         rows=rows,
         batches=batches,
-        achieved={place: key_of("achieved", sound) for place, sound in sounds.items()},
+        achieved={key: key_of("achieved", sound) for key, sound in sounds.items()},
         measured=listens[0] if listens else None,
         fingerprints=fingerprints,
         recordings=recordings,

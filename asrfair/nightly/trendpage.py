@@ -146,10 +146,10 @@ def _levels(bottom: float, top: float) -> list[float]:
 
 def _figure(panel: Panel, numbers: Sequence[int], marks: Sequence[Mark]) -> str:
     bottom, top = span(panel)
-    place = {number: index for index, number in enumerate(numbers)}
+    index_of = {number: index for index, number in enumerate(numbers)}
 
     def x(number: int) -> float:
-        return _LEFT + (place[number] + 0.5) / len(numbers) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (index_of[number] + 0.5) / len(numbers) * (WIDTH - _LEFT - _RIGHT)
 
     def y(value: float) -> float:
         return _TOP + (top - value) / (top - bottom) * (HEIGHT - _TOP - _BOTTOM)
@@ -164,7 +164,7 @@ def _figure(panel: Panel, numbers: Sequence[int], marks: Sequence[Mark]) -> str:
         out.append(f'<text x="{_LEFT - 5}" y="{y(level) + 4:.1f}" text-anchor="end">{level:g}</text>')
     free = 0.0
     for mark in marks:
-        if mark.night not in place:
+        if mark.night not in index_of:
             continue
         at = x(mark.night)
         out.append(f'<path class="mark" d="M{at:.1f} {_TOP}V{HEIGHT - _BOTTOM}"><title>{_told(mark)}</title></path>')

@@ -82,16 +82,16 @@ def _chosen(section: Section, count: int) -> list[Panel]:
 
 def _draw(axes: Axes, panel: Panel, trend: Trend) -> None:
     numbers = [night.number for night in trend.nights]
-    place = {number: index for index, number in enumerate(numbers)}
-    x = [place[night] for night, _, _, _ in panel.points]
-    known = [(place[n], low, high) for n, _, low, high in panel.points if math.isfinite(low) and math.isfinite(high)]
+    index_of = {number: index for index, number in enumerate(numbers)}
+    x = [index_of[night] for night, _, _, _ in panel.points]
+    known = [(index_of[n], low, high) for n, _, low, high in panel.points if math.isfinite(low) and math.isfinite(high)]
     if len(known) == 1:
         axes.vlines(known[0][0], known[0][1], known[0][2], color=ACCENT, alpha=0.4)
     elif known:
         at, low, high = zip(*known, strict=True)
         axes.fill_between(at, low, high, color=ACCENT, alpha=0.15, linewidth=0)
     axes.plot(x, [point[1] for point in panel.points], color=ACCENT, marker="o", markersize=2.5)
-    bad = [(place[n], value) for n, value, _, _ in panel.points if n in panel.failed]
+    bad = [(index_of[n], value) for n, value, _, _ in panel.points if n in panel.failed]
     if bad:
         axes.plot(*zip(*bad, strict=True), color=WARN, marker="o", markersize=5.5, linestyle="none")
     if math.isfinite(panel.baseline):
@@ -100,13 +100,13 @@ def _draw(axes: Axes, panel: Panel, trend: Trend) -> None:
     axes.set_xlim(-0.6, len(numbers) - 0.4)
     free = -math.inf
     for mark in trend.marks:
-        if mark.night not in place:
+        if mark.night not in index_of:
             continue
-        axes.axvline(place[mark.night], color=MUTED, linestyle="--", linewidth=0.8)
-        if place[mark.night] >= free:
+        axes.axvline(index_of[mark.night], color=MUTED, linestyle="--", linewidth=0.8)
+        if index_of[mark.night] >= free:
             transform = axes.get_xaxis_transform()
-            axes.text(place[mark.night], 1.0, mark.letter, transform=transform, fontsize=7, ha="center", va="bottom")
-            free = place[mark.night] + len(numbers) / 25
+            axes.text(index_of[mark.night], 1.0, mark.letter, transform=transform, fontsize=7, ha="center", va="bottom")
+            free = index_of[mark.night] + len(numbers) / 25
     ticks = list(dict.fromkeys((0, len(numbers) // 2, len(numbers) - 1)))
     axes.set_xticks(ticks, [str(numbers[tick]) for tick in ticks])
     axes.set_title(f"{printable(panel.name, limit=40)}\n{said(panel)}", fontsize=8.5, pad=12)

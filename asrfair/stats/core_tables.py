@@ -282,8 +282,8 @@ def _failed(frame: Frame, grouping: Grouping, ledger: pd.DataFrame) -> npt.NDArr
         return np.array([np.bincount(grouping.utterance_group[row], minlength=groups) for row in failed])
     rows = _ledger_codes(frame, ledger[ledger["reason"].isin(GAVE_NOTHING)])
     rows = rows.drop_duplicates(["run", "utterance"])
-    place = rows["run"].to_numpy() * groups + grouping.utterance_group[rows["utterance"].to_numpy()]
-    return np.bincount(place, minlength=runs * groups).reshape(runs, groups)
+    cell = rows["run"].to_numpy() * groups + grouping.utterance_group[rows["utterance"].to_numpy()]
+    return np.bincount(cell, minlength=runs * groups).reshape(runs, groups)
 
 
 def _ledger_codes(frame: Frame, ledger: pd.DataFrame) -> pd.DataFrame:

@@ -146,10 +146,10 @@ def gather(
                 "an unknown status", file=source.path, column="status", value=value, remedy="Score the run again"
             )
         values = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in quantities}
-        places = engine * len(conditions) + condition
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(places)) + 1, [len(places)]])
+        cells = engine * len(conditions) + condition
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(cells)) + 1, [len(cells)]])
         for start, stop in itertools.pairwise(starts.tolist()):
-            e, c = divmod(int(places[start]), len(conditions))
+            e, c = divmod(int(cells[start]), len(conditions))
             block_ids = batch.column(2).slice(start, stop - start)
             where = _rows_of(block_ids, ids, int(pointers[e, c]))
             if (where < 0).any():

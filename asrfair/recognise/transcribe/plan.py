@@ -157,10 +157,10 @@ def _probe(
 ) -> None:
     """Look up lengths that the manifest does not state, enter and remember them."""
     lengths = pool.map(planned_duration_s, [utterance for _, utterance in unstated])
-    for (place, utterance), length in zip(unstated, lengths, strict=True):
-        found[place] = (utterance.utterance_id, found[place][1], length)
+    for (index, utterance), length in zip(unstated, lengths, strict=True):
+        found[index] = (utterance.utterance_id, found[index][1], length)
     if unstated:
-        journal.remember_durations([found[place][::2] for place, _ in unstated])
+        journal.remember_durations([found[index][::2] for index, _ in unstated])
     unstated.clear()
 
 

@@ -19,7 +19,7 @@ from asrfair.types import OVERALL_ATTRIBUTE
 
 MAX_LINES: Final = 4
 """Groups drawn beside everybody; the best one and the worst ones of the worst place."""
-MAX_PLACES: Final = 7
+MAX_CONDITIONS: Final = 7
 TOP: Final = 14
 HEIGHT: Final = 190
 FOOT: Final = 40
@@ -32,8 +32,8 @@ def condition_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]
     """
     rows = run.disparity[run.disparity["engine"] == engine]
     whole = rows[(rows["attribute"] == OVERALL_ATTRIBUTE) & rows["rate"].notna()]
-    places = [name for name in run.conditions if (whole["condition"] == name).any()]
-    if not 2 <= len(places) <= MAX_PLACES:
+    conditions = [name for name in run.conditions if (whole["condition"] == name).any()]
+    if not 2 <= len(conditions) <= MAX_CONDITIONS:
         return Markup(""), ""
     worst = str(whole.sort_values("rate", kind="stable")["condition"].iloc[-1])
     groups = _groups(rows, by, worst)
@@ -47,11 +47,11 @@ def condition_lines(run: RunData, *, by: str, engine: str) -> tuple[Markup, str]
     drawn, labels = [], []
     for number, (name, frame) in enumerate(lines):
         cells = {row["condition"]: row for row in records(frame)}
-        text, last = _line(words.group_words(name), number, [cells.get(place) for place in places], top)
+        text, last = _line(words.group_words(name), number, [cells.get(condition) for condition in conditions], top)
         drawn.append(text)
         if last is not None:
             labels.append((last[0], f"{_short(words.group_words(name))} {last[1]}", number))
-    body = "".join([_axis(top), *_condition_names(places), *drawn, *_labels(labels)])
+    body = "".join([_axis(top), *_condition_names(conditions), *drawn, *_labels(labels)])
     total = len(comparable(rows[(rows["attribute"] == by) & (rows["condition"] == worst)]))
     by_words = words.attribute_words(by)
     shown = f"{len(groups)} of {total} groups by {by_words} drawn" if len(groups) < total else ""
@@ -111,12 +111,12 @@ def _labels(labels: list[tuple[float, str, int]]) -> list[str]:
     return placed
 
 
-def _condition_names(places: list[str]) -> list[str]:
+def _condition_names(conditions: list[str]) -> list[str]:
     drawn = []
-    for number, place in enumerate(places):
-        lines = _broken(words.condition_words(place))
+    for number, condition in enumerate(conditions):
+        lines = _broken(words.condition_words(condition))
         spans = "".join(
-            f'<tspan x="{_x(number, len(places)):.1f}%" dy="{13 if part else 0}">{escape(line)}</tspan>'
+            f'<tspan x="{_x(number, len(conditions)):.1f}%" dy="{13 if part else 0}">{escape(line)}</tspan>'
             for part, line in enumerate(lines)
         )
         drawn.append(f'<text class="t" text-anchor="middle" y="{TOP + HEIGHT + 16}">{spans}</text>')

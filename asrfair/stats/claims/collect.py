@@ -92,7 +92,10 @@ def claim_table(
     if loops.any():
         cut = {pair for pair, looped in zip(frame.runs(), loops.tolist(), strict=True) if looped}
         pairs = zip(table["engine"], table["versus"], table["condition"], strict=True)
-        basis = [bool({(engine, place), (versus, place), (engine, versus)} & cut) for engine, versus, place in pairs]
+        basis = [
+            bool({(engine, condition), (versus, condition), (engine, versus)} & cut)
+            for engine, versus, condition in pairs
+        ]
         table["basis"] = np.where(np.array(basis) & ~table["kind"].isin(NOT_CAPPED).to_numpy(), "capped", "")
     return table
 

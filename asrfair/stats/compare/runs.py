@@ -181,13 +181,13 @@ def _shared_utterances(first: Path, second: Path, where: Mapping[str, str]) -> t
     """Return the first run's rows of the utterances that both runs have alike, of those that are looked at."""
     tables = [_only(_read(run / "utterances.parquet"), where) for run in (first, second)]
     ids = [pd.Index(table.column("utterance_id").to_pandas()) for table in tables]
-    place = ids[1].get_indexer(ids[0])
-    in_both = place >= 0
+    index = ids[1].get_indexer(ids[0])
+    in_both = index >= 0
     same = in_both.copy()
     for column in ("speaker_id", "reference"):
         one = tables[0].column(column).to_pandas().to_numpy()
         other = tables[1].column(column).to_pandas().to_numpy()
-        same &= one == other[np.where(in_both, place, 0)]
+        same &= one == other[np.where(in_both, index, 0)]
     if not same.any():
         raise InputError("the two runs share no utterance", file=second, remedy="Compare runs of the same manifest")
     shared = int(in_both.sum())
@@ -258,5 +258,5 @@ def _merge(
     merged = [part.merge(both, on=key).assign(engine=label) for part, label in zip(parts, labels, strict=True)]
     table = pd.concat(merged, ignore_index=True)
     order = table["condition"].map({name: index for index, name in enumerate(conditions)})
-    place = np.repeat([0, 1], [len(part) for part in merged])
-    return table.iloc[np.lexsort((table["utterance_id"].to_numpy().astype(str), order, place))]
+    side = np.repeat([0, 1], [len(part) for part in merged])
+    return table.iloc[np.lexsort((table["utterance_id"].to_numpy().astype(str), order, side))]

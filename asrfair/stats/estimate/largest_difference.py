@@ -180,8 +180,8 @@ def _largest_of_pairs(
             variance -= shared
         np.maximum(variance, 1e-300, out=variance)
         # a normal score is never larger than t, so that few have to be worked out
-        place = np.flatnonzero(apart > variance * largest**2)
-        other, draw = np.divmod(place, len(largest))
-        t = np.sqrt(apart.ravel()[place] / variance.ravel()[place])
+        found = np.flatnonzero(apart > variance * largest**2)
+        other, draw = np.divmod(found, len(largest))
+        t = np.sqrt(apart.ravel()[found] / variance.ravel()[found])
         np.maximum.at(largest, draw, normal_score(t, freedom[one, others][other]))
     return largest

@@ -22,8 +22,8 @@ def ledger_counts(frame: Frame, ledger: pd.DataFrame) -> dict[str, Floats]:
 
     def count(reasons: tuple[str, ...], *, scored: bool) -> Floats:
         wanted = (run >= 0) & (row >= 0) & ledger["reason"].isin(reasons).to_numpy()
-        places = np.unique(run[wanted] * len(frame.utterances) + row[wanted])
-        r, u = np.divmod(places, len(frame.utterances))
+        cells = np.unique(run[wanted] * len(frame.utterances) + row[wanted])
+        r, u = np.divmod(cells, len(frame.utterances))
         if scored:
             keep = status[r, u] == SCORED
             r, u = r[keep], u[keep]
@@ -60,10 +60,10 @@ def timings(frame: Frame) -> dict[str, Floats]:
         duration = pd.to_numeric(frame.utterances["duration_s"], errors="coerce").to_numpy(dtype=np.float64)
     long = np.nan_to_num(duration[row])
     atoms = len(frame.atom_speaker)
-    place = run * atoms + frame.atom[row]
+    cell = run * atoms + frame.atom[row]
 
     def add(values: Floats) -> Floats:
-        total: Floats = np.bincount(place, weights=values, minlength=len(runs) * atoms).astype(np.float64)
+        total: Floats = np.bincount(cell, weights=values, minlength=len(runs) * atoms).astype(np.float64)
         return total.reshape(len(runs), atoms)
 
     return {
