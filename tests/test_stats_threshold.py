@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asrfair.say.thresholds import threshold_words
 from asrfair.stats.estimate.psychometric import coarse_levels, difference, next_level, threshold
 
 LEVELS = np.array([-3.3, 5.0, 10.0, 14.0, 23.3])
@@ -115,3 +116,50 @@ def test_the_next_level_lies_in_the_range_and_is_new(thresholds: list[float], mo
         assert -10 <= level <= 30
         tried.append(level)
     assert len(set(tried[:5])) == len(tried[:5])
+
+
+def test_a_parameter_that_makes_it_easier_has_no_threshold() -> None:
+    """Above the target at the best level and below it at the worst, as where a hum takes the place of a worse noise."""
+    words = np.full((7, LEVELS.size), 300.0)
+    rates = np.array([0.16, 0.16, 0.16, 0.19, 0.32])
+    found = threshold(LEVELS, words * rates, words, target=0.3, asymptote=False)
+    assert "reversed" == found.censored
+    assert math.isnan(found.level)
+
+
+def test_a_correction_never_leads_out_of_what_was_heard() -> None:
+    """Clips of PocketSphinx over distance: without one speaker the curve is all but flat, and a threshold at 0.33 m stays."""
+    levels = -np.log([0.3, 0.393, 0.462, 1.1, 2.6])
+    errors = np.array(
+        [
+            [3, 7, 3, 7, 10],
+            [4, 5, 4, 5, 5],
+            [3, 5, 2, 7, 9],
+            [2, 3, 2, 2, 5],
+            [2, 2, 2, 2, 0],
+            [1, 6, 2, 5, 3],
+            [3, 4, 8, 8, 9],
+        ],
+        dtype=float,
+    )
+    found = threshold(levels, errors, np.full(errors.shape, 10.0), target=0.3, asymptote=False)
+    assert "" == found.censored
+    assert levels.min() <= found.level <= levels.max()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"threshold": 0.0978, "ci_low": 0.0434, "ci_high": 0.2207}, "9.8 % (4.3 to >21.6)"),
+        ({"parameter": "handset.high_hz", "unit": "Hz", "threshold": 2779.0, "ci_low": 1084.0, "ci_high": 3124.0,
+          "heard_low": 881.0, "heard_high": 6000.0}, "2780 Hz (1080 to 3120)"),
+        ({"parameter": "noise.snr_db", "unit": "dB", "threshold": -3.04, "ci_low": -9.0, "ci_high": 1.0,
+          "heard_low": -5.0, "heard_high": 20.0}, "−3.0 dB (<−5 to 1.0)"),
+        ({"censored": "worse"}, "worse than 1.85 %"),
+        ({"censored": "reversed"}, "none: errors do not rise as it gets harder"),
+    ],
+)  # fmt: skip
+def test_thresholds_in_words(row: dict[str, object], said: str) -> None:
+    """Shares are per cents, numbers have no digits that mean nothing, and what lies beyond what was heard is not stated."""
+    known = {"parameter": "packet_loss.loss", "unit": "", "censored": "", "heard_low": 0.0185, "heard_high": 0.216}
+    assert said == threshold_words({**known, "threshold": math.nan, **row})

@@ -207,7 +207,7 @@ def failed_gates(thresholds: pd.DataFrame, claims: pd.DataFrame, table: Threshol
     failed = []
     if table.max_threshold_db is not None:
         for row in thresholds[thresholds["flag"] == ""].to_dict("records"):
-            if row["threshold"] > table.max_threshold_db or row["censored"] in {"worse", "clean"}:
+            if row["threshold"] > table.max_threshold_db or row["censored"] in {"worse", "clean", "reversed"}:
                 failed.append(
                     f"{row['engine']}, {row['place']}: {row['group']} ({target_words(row['target'])}) "
                     f"{threshold_words(row)}, allowed {table.max_threshold_db:g} {row['unit']}"

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from asrfair.say.claims import Claim
 
 
+CLEAN_ABOVE = "above the target on clean recordings"
+REVERSED = "none: errors do not rise as it gets harder"
+
+
 def difference_sentence(claim: Claim, end: str) -> str:
     """Say a claim about two groups' thresholds.
 
@@ -58,17 +62,22 @@ def threshold_words(row: Mapping[Any, Any]) -> str:
     if not less_is_harder(row["parameter"]):
         best, worst = worst, best
     if row["censored"] == "clean":
-        return "above the target on clean recordings"
+        return CLEAN_ABOVE
+    if row["censored"] == "reversed":
+        return REVERSED
     if row["censored"] == "better":
         return f"better than {times * worst:g}{unit}".replace("-", "−")
     if row["censored"] == "worse":
         return f"worse than {times * best:g}{unit}".replace("-", "−")
     digits = _digits(times * float(row["threshold"]), unit)
-    value, low, high = (
-        f"{round(times * float(row[key]), digits):.{max(digits, 0)}f}" for key in ("threshold", "ci_low", "ci_high")
-    )
-    text = f"{value}{unit}"
-    if math.isfinite(row["ci_low"]):
+
+    def shown_as(value: float) -> str:
+        return f"{round(times * value, digits):.{max(digits, 0)}f}"
+
+    text = f"{shown_as(row['threshold'])}{unit}"
+    if math.isfinite(row["ci_low"]):  # what lies beyond the levels that were heard was not seen
+        low = f"<{times * row['heard_low']:g}" if row["ci_low"] < row["heard_low"] else shown_as(row["ci_low"])
+        high = f">{times * row['heard_high']:g}" if row["ci_high"] > row["heard_high"] else shown_as(row["ci_high"])
         text += f" ({low} to {high})"
     return text.replace("-", "−")
 
@@ -83,7 +92,8 @@ def _digits(value: float, unit: str) -> int:
 def censored_words(censored: str) -> str:
     """Return why a threshold has no number; empty where it has one."""
     return {
-        "clean": "above the target on clean recordings",
+        "clean": CLEAN_ABOVE,
         "better": "better than the hardest level heard",
         "worse": "worse than the easiest level heard",
+        "reversed": REVERSED,
     }.get(censored, "")

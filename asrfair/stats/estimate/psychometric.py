@@ -27,7 +27,7 @@ import numpy.typing as npt
 from scipy import special
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Censored: TypeAlias = Literal["", "better", "worse", "clean"]
+Censored: TypeAlias = Literal["", "better", "worse", "clean", "reversed"]
 
 _ITERATIONS = 60
 _LOCAL = 0.35
@@ -77,7 +77,9 @@ class Threshold:
         variance: Of ``level``, over speakers.
         df: Effective number of speakers less one.
         censored: ``better``: the rate is below the target at the worst level heard; ``worse``: it is above it at the
-            best level heard; ``clean``: it is above it without any noise; empty if it is reached.
+            best level heard; ``clean``: it is above it without any noise; ``reversed``: it is above it at the best level
+            heard and below it at the worst, so that the parameter does not do what a threshold supposes; empty if it is
+            reached.
         curve: The fitted function (one replicate).
     """
 
@@ -207,6 +209,8 @@ def threshold(
     heard_worst, heard_best = (float(rates[0, i]) for i in (int(np.argmin(levels)), int(np.argmax(levels))))
     if not relative and math.isfinite(clean[0]) and clean[0] >= targets[0]:
         censored = "clean"
+    elif heard_best > targets[0] > heard_worst:
+        censored = "reversed"
     elif heard_best > targets[0] and (not math.isfinite(found[0]) or found[0] > np.max(levels)):
         censored = "worse"
     elif heard_worst < targets[0] and (not math.isfinite(found[0]) or found[0] < np.min(levels)):
@@ -215,7 +219,10 @@ def threshold(
         censored = "worse" if found[0] > 0 else "better"
     level = math.nan
     if not censored:
-        level = centre if math.isfinite(centre) else float(found[0])
+        # a correction that leads out of what was heard corrects nothing: without some speaker the curve is nearly flat
+        inside = np.min(levels) <= found[0] <= np.max(levels)
+        level = centre if np.min(levels) <= centre <= np.max(levels) or not inside else float(found[0])
+        level = level if math.isfinite(level) else float(found[0])
     margin = (
         float(special.stdtrit(df, (1 + confidence) / 2)) * math.sqrt(variance) if df > 0 and variance >= 0 else math.nan
     )
