@@ -252,10 +252,9 @@ def _details(choices: Choices, tables: Mapping[str, Table], budget: int) -> Iter
     for section in SECTIONS:
         if section.table == "groups" or section.table not in tables:
             continue
-        table = _detail_table(section, _held(tables[section.table]), choices)
-        kept = table if table.bytes <= budget else table.unpacked()
-        budget -= kept.bytes
-        yield Detail(anchor=section.anchor, title=section.title, tables=[kept])
+        table = _detail_table(section, _held(tables[section.table]), choices, budget)
+        budget -= table.bytes
+        yield Detail(anchor=section.anchor, title=section.title, tables=[table])
 
 
 def _held(table: Table) -> Table:
@@ -268,9 +267,11 @@ def _held(table: Table) -> Table:
     return replace(table, frame=kept, notes=(*table.notes, f"{len(kept)} of {len(frame)} rows are on this page."))
 
 
-def _detail_table(section: Section, table: Table, choices: Choices) -> HtmlTable:
+def _detail_table(section: Section, table: Table, choices: Choices, room: int) -> HtmlTable:
     names = ("group", "worst_group", "subgroup", "attribute")
     row_header = next((name for name in names if name in table.frame.columns), "")
     if section.table == "influence":
         row_header = "id"
-    return html_table(table, choices, anchor=f"table-{table.name}", row_header=row_header, file_name=table.source)
+    return html_table(
+        table, choices, anchor=f"table-{table.name}", row_header=row_header, file_name=table.source, room=room
+    )

@@ -6,15 +6,17 @@ others, together with the table as CSV, are packed; the page's script unpacks th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from markupsafe import Markup, escape
 
 from asrfair.report.html.drawing import Scale, scale_of, wer_scale
 from asrfair.report.html.engines import in_hundred, said
-from asrfair.report.html.views import Choices, link, pack
+from asrfair.report.html.views import Choices, link, pack, pack_within
 from asrfair.report.tables import Column, Table, to_csv
 from asrfair.say import words
 
@@ -80,10 +82,6 @@ class HtmlTable:
         """About how much of the page's size the packed parts take."""
         return len(self.packed_rows) + len(self.packed_csv)
 
-    def unpacked(self) -> HtmlTable:
-        """Return the table without its packed parts, for a page that would become too large."""
-        return replace(self, packed_rows="", packed_csv="")
-
 
 def html_table(
     table: Table,
@@ -93,6 +91,7 @@ def html_table(
     row_header: str = "group",
     file_name: str = "",
     dots: Dots | None = None,
+    room: int = sys.maxsize,
 ) -> HtmlTable:
     """Lay out one table.
 
@@ -106,6 +105,7 @@ def html_table(
         row_header: The column that names a row.
         file_name: Name of the CSV that the page offers.
         dots: Says each row's speakers; such a table is the page's main one, with a wide picture and plain numbers.
+        room: What its packed parts may take; where that is too little, the page has none of them.
     """
     rows = list(table.rows())
     columns, constants = _constants(table, row_header)
@@ -120,8 +120,13 @@ def html_table(
 
     rows = [*filter(picked, rows), *(row for row in rows if not picked(row))]
     first = sum(map(picked, rows))
-    shown = [_row(row, columns, scales, row_header, indexes, dots) for row in rows]
+    shown = (_row(row, columns, scales, row_header, indexes, dots) for row in rows)
     static = min(first or len(rows), STATIC_ROWS if dots is not None else FOLDED_ROWS)
+    at_once = "\n".join(islice(shown, static))
+    packed_csv = pack(to_csv(table))
+    others = pack_within(shown, room - len(packed_csv)) if len(rows) > static else ""
+    if others is None or len(packed_csv) > room:
+        others, packed_csv = "", ""
     return HtmlTable(
         anchor=anchor,
         title=table.title,
@@ -129,13 +134,13 @@ def html_table(
         source=table.source,
         file_name=file_name or f"{anchor}.csv",
         headings=tuple(_heading(column, table, scales.get(column.name), row_header) for column in columns),
-        rows=Markup("\n".join(shown[:static])),  # noqa: S704 -- escaped in _row
-        count=len(shown),
+        rows=Markup(at_once),  # noqa: S704 -- escaped in _row
+        count=len(rows),
         shown=static,
         first=first,
         follows=" ".join(PICKED[name] for name in follows),
-        packed_rows=pack("".join(shown[static:])) if len(shown) > static else "",
-        packed_csv=pack(to_csv(table)),
+        packed_rows=others,
+        packed_csv=packed_csv,
         widths=_widths(rows, columns),
         notes=table.notes,
     )

@@ -7,9 +7,10 @@ place. Variants beyond the first are packed (gzip, base64).
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import re
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -86,7 +87,19 @@ def _claims_in_order(run: RunData) -> pd.DataFrame:
 
 def pack(text: str) -> str:
     """Return text as base64 of gzip, the same for the same text."""
-    return base64.b64encode(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)).decode("ascii")
+    return pack_within([text], sys.maxsize) or ""
+
+
+def pack_within(parts: Iterable[str], room: int) -> str | None:
+    """Pack parts of a text, no more of them than it takes to know that there is too little room: then ``None``."""
+    squeeze = zlib.compressobj(level=9, wbits=31)
+    packed = bytearray()
+    for part in parts:
+        packed += squeeze.compress(part.encode("utf-8"))
+        if len(packed) * 4 // 3 > room:
+            return None
+    text = base64.b64encode(packed + squeeze.flush()).decode("ascii")
+    return text if len(text) <= room else None
 
 
 def packed(kind: str, text: str) -> Markup:
