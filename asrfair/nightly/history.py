@@ -180,10 +180,10 @@ class History:
             self._accept(number, night.suite, reason, when)
 
     def _accept(self, number: int, suite: str, reason: str, when: str) -> None:
-        number = self._acceptances() + 1
+        acceptance = self._acceptances() + 1
         record = {"night": number, "suite": suite, "reason": reason, "when": when}
-        write_json(self.folder / "accepted" / f"{number:06}.json", sealed(record))
-        self._mark(accepted=number)
+        write_json(self.folder / "accepted" / f"{acceptance:06}.json", sealed(record))
+        self._mark(accepted=acceptance)
 
     def accepted(self, suite: str) -> int | None:
         """Return the number of the last accepted night of a suite that the history still has.

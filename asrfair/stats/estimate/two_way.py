@@ -119,12 +119,12 @@ def _readings(
 ) -> Readings:
     sentences, cells = int(prompt.max(initial=0)) + 1, len(grouping.cell_group)
     key = (grouping.cell_group[cell] * sentences + prompt) * cells + cell
-    keys, cell = np.unique(key, return_inverse=True)
+    keys, reading = np.unique(key, return_inverse=True)
     group_prompt, of_cell = np.divmod(keys, cells)
     group, sentence = np.divmod(group_prompt, sentences)
 
     def add(values: npt.NDArray[np.integer]) -> Ints:
-        return np.stack([np.rint(np.bincount(cell, weights=row, minlength=len(keys))) for row in values]).astype(
+        return np.stack([np.rint(np.bincount(reading, weights=row, minlength=len(keys))) for row in values]).astype(
             np.int64
         )
 
