@@ -159,3 +159,32 @@ def test_check_shows_what_a_phone_wrote_into_a_file(tmp_path: Path) -> None:
     found = check_kit(kit, words=False)
     assert 1 == found.recordings
     assert ["recordings/speaker-01/01.m4a"] == [one.file for one in found.findings if one.kind == "tells"]
+
+
+def test_a_kit_takes_what_phones_make_of_people_and_of_the_room(tmp_path: Path) -> None:
+    """Each file counts as a recording, none is silently nothing, and a profile is made of a room that is an .m4a."""
+    from record_page import make_kit
+
+    from asrfair.cli.main import run
+    from asrfair.lastmile.check import check_kit
+
+    kit = make_kit(tmp_path / "kit", sentences=3)
+    made = {
+        "speaker-01/01.webm": (48_000, "webm", "libopus"),
+        "speaker-01/02.opus": (48_000, "ogg", "libopus"),
+        "speaker-01/03.amr": (8_000, "amr", "libopencore_amrnb"),
+        "speaker-02/01.mp3": (44_100, "mp3", "libmp3lame"),
+        "speaker-02/02.3gp": (8_000, "3gp", "libopencore_amrnb"),
+        "speaker-02/03.MP4": (48_000, "mp4", "aac"),
+    }
+    for name, (rate, kind, codec) in made.items():
+        (kit.recordings / name).parent.mkdir(parents=True, exist_ok=True)
+        write(kit.recordings / name, speech(rate), rate, kind, codec)
+    found = check_kit(kit, words=False)
+    assert len(made) == found.recordings
+    assert not [one for one in found.findings if one.kind in {"unknown_file", "unreadable"}]
+    noise = np.random.default_rng(1).normal(0, 600, 30 * 44_100).astype(np.int16)
+    kit.room_folder.mkdir(exist_ok=True)
+    write(kit.room_folder / "room.m4a", noise, 44_100, "mp4", "aac")
+    assert 0 == run(["lastmile", "noise", str(kit.folder)])
+    assert (kit.profiles / "our-room.toml").is_file()
