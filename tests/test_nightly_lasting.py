@@ -212,6 +212,20 @@ def test_a_warning_is_seen_everywhere() -> None:
     assert b"WARN e, clean, accent = x" in to_junit([verdict])
 
 
+def test_a_warning_is_seen_through_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A night that is above a limit, within chance: exit code 0, a line in the terminal, a word in trend and JUnit."""
+    gates = '[gates]\nmax_wer = 0.34\njudge = "interval"\n'
+    suite = write_suite(tmp_path / "s", gates=gates, options={"substitutions": 0.27})
+    out = tmp_path / "out"
+    assert 0 == run(["nightly", str(suite), "--history", str(tmp_path / "h"), "--workers", "1", "--out", str(out)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "WARN fake, clean, accent = us" in said
+    assert "1 warned" in said
+    assert "warn" == json.loads((out / "verdict.json").read_text(encoding="utf-8"))["verdict"]
+    assert "WARN fake, clean, accent = us" in (out / "junit.xml").read_text(encoding="utf-8")
+    assert 'class="warn"' in (tmp_path / "h" / "trend" / "small.html").read_text(encoding="utf-8")
+
+
 def test_transcripts_from_files_that_change_are_no_changed_inputs(tmp_path: Path) -> None:
     """A service's answers lie in another file every night: nothing is listed as changed, and nights are pooled."""
     folder = tmp_path / "s"
