@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from asrfair.say import answer, cautions, claims
+from asrfair.say import answer, cautions, claims, sample
 from asrfair.say import numbers as say
 
 DIFFERENCE = {
@@ -107,6 +108,42 @@ def test_loops_are_named_with_their_share() -> None:
         "2,906 errors (19.1 %). Without all such utterances the WER of Spanish is 20.8 %, not 25.7 %, and the gap by "
         "accent 17.3 points, not 17.9 points."
     ) == found["text"].replace(say.SPACE, " ")
+
+
+def test_three_engines_are_named_by_how_much_loops_add() -> None:
+    """The engine to whose rate loops add most comes first, two more stand beside it, and the fourth does not."""
+    rows = [
+        {
+            "engine": name,
+            "condition": "clean",
+            "attribute": "overall",
+            "group": "all",
+            "rate": 0.3,
+            "rate_capped": 0.3 - loss,
+        }
+        for name, loss in (("a", 0.01), ("b", 0.04), ("c", 0.02), ("d", 0.03))
+    ]
+    rows.append({**rows[0], "engine": "none", "rate_capped": np.nan})
+    (found,) = sample.loops({"disparity": pd.DataFrame(rows)}, "clean")
+    assert found.text.replace(say.SPACE, " ").startswith(
+        "Without loops the WER is 26.0 %, not 30.0 %: b. Likewise d 27.0 %, not 30.0 % and c 28.0 %, not 30.0 %. At most"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "ending"),
+    [
+        ("", "Intervals allow for other sentences as they do for other speakers."),
+        ("fixed", "All figures hold for these sentences only: intervals are over speakers alone."),
+    ],
+)
+def test_what_intervals_allow_for_is_said(flag: str, ending: str) -> None:
+    """How many read each sentence, and whether intervals are for these sentences alone."""
+    row = {"attribute": "overall", "group": "all", "sentences": 12, "speakers_a_sentence": 3.25, "flag": flag}
+    (found,) = sample.prompts({"prompts": pd.DataFrame([row])}, "clean")
+    assert (
+        f"Speakers read the same sentences: 12 sentences by 3.2 speakers each on average. {ending}"
+    ) == found.text.replace(say.SPACE, " ")
 
 
 def test_confounded_covariates_are_limits() -> None:

@@ -1,0 +1,71 @@
+"""Small formulas of the statistics, written out again: a sign or an operator that is another gives another number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from asrfair.stats.compare.left_out import left_out_table
+from asrfair.stats.estimate.psychometric import Curve
+from asrfair.stats.estimate.rate_interval import joint_df, skew_stretch
+from asrfair.stats.explain.influence import _leaders
+
+
+def test_the_upper_bound_is_stretched_by_the_speakers_shares() -> None:
+    """(2/3 u − 1/2) s (1 − 3/df): nothing where that is negative, or where there are no degrees of freedom."""
+    variance, df = np.array([0.04, 0.04, 0.04, 0.04]), np.array([12.0, 3.0, 12.0, np.nan])
+    unevenness = np.array([1.5, 1.5, 0.6, 1.5])
+    assert np.allclose([0.5 * 0.2 * 0.75, 0.0, 0.0, 0.0], skew_stretch(variance, unevenness, df))
+
+
+def test_degrees_of_freedom_of_speakers_and_sentences_are_joined_by_their_variances() -> None:
+    """(v + w)² / (v²/f + w²/g); of speakers alone where sentences add no variance."""
+    joint = joint_df(np.array([3.0, 3.0]), np.array([9.0, 9.0]), np.array([1.0, 0.0]), np.array([4.0, 4.0]))
+    assert [pytest.approx(16 / (1 + 0.25)), 9.0] == joint.tolist()
+
+
+def test_a_curve_falls_from_its_highest_to_its_lowest_rate() -> None:
+    """A logistic function with its middle half-way; ``reaches`` is its inverse, and infinite outside of it."""
+    curve = Curve(low=np.array([0.1]), high=np.array([0.9]), middle=np.array([5.0]), slope=np.array([0.5]))
+    expected = [0.1 + 0.8 / (1 + np.exp(0.5 * (level - 5.0))) for level in (1.0, 5.0, 12.0)]
+    assert np.allclose(expected, curve.at(np.array([1.0, 5.0, 12.0])))
+    assert 0.5 == pytest.approx(curve.at(5.0)[0])
+    assert 12.0 == pytest.approx(curve.reaches(curve.at(12.0))[0])
+    assert [np.inf, -np.inf] == [curve.reaches(np.array([target]))[0] for target in (0.1, 0.9)]
+
+
+def test_what_moves_the_gap_comes_first_and_every_group_has_its_own() -> None:
+    """By how far the gap moves, then by how far the group's rate does; the first of each group is always there."""
+    moved = np.array([0.3] + [0.2] * 30 + [0.0])
+    shifted = np.array([0.0, *np.linspace(0.1, 0.4, 30), 0.05])
+    group = np.array([0] * 31 + [1])
+    found = _leaders(moved, shifted, group)
+    assert [0, 30, 29] == found[:3]
+    assert 31 == found[-1]
+    assert sorted(found[1:-1], reverse=True) == found[1:-1]
+
+
+def test_only_what_both_runs_could_score_is_accounted_for() -> None:
+    """An utterance that either run left out by its reference is in no row; the others are where they were heard."""
+    ids = ["u1", "u2", "u3", "u4", "u5"]
+    people = pd.DataFrame({"utterance_id": ids, "speaker_id": ["s1", "s1", "s2", "s3", "s3"], "accent": list("xxyyy")})
+
+    def scores(engine: str, status: list[str], errors: list[int]) -> pd.DataFrame:
+        counts = {"hits": [10 - e for e in errors], "substitutions": errors, "deletions": 0, "insertions": 0}
+        return pd.DataFrame({"engine": engine, "condition": "clean", "utterance_id": ids, "status": status, **counts})
+
+    first = scores("a", ["scored", "scored", "empty_reference", "scored", "error"], [1, 2, 0, 4, 0])
+    second = scores("b", ["scored", "empty_reference", "scored", "error", "missing"], [3, 0, 1, 0, 0])
+    table = left_out_table([first, second], people, [("accent",)], ("a", "b"), ("a", "b"), ["clean"])
+    everybody, x, y = (row._asdict() for row in table.itertuples(index=False))
+    assert (3, 1, 1, 0, 1) == tuple(
+        everybody[name] for name in ("utterances", "compared", "only_a", "only_b", "neither")
+    )
+    assert (2, 1) == (everybody["speakers"], everybody["speakers_left_out"])
+    assert (0.1, 0.3, 0.4) == tuple(everybody[name] for name in ("wer_a_compared", "wer_b_compared", "wer_a_only_a"))
+    assert -0.2 == pytest.approx(everybody["difference"])
+    assert -0.1 == pytest.approx(everybody["difference_as_other"])
+    assert (-2 + 4 - 10) / 20 == pytest.approx(everybody["difference_lowest"])
+    assert (-2 + 4) / 20 == pytest.approx(everybody["difference_highest"])
+    assert ("x", 1, "y", 2) == (x["group"], x["utterances"], y["group"], y["utterances"])
