@@ -170,6 +170,14 @@ def test_csv_is_written_the_same_every_time(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+def test_text_in_parquet_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    """Another program, or damage, can leave bytes under the type of text: the file is named, not Arrow's line."""
+    column = pa.array([b"u1", b"u\xff"]).view(pa.string())
+    pq.write_table(pa.table({"utterance_id": column, "hypothesis": ["a", "b"]}), tmp_path / "h.parquet")
+    with pytest.raises(InputError, match=r"cannot be read: .*UTF8"):
+        read_table(tmp_path / "h.parquet")
+
+
 def test_parquet_is_written_the_same_every_time(tmp_path: Path) -> None:
     """Two writes of one frame are the same bytes, without pandas' metadata."""
     frame = pd.DataFrame({"a": ["x", "y"], "n": [1.5, 2.5]})

@@ -27,6 +27,7 @@ def read_parquet(path: Path) -> pa.Table:
                 raise InputError(f"the table is larger than {MAX_BYTES} bytes", file=path, remedy="Split it")
             check_header(path, list(file.schema_arrow.names))
             table = file.read()
+            table.validate(full=True)  # text that is no UTF-8 would fail whoever touches it next
         return pa.table({name: _as_text(path, name, table[name]) for name in table.column_names})
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise InputError(
