@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from asrfair.nightly.relative import _level
+from asrfair.runs.gate_settings import GateSettings
+from asrfair.stats.analyse import write_tables
 from asrfair.stats.compare.left_out import left_out_table
 from asrfair.stats.estimate.psychometric import Curve
 from asrfair.stats.estimate.rate_interval import joint_df, skew_stretch
@@ -69,3 +74,18 @@ def test_only_what_both_runs_could_score_is_accounted_for() -> None:
     assert (-2 + 4 - 10) / 20 == pytest.approx(everybody["difference_lowest"])
     assert (-2 + 4) / 20 == pytest.approx(everybody["difference_highest"])
     assert ("x", 1, "y", 2) == (x["group"], x["utterances"], y["group"], y["utterances"])
+
+
+def test_a_night_may_spend_its_part_of_what_false_alarms_there_may_be() -> None:
+    """Four fifths of alpha (a fifth is the chart's), evenly over the nights of the horizon."""
+    assert 0.8 * 0.06 / 40 == pytest.approx(_level(GateSettings(alpha=0.06, horizon_nights=40)))
+
+
+def test_an_analysis_without_sentences_in_common_leaves_no_table_of_them(tmp_path: Path) -> None:
+    """What an earlier analysis wrote goes; what this one made is written; claims are left to who says them."""
+    (tmp_path / "prompts.csv").write_text("attribute\nold\n")
+    table = pd.DataFrame({"attribute": ["overall"]})
+    write_tables({"gaps": table, "claims": table}, tmp_path)
+    assert ["gaps.csv"] == sorted(path.name for path in tmp_path.iterdir())
+    write_tables({"prompts": table}, tmp_path)
+    assert "attribute\noverall\n" == (tmp_path / "prompts.csv").read_text(encoding="utf-8")
