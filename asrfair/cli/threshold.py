@@ -49,7 +49,8 @@ def threshold(
     from asrfair.runs.threshold_report import write_threshold_report
     from asrfair.runs.threshold_settings import ThresholdTable
     from asrfair.say.claims import affirmed, claims_of
-    from asrfair.say.thresholds import target_words, threshold_words
+    from asrfair.say.thresholds import none_affirmed, target_words, threshold_words
+    from asrfair.say.words import counted
 
     read = read_suite(suite)
     changes: dict[str, Any] = {"places": list(places) or None, "parameter": parameter, "wer": wer, "levels": levels}
@@ -72,11 +73,11 @@ def threshold(
         return 1 if failed else 0
     for row in found.thresholds.to_dict("records"):
         place = f"{row['engine']}, {row['place']}, {target_words(row['target'])}"
-        click.echo(f"{place}: {row['group']} ({row['speakers']} speakers): {threshold_words(row)}")
+        click.echo(f"{place}: {row['group']} ({counted(int(row['speakers']), 'speaker')}): {threshold_words(row)}")
     for claim in yes:
         click.echo(claim.text)
     if not yes:
-        click.echo(f"Of {len(claims)} differences between groups, none is beyond chance.")
+        click.echo(none_affirmed(len(claims)))
     for text in failed:
         click.echo(f"FAILED: {text}")
     click.echo(f"Written: {written[0]} and {len(written) - 1} pictures")

@@ -13,7 +13,7 @@ from asrfair.report.style import save_figure
 from asrfair.report.tables import markdown_text
 from asrfair.runs.threshold import Thresholds
 from asrfair.say.claims import affirmed, claims_of
-from asrfair.say.thresholds import target_words, threshold_words
+from asrfair.say.thresholds import none_affirmed, target_words, threshold_words
 from asrfair.say.words import attribute_words, group_words
 from asrfair.stats.thresholds.tables import SMALL
 from asrfair.types import OVERALL_ATTRIBUTE
@@ -30,11 +30,9 @@ def write_threshold_report(
     table, levels = found.thresholds, found.tables["threshold_levels"]
     for (engine, place), rows in table.groupby(["engine", "place"], sort=False):
         heard = levels[(levels["engine"] == engine) & (levels["place"] == place)]
-        attributes = list(dict.fromkeys(rows["attribute"]))
+        large = list(dict.fromkeys(rows["attribute"][rows["flag"] == ""]))
         target = str(rows["target"].iloc[0])
-        for attribute in attributes if attributes == [OVERALL_ATTRIBUTE] else attributes[1:]:
-            if (rows[rows["attribute"] == attribute]["flag"] != "").all():
-                continue
+        for attribute in [name for name in large if name != OVERALL_ATTRIBUTE] or large:  # everybody where no group is
             title = threshold_title(claims, engine=str(engine), place=str(place), attribute=attribute)
             figure = threshold_figure(
                 rows, heard, title=title, attribute=attribute, target=target, confidence=confidence
@@ -52,7 +50,7 @@ def _lines(found: Thresholds, claims: pd.DataFrame, failed: Sequence[str], pictu
     if failed:
         lines += ["**Gates that failed:**", "", *(f"- {markdown_text(text)}" for text in failed), ""]
     yes = affirmed(claims_of(claims))
-    lines += [f"- {markdown_text(claim.text)}" for claim in yes] or ["- No difference between groups is beyond chance."]
+    lines += [f"- {markdown_text(claim.text)}" for claim in yes] or [f"- {none_affirmed(len(claims))}"]
     tested = (
         f"{len(claims)} differences were tested together, {len(yes)} affirmed (`claims.csv`). A threshold is the level at "
         "which the pooled word error rate reaches the target; intervals are over speakers."

@@ -17,6 +17,13 @@ CLEAN_ABOVE = "above the target on clean recordings"
 REVERSED = "none: errors do not rise as it gets harder"
 
 
+def none_affirmed(tested: int) -> str:
+    """Say that nothing was found, which is not the same as that nothing could be looked for."""
+    if not tested:
+        return "No two groups are large enough, and reach the target, to be compared."
+    return f"No difference between groups is beyond chance ({tested} tested)."
+
+
 def difference_sentence(claim: Claim, end: str) -> str:
     """Say a claim about two groups' thresholds.
 
