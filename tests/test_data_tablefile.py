@@ -20,6 +20,7 @@ from asrfair.data.tablefile import (
     read_table,
     spreadsheet_raw,
     spreadsheet_safe,
+    to_numbers,
     write_csv,
     write_parquet,
 )
@@ -216,3 +217,11 @@ def test_jsonl_batches_with_different_keys_are_joined(tmp_path: Path, monkeypatc
     frame = read_table(path)
     assert frame["k4"].tolist() == ["", "", "", "", "4"]
     assert len(frame) == 5
+
+
+def test_numbers_come_back_to_the_last_bit(tmp_path: Path) -> None:
+    """What was written is read back exactly, whatever pandas makes of digits (before 3 it rounds the last one)."""
+    values = np.random.default_rng(1).random(500) * 10.0 ** np.arange(-250, 250)
+    write_csv(pd.DataFrame({"rate": values}), tmp_path / "t.csv")
+    assert read_result(tmp_path / "t.csv")["rate"].tolist() == values.tolist()
+    assert np.isnan(to_numbers(pd.Series(["", "one", "1e", " 2 "], dtype=str))[:3]).all()

@@ -44,7 +44,7 @@ def rows(run: RunData, **equal: str) -> pd.DataFrame:
 
 def known(table: pd.DataFrame) -> pd.DataFrame:
     """Return rows of groups that are large enough, the highest first."""
-    return table[table["ci_low"].notna()].sort_values("rate", ascending=False)
+    return table[table["ci_low"].notna()].sort_values("rate", ascending=False, kind="stable")
 
 
 def test_titles_name_the_extremes_of_all_engines(run: RunData) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pandas as pd
 
 from asrfair.data.runfile import read_run_file
-from asrfair.data.tablefile import TEXT_COLUMNS, read_result
+from asrfair.data.tablefile import TEXT_COLUMNS, read_result, to_numbers
 from asrfair.errors import InputError
 from asrfair.report.definitions import DEFINITIONS
 from asrfair.say.answer import Answer, make_answer
@@ -226,10 +226,10 @@ def _read_table(path: Path, required: tuple[str, ...], metric: Metric | None) ->
     for name in frame.columns:
         if name in TEXT_COLUMNS or pd.api.types.is_numeric_dtype(frame[name]):
             continue
-        numbers = pd.to_numeric(frame[name], errors="coerce")
+        numbers = to_numbers(frame[name])
         wrong = (numbers.isna() & (frame[name] != "") & (frame[name] != "nan")).to_numpy()
         if not wrong.any():
-            frame[name] = numbers.astype(float)
+            frame[name] = numbers
         elif name in required:
             row = int(wrong.argmax())
             raise InputError("not a number", file=path, line=row + 2, column=name, value=frame[name].iloc[row])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from asrfair.data.tablefile import lines_of, read_table
+from asrfair.data.tablefile import lines_of, read_table, to_numbers
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
 
@@ -122,7 +122,7 @@ def _confidences(path: Path, table: pd.DataFrame, line_of: LineOf) -> Any:
     if "confidence" not in table.columns:
         return np.full(len(table), np.nan)
     column = table["confidence"].str.strip()
-    numbers = pd.to_numeric(column.where(column != "", None), errors="coerce").astype(float)
+    numbers = to_numbers(column)
     wrong = np.flatnonzero(((column != "") & ~np.isfinite(numbers)).to_numpy())
     if len(wrong):
         row = int(wrong[0])

@@ -17,6 +17,7 @@ from asrfair.data.tablefile.formats import (
     size_of,
     suffix_of,
 )
+from asrfair.data.tablefile.numbers import to_numbers
 from asrfair.data.tablefile.reading import lines_of, read_arrow, read_table, to_frame
 from asrfair.data.tablefile.writing import (
     TEXT_COLUMNS,
@@ -47,6 +48,7 @@ __all__ = [
     "spreadsheet_safe",
     "suffix_of",
     "to_frame",
+    "to_numbers",
     "write_csv",
     "write_parquet",
 ]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from asrfair.data.tablefile.formats import PARQUET
+from asrfair.data.tablefile.numbers import to_numbers
 from asrfair.data.tablefile.reading import read_table
 from asrfair.data.wholefile import open_whole, open_whole_text
 
@@ -113,11 +114,9 @@ def read_result(path: Path) -> pd.DataFrame:
     for name in frame.columns:
         column = frame[name]
         if name not in TEXT_COLUMNS:
-            numbers = pd.to_numeric(column.where(column != "", np.nan), errors="coerce")
+            numbers = to_numbers(column)
             if numbers.notna().eq(column != "").all() and (column != "").any():
-                frame[name] = (
-                    numbers.astype("int64") if column.str.fullmatch(r"-?\d{1,18}").all() else numbers.astype(float)
-                )
+                frame[name] = column.astype("int64") if column.str.fullmatch(r"-?\d{1,18}").all() else numbers
                 continue
         escaped = column.str.startswith("'")
         if escaped.any():

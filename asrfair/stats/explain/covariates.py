@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute as pc
 
+from asrfair.data.tablefile import to_numbers
 from asrfair.data.tomlfile import did_you_mean
 from asrfair.errors import InputError
 from asrfair.stats.frame import Frame
@@ -102,7 +103,7 @@ def _text_covariates(table: pd.DataFrame) -> dict[str, Floats]:
     count = np.array([len(w) for w in words], dtype=np.float64)[texts]
     speaker, _ = pd.factorize(table["speaker_id"])
     length = np.where(count > 0, np.log2(np.maximum(count, 1)), np.nan)
-    duration = pd.to_numeric(table["duration_s"], errors="coerce").to_numpy(dtype=np.float64)
+    duration = to_numbers(table["duration_s"]).to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.log2(count / duration)
     return {

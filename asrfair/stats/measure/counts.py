@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from asrfair.data.tablefile import to_numbers
 from asrfair.errors import InputError
 from asrfair.scoring.ledger import GAVE_NOTHING, LOOKS_WRONG
 from asrfair.stats.frame import Floats, Frame
@@ -57,7 +58,7 @@ def timings(frame: Frame) -> dict[str, Floats]:
     run, row, latency = run[keep], row[keep], latency[keep]
     duration = np.full(len(frame.utterances), np.nan)
     if "duration_s" in frame.utterances:
-        duration = pd.to_numeric(frame.utterances["duration_s"], errors="coerce").to_numpy(dtype=np.float64)
+        duration = to_numbers(frame.utterances["duration_s"]).to_numpy()
     long = np.nan_to_num(duration[row])
     atoms = len(frame.atom_speaker)
     cell = run * atoms + frame.atom[row]

@@ -41,6 +41,7 @@ def prompt_table(frame: Frame, groupings: Sequence[Grouping], *, fixed: bool) ->
         shape = (len(names), sentences)
         said = sparse.csr_array((words[used].astype(np.float64), (group, prompt)), shape=shape)
         heard = sparse.csr_array((np.ones(len(used)), (group, prompt)), shape=shape)
+        heard.sum_duplicates()  # scipy before 1.14 leaves them apart
         readers = np.unique((group * sentences + prompt) * len(frame.speakers) + frame.speaker[used])
         pairs = np.bincount(readers // len(frame.speakers) // sentences, minlength=len(names))
         read = sparse.csr_array((np.ones(heard.nnz), heard.indices, heard.indptr), shape=shape)
