@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torture.faults import ERRORS, KILL, POWER, complaint, in_child
@@ -35,7 +35,10 @@ def main() -> int:
         "--cuts", type=int, default=1000, help="power cuts under a journal, and as many under a history"
     )
     parser.add_argument("--pools", type=int, default=10_000, help="interleavings of a pool")
+    names = [scene.name for scene in SCENES]
+    parser.add_argument("--scene", action="append", choices=names, help="faults and kills in these commands alone")
     options = parser.parse_args()
+    scenes = [scene for scene in SCENES if scene.name in (options.scene or names)]
     for module in (
         "runs.pipeline",
         "runs.merge_shards",
@@ -58,7 +61,10 @@ def main() -> int:
         ):
             if count:
                 start = time.monotonic()
-                line, found = PARTS[part](folder / part, count, options.seed)
+                if part in {"faults", "kills"}:
+                    line, found = (_faults if part == "faults" else _kills)(folder / part, count, options.seed, scenes)
+                else:
+                    line, found = PARTS[part](folder / part, count, options.seed)
                 wrong += found
                 print(f"{part}: {line}; {len(found)} defects; {time.monotonic() - start:.0f} s", flush=True)
     for line in wrong[:50]:
@@ -67,14 +73,14 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def _faults(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:
+def _faults(folder: Path, count: int, seed: int, scenes: Sequence[Scene]) -> tuple[str, list[str]]:
     """Errors, kills and power cuts at calls spread over all scenes."""
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     dice = random.Random(seed)
     kinds = [*ERRORS, KILL, POWER]
-    for place, (scene, base, reference, calls) in enumerate(_prepared(folder, wrong)):
-        for i in range(max(1, count // len(SCENES))):
+    for place, (scene, base, reference, calls) in enumerate(_prepared(folder, scenes, wrong)):
+        for i in range(max(1, count // len(scenes))):
             kind, at = (
                 kinds[(i + 3 * place) % len(kinds)],
                 dice.randint(1, max(calls, 1)),
@@ -87,21 +93,21 @@ def _faults(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:
     return ", ".join(f"{n:,} × {kind}" for kind, n in sorted(counts.items())), wrong
 
 
-def _kills(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:
+def _kills(folder: Path, count: int, seed: int, scenes: Sequence[Scene]) -> tuple[str, list[str]]:
     """SIGKILL at random times, in processes of their own."""
     wrong: list[str] = []
     dice = random.Random(seed)
     done = 0
-    for scene, base, reference, _ in _prepared(folder, wrong):
+    for scene, base, reference, _ in _prepared(folder, scenes, wrong):
         start = time.monotonic()
         in_child(lambda scene=scene, base=base: scene.work(_fresh(folder, base)), folder)
         lasts = time.monotonic() - start
-        for _ in range(max(1, count // len(SCENES))):
+        for _ in range(max(1, count // len(scenes))):
             work = _fresh(folder, base)
             outcome = _killed(scene, work, dice.uniform(0, lasts))
             done += 1
             wrong += _judge(f"{scene.name}: killed", scene, work, reference, outcome, folder)
-    return f"{done:,} × SIGKILL over {', '.join(scene.name for scene in SCENES)}", wrong
+    return f"{done:,} × SIGKILL over {', '.join(scene.name for scene in scenes)}", wrong
 
 
 def _killed(scene: Scene, work: Path, after_s: float) -> str:
@@ -118,9 +124,11 @@ def _killed(scene: Scene, work: Path, after_s: float) -> str:
     return ""
 
 
-def _prepared(folder: Path, wrong: list[str]) -> Iterator[tuple[Scene, Path, dict[str, str], int]]:
+def _prepared(
+    folder: Path, scenes: Sequence[Scene], wrong: list[str]
+) -> Iterator[tuple[Scene, Path, dict[str, str], int]]:
     """Yield each scene with its prepared folder, what an undisturbed run makes of it, and how many calls that takes."""
-    for scene in SCENES:
+    for scene in scenes:
         base = folder / f"{scene.name}-base"
         base.mkdir(parents=True)
         outcome = in_child(lambda scene=scene, base=base: (scene.prepare(base), 0)[1], folder)
@@ -226,7 +234,7 @@ def _pools(folder: Path, count: int, seed: int) -> tuple[str, list[str]]:
     return f"{count:,} interleavings of processes ({ends}), {threads:,} of threads", wrong
 
 
-PARTS = {"faults": _faults, "kills": _kills, "flips": _flips, "fuzz": _fuzz, "cuts": _cuts, "pools": _pools}
+PARTS = {"flips": _flips, "fuzz": _fuzz, "cuts": _cuts, "pools": _pools}
 
 if __name__ == "__main__":
     sys.exit(main())
