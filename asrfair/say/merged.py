@@ -149,9 +149,10 @@ def _several(claims: Sequence[Claim], attribute: str, engines: Sequence[str], pl
     if sure:
         group, count = Counter(claim.group for claim in highest).most_common(1)[0]
         alone = sum(claim.group == group and len(claim.among) == 1 and claim.affirmed for claim in highest)
-        text = f"{_name(group)} has the highest rate for {count} of {len(engines)} engines"
+        same = [claim for claim in highest if claim.group == group]
+        text = f"{_name(group)} has the highest rate for {count} of {len(engines)} engines{_cut(same)}"
         text += f" and is surely the worst for {alone}." if alone else "; which group is truly the worst is open."
-        yield Sentence(text=text, claim_ids=_ids([c for c in highest if c.group == group]), level="limit")
+        yield Sentence(text=text, claim_ids=_ids(same), level="limit")
 
 
 def ranks(pairs: Sequence[Claim], engines: Sequence[str]) -> dict[str, tuple[int, int]]:
