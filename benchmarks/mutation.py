@@ -37,7 +37,10 @@ MUTATED = (
     *("asrfair/stats", "asrfair/scoring", "asrfair/say"),
     *("asrfair/nightly/absolute.py", "asrfair/nightly/relative.py", "asrfair/nightly/lasting.py"),
 )
-TESTS = ("test_stats_*.py", "test_scor*.py", "test_say_*.py", "test_nightly_gates.py", "test_nightly_lasting.py")
+TESTS = (
+    *("test_stats_*.py", "test_scor*.py", "test_say_*.py"),
+    *("test_nightly_formulas.py", "test_nightly_gates.py", "test_nightly_lasting.py"),
+)
 TESTS_S = 8.0
 """So long do tests of one change take at most, as they were timed without it."""
 PAIRS: dict[type[ast.AST], type[ast.AST]] = {
