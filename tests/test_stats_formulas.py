@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from stats_runs import frame_of, people, write_scored_run
 
 from asrfair.nightly.relative import _level
 from asrfair.runs.gate_settings import GateSettings
 from asrfair.stats.analyse import write_tables
+from asrfair.stats.attribute_rates import attribute_rates
+from asrfair.stats.compare.groups import difference_table
 from asrfair.stats.compare.left_out import left_out_table
+from asrfair.stats.estimate.bootstrap import Draws, percentile_interval
+from asrfair.stats.estimate.extremes import percentile_extremes
 from asrfair.stats.estimate.psychometric import Curve
 from asrfair.stats.estimate.rate_interval import joint_df, skew_stretch
 from asrfair.stats.explain.influence import _leaders
+from asrfair.stats.groups import make_grouping
+from asrfair.types import StatisticsSettings
 
 
 def test_the_upper_bound_is_stretched_by_the_speakers_shares() -> None:
@@ -89,3 +97,49 @@ def test_an_analysis_without_sentences_in_common_leaves_no_table_of_them(tmp_pat
     assert ["gaps.csv"] == sorted(path.name for path in tmp_path.iterdir())
     write_tables({"prompts": table}, tmp_path)
     assert "attribute\noverall\n" == (tmp_path / "prompts.csv").read_text(encoding="utf-8")
+
+
+def test_percentile_intervals_are_of_differences_and_ratios_draw_by_draw(tmp_path: Path) -> None:
+    """Five draws by hand, quartiles of them; not stated is in no rest, and a draw without errors there has no ratio."""
+    table = people({"a": 3, "b": 3, "c": 3, "not_stated": 3}, utterances=1)
+    errors = [3] * 3 + [1] * 3 + [4] * 3 + [9] * 3
+    run = write_scored_run(tmp_path, table, {("e", "clean"): errors}, [10] * 12)
+    frame, groups = frame_of(run, ("accent",), min_speakers=1, min_words=1, reference={"accent": "c"})
+    settings = StatisticsSettings(interval="percentile", confidence=0.5)
+    one = attribute_rates(frame, make_grouping(frame, ("accent",)), groups, settings)
+    drawn = [[10, 10, 120, 90], [20, 10, 120, 90], [30, 10, 120, 90], [40, 10, 120, 90], [50, 0, 120, 90]]
+    words = np.full((5, 1, 4), 100)
+    words[:, :, 2] = 300
+    draws = Draws(errors=np.array(drawn)[:, None], words=words)
+    found = pd.concat(difference_table(frame, [replace(one, draws=draws)], groups, settings)[1:])
+    row = found[found["group"] == "a"].set_index("versus")
+    bounds = ["ci_low", "ci_high", "ratio_ci_low", "ratio_ci_high"]
+    assert {"best": "b", "reference": "c", "rest": ""} == row["versus_group"].to_dict()
+    assert [0.1, 0.3, 1.75, 3.25] == pytest.approx(row.loc["best", bounds].tolist())
+    assert [-0.2, 0.0, 0.5, 1.0] == pytest.approx(row.loc["reference", bounds].tolist())
+    rest = 130 / 400
+    assert [0.2 - rest, 0.4 - rest, 0.2 / rest, 0.4 / rest] == pytest.approx(row.loc["rest", bounds].tolist())
+    extremes = percentile_extremes(draws, one.compared, 0.5)
+    assert [0.4, 0.4] == pytest.approx(np.concatenate(extremes.worst).tolist())
+    assert [0.3, 0.3] == pytest.approx(np.concatenate(extremes.gap).tolist())
+    assert [4.0, 4.0] == pytest.approx(np.concatenate(extremes.ratio).tolist())
+    assert [0.7 / 3, 0.9 / 3] == pytest.approx(np.concatenate(extremes.macro).tolist())
+
+
+def test_a_group_that_a_draw_left_without_words_is_no_extreme_of_it() -> None:
+    """Best, worst and their ratio are found anew in each draw, among the compared groups that it has words of."""
+    errors = np.array([[[1, 5, 9]], [[1, 5, 9]], [[4, 0, 9]]])
+    draws = Draws(errors=errors, words=np.array([[[10, 10, 10]], [[10, 10, 10]], [[10, 0, 10]]]))
+    found = percentile_extremes(draws, np.array([[True, True, False]]), 1.0)
+    assert [0.4, 0.5] == pytest.approx(np.concatenate(found.worst).tolist())
+    assert [0.0, 0.4] == pytest.approx(np.concatenate(found.gap).tolist())
+    assert [1.0, 5.0] == pytest.approx(np.concatenate(found.ratio).tolist())
+
+
+def test_quantiles_leave_out_what_is_not_known() -> None:
+    """Of 1 2 3 4 and one unknown the quartiles are 1.75 and 3.25; of nothing known, nothing."""
+    values = np.array([[4.0, np.nan], [np.nan, np.nan], [1.0, np.nan], [3.0, np.nan], [2.0, np.nan]])
+    low, high = percentile_interval(values, 0.5)
+    assert [1.75, 3.25] == pytest.approx([low[0], high[0]])
+    assert np.isnan([low[1], high[1]]).all()
+    assert [1.5, 4.5] == pytest.approx([value.item() for value in percentile_interval(np.arange(7.0), 0.5)])

@@ -129,3 +129,28 @@ def test_the_table_is_part_of_a_runs_files(tmp_path: Path) -> None:
     written = pd.read_csv(run / "sensitivity.csv")
     assert {"all", "a", "b"} >= set(written["group"]) - {"all"}
     assert 3 == len(written)
+
+
+def test_speakers_count_who_were_heard_in_both_conditions(tmp_path: Path) -> None:
+    """A speaker of whom one condition lacks everything is none of the eleven, whichever of the two it is; nor are the words."""
+    errors = {"clean": _errors(1, {}), "own@dull": _errors(1, {"a": 1})}
+    for lacking in errors:
+        run = _run(tmp_path / lacking, errors, ASKED)
+        scores = pd.read_parquet(run / "scores.parquet")
+        lost = (scores["condition"] == lacking) & scores["utterance_id"].isin([f"u{n:05d}" for n in range(4)])
+        scores.loc[lost, "status"] = "error"
+        scores.to_parquet(run / "scores.parquet", index=False)
+        table = _table(run).set_index("group")
+        assert (11, 44, 440) == tuple(table.loc["a", ["speakers", "utterances", "ref_words"]])
+        assert (23, 92, 920) == tuple(table.loc["all", ["speakers", "utterances", "ref_words"]])
+        before = errors["clean"][4:48].sum() / 440
+        assert [before, before + 0.1] == pytest.approx(table.loc["a", ["rate_against", "rate"]].tolist())
+
+
+def test_speakers_who_are_not_known_are_none(tmp_path: Path) -> None:
+    """Without speaker ids there are rates and no speakers."""
+    run = _run(tmp_path, {"clean": _errors(1, {}), "own@dull": _errors(1, {"a": 1})}, ASKED)
+    pd.read_parquet(run / "utterances.parquet").assign(speaker_id="").to_parquet(run / "utterances.parquet")
+    table = _table(run).iloc[1:]
+    assert {0} == set(table["speakers"])
+    assert [0.1, 0.0] == pytest.approx(table["difference"].tolist())
