@@ -149,6 +149,11 @@ CASES = [
         "In ward: the gap by accent of small is 8.0 points (3.0–13.0) above that of large.",
     ),
     (
+        "gap_engine",
+        {"versus": "large", "condition": "clean", "affirmed": False},
+        "The gap by accent of small is 8.0 points (3.0–13.0) above that of large; this may be chance.",
+    ),
+    (
         "worst_engine",
         {"versus": "large", **LESS},
         "In ward: the rate of the worst accent of large is 8.0 points (3.0–13.0) above that of small.",

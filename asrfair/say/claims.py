@@ -224,7 +224,7 @@ def _extreme_engine(claim: Claim, noun: str) -> str:
     place = where(claim, first=False)
     larger, smaller = (claim.engine, claim.versus) if claim.estimate > 0 else (claim.versus, claim.engine)
     return (
-        f"{place}the {noun} of {larger} is {say.points(abs(claim.estimate))}{_size(claim)} above that of {smaller}"
+        f"{place}{'the' if place else 'The'} {noun} of {larger} is {say.points(abs(claim.estimate))}{_size(claim)} above that of {smaller}"
         f"{chance(claim)}."
     )
 
