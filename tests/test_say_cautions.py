@@ -205,3 +205,129 @@ def test_numbers_as_people_read_them() -> None:
     assert "a, b and 2 more" == say.listed(["a", "b", "c", "d"], limit=2)
     assert "a" == say.listed(["a"])
     assert 13 == len(say.short("f" * 128))
+
+
+def test_a_gap_that_rests_on_the_text_rules_is_told() -> None:
+    """A point between normalizers, or other extremes, is said; less is not, and no rules at all are no rival."""
+    base = {"engine": "e", "condition": "clean", "attribute": "accent", "best_group": "us", "worst_group": "uk"}
+    rows = [
+        {**base, "normalizer": "own@1", "gap": 0.1},
+        {**base, "normalizer": "none@1", "gap": 0.9, "worst_group": "ie"},
+        {**base, "normalizer": "other@1", "gap": 0.112},
+    ]
+    start = "e: the gap by accent is 10.0 points to 11.2 points, depending on the normalizer (10.0 points under own@1)"
+    (found,) = make_findings(tables(normalizers=rows))
+    assert f"{start}." == found["text"].replace(say.SPACE, " ")
+    near = {**rows[2], "gap": 0.105}
+    assert [] == make_findings(tables(normalizers=[*rows[:2], near]))
+    assert [] == make_findings(tables(normalizers=rows[:2]))
+    for side, groups in (("best_group", "ie and the worst uk"), ("worst_group", "us and the worst ie")):
+        (found,) = make_findings(tables(normalizers=[*rows[:2], {**near, side: "ie"}]))
+        assert found["text"].endswith(f"; under other@1 the best group is {groups}.")
+
+
+def test_points_and_ratios_that_say_opposite_things_are_counted() -> None:
+    """For how many of how many pairs of group and place; none is no sentence."""
+    base = {"engine": "e", "condition": "ward", "attribute": "accent"}
+    rows = [{**base, "scales_disagree": value} for value in ("yes", "no", True)]
+    (found,) = make_findings(tables(interactions=rows))
+    assert found["text"].replace(say.SPACE, " ").startswith("e: for 2 of 3 pairs of accent and place the gap")
+    assert [] == make_findings(tables(interactions=rows[1:2]))
+
+
+def test_groups_whose_recordings_differ_are_named_with_the_difference() -> None:
+    """Flagged ones alone, signed, and not everybody."""
+    base = {"condition": "clean", "attribute": "accent", "quantity": "snr_db", "flag": "imbalanced"}
+    rows = [
+        {**base, "group": "uk", "difference": -3.14},
+        {**base, "group": "us", "difference": 2.0},
+        {**base, "group": "ie", "difference": 9.0, "flag": ""},
+        {**base, "attribute": "overall", "group": "all", "difference": 1.0},
+    ]
+    (found,) = make_findings(tables(achieved_by_group=rows))
+    assert (
+        "By accent, recordings differ in SNR: uk (−3.1) and us (+2.0) against all others. A difference in errors may be "
+        "one of recordings."
+    ) == found["text"]
+
+
+def test_engines_of_which_much_is_missing_are_named_the_least_first() -> None:
+    """Below 98 % it is said, with three named; below 90 % the order of engines says it too."""
+    base = {"condition": "clean", "attribute": "overall", "group": "all"}
+    shares = {"a": 0.98, "b": 0.97, "c": 0.5, "d": 0.9, "f": 0.89}
+    run = {"disparity": pd.DataFrame([{**base, "engine": name, "scored_share": s} for name, s in shares.items()])}
+    (found,) = sample.unscored(run, "clean")
+    assert found.text.replace(say.SPACE, " ").startswith(
+        "Not all utterances were transcribed: c has 50.0 %, f has 89.0 % and d has 90.0 % of those that could be scored "
+        "and 1 more engine lacks some. What failed"
+    )
+    assert {"c": 0.5, "f": 0.89} == sample.lacking(run, "clean")
+    more = pd.concat([run["disparity"], run["disparity"].iloc[1:2].assign(engine="g")])
+    (found,) = sample.unscored({"disparity": more}, "clean")
+    assert "and 2 more engines lack some." in found.text.replace(say.SPACE, " ")
+    whole = {"disparity": run["disparity"].iloc[:1]}
+    assert [] == list(sample.unscored(whole, "clean"))
+
+
+@pytest.mark.parametrize(
+    ("shared", "farthest", "flag", "said"),
+    [
+        ((0.9, 1.0), (0.9, 0.5), "", ""),
+        ((0.89, 1.0), (0.4, 0.5), "", "uk shares 40.0 % of its words with us; intervals and claims allow for that."),
+        ((0.11, 0.0), (0.1, 0.0), "few_sentences", "us shares 0.0 % of its words with uk."),
+        ((0.1, 0.0), (0.1, 0.0), "", "hardly any are shared; intervals and claims allow for that."),
+    ],
+)
+def test_groups_that_read_other_lists_are_told(
+    shared: tuple[float, float], farthest: tuple[float, float], flag: str, said: str
+) -> None:
+    """From nine tenths shared on it is one list, to one tenth lists of their own; between them the farthest pair."""
+    rows = [
+        {
+            "attribute": "accent",
+            "group": group,
+            "shared_share": s,
+            "farthest_share": f,
+            "farthest_group": other,
+            "flag": flag,
+        }
+        for group, other, s, f in zip(("uk", "us"), ("us", "uk"), shared, farthest, strict=True)
+    ]
+    found = [item.text.replace(say.SPACE, " ") for item in sample.prompts({"prompts": pd.DataFrame(rows)}, "clean")]
+    begin = "By accent, groups read different sentences: "
+    middle = ". A difference between such groups may be one of sentences"
+    first, mark, rest = said.partition(";")
+    expected = f"{begin}{first}{middle};{rest}" if mark else f"{begin}{first.removesuffix('.')}{middle}."
+    assert [expected] * bool(said) == found
+
+
+def test_what_would_be_found_has_one_number_where_groups_are_alike() -> None:
+    """One size for all groups, and one question, which nothing is corrected for; past 100 points nothing is found."""
+    (power,) = make_findings(tables(differences=[DIFFERENCE]))
+    one = "By accent, depending on the group, a difference from all others of 6.2 points would be found with 80 % probability."
+    assert one == power["text"].replace(say.SPACE, " ")
+    (power,) = make_findings(tables(differences=[{**DIFFERENCE, "mdd": 1.0}, {**DIFFERENCE, "versus": "best"}]))
+    assert "a difference from all others of 100 points or more would be found" in power["text"]
+
+
+def test_failures_of_many_groups_are_told_as_a_range() -> None:
+    """Up to three groups each with its errors; of four the lowest and the highest share, and the worst without them."""
+    base = {
+        "engine": "e", "condition": "clean", "attribute": "accent", "kind": "failures", "id": "repetition_loop",
+        "utterances": 1, "errors": 10, "gap_with": 0.1, "gap_without": 0.1004, "rate_with": 0.3, "rate_without": 0.2,
+    }  # fmt: skip
+    shares = {"uk": 0.05, "us": 0.2, "ie": 0.1, "in": 0.08, "fr": 0.049}
+    rows = [{**base, "group": group, "share_of_errors": share} for group, share in shares.items()]
+    (found,) = make_findings(tables(influence=rows))
+    end = ". Without all such utterances the WER of us is 20.0 %, not 30.0 %."
+    assert (
+        f"e: 4 utterances of 4 groups in which it repeats itself hold 5.0 % (uk) to 20.0 % (us) of the groups' errors{end}"
+        == (found["text"].replace(say.SPACE, " "))
+    )
+    (found,) = make_findings(tables(influence=rows[1:4]))
+    parts = [
+        f"1 utterance of {group} in which it repeats itself holds 10 of the group's {total} errors ({share} %)"
+        for group, total, share in (("us", 50, "20.0"), ("ie", 100, "10.0"), ("in", 125, "8.0"))
+    ]
+    assert f"e: {'; '.join(parts)}{end}" == found["text"].replace(say.SPACE, " ")
+    assert [] == make_findings(tables(influence=rows[4:]))

@@ -32,7 +32,9 @@ def unscored(tables: Tables, condition: str) -> Iterator[Finding]:
         return
     least = rows[0]
     parts = [f"{row['engine']} has {say.percent(row['scored_share'])}" for row in rows[:3]]
-    more = f" and {say.counted(len(rows) - 3, 'more engine')} lack some" if len(rows) > 3 else ""
+    more = (
+        f" and {say.counted(len(rows) - 3, 'more engine')} lack{'s' * (len(rows) == 4)} some" if len(rows) > 3 else ""
+    )
     text = (
         f"Not all utterances were transcribed: {say.listed(parts)} of those that could be scored{more}. What failed is "
         "often what is hard, so these rates are of easier speech than the other engines' and no rank of them is sure."
