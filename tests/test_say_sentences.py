@@ -35,6 +35,7 @@ CLAIM = Claim(
 RATIO = {"estimate": 1.5, "ci_low": 1.2, "ci_high": 1.9}
 LESS = {"estimate": -0.08, "ci_low": -0.13, "ci_high": -0.03}
 OPEN = {"affirmed": False, "ci_low": -0.02, "ci_high": 0.18}
+DECIBELS = {"estimate": 3.0, "ci_low": 1.0, "ci_high": 5.0, "target": "30 %"}
 CASES = [
     ("group", {}, "small, in ward: uk makes more errors than us: 20.0 % against 12.0 %, 8.0 points more (3.0–13.0)."),
     (
@@ -206,6 +207,51 @@ CASES = [
         (
             "small, in ward: speakers with uk have 1.50 times the error rate of all others; not "
             "confirmed in the other half of the speakers."
+        ),
+    ),
+    (
+        "threshold",
+        {**DECIBELS, "parameter": "noise.snr_db", "unit": "dB"},
+        "uk speakers need 3.0 dB (1.0–5.0) more signal than us speakers for the same word error rate (30 %) in ward (small).",
+    ),
+    (
+        "threshold",
+        {**DECIBELS, "parameter": "noise.snr_db", "unit": "dB", "affirmed": False, "ci_low": -1.0},
+        (
+            "uk speakers need 3.0 dB (−1.0 to 5.0) more signal than us speakers for the same word error rate (30 %) in "
+            "ward (small); this may be chance."
+        ),
+    ),
+    (
+        "threshold",
+        {**DECIBELS, "parameter": "mic.level_dbfs", "unit": "dBFS", "ci_low": float("nan")},
+        (
+            "uk speakers need a level 3.0 dBFS above what us speakers need, for the same word error rate (30 %) in ward "
+            "(small)."
+        ),
+    ),
+    (
+        "threshold",
+        {**DECIBELS, "parameter": "noise.hum.level_db", "unit": "dB"},
+        (
+            "uk speakers bear a level of the hum 3.0 dB (1.0–5.0) below what us speakers bear, for the same word error rate "
+            "(30 %) in ward (small)."
+        ),
+    ),
+    (
+        "threshold_ratio",
+        {**RATIO, "parameter": "codec.bitrate_kbps", "unit": "kbit/s", "target": "2 x clean"},
+        (
+            "uk speakers need 1.50 times (1.20–1.90) the bitrate that us speakers need, for the same word error rate (2 "
+            "times the clean rate) in ward (small)."
+        ),
+    ),
+    (
+        "threshold_ratio",
+        {**RATIO, "parameter": "line.loss", "target": "30 %"},
+        (
+            "us speakers bear 1.50 times (1.20–1.90) the share of packets lost that uk speakers bear, for the same word "
+            "error rate (30 %) in ward (small)."
         ),
     ),
     ("omnibus", {}, "small, in ward: the groups by accent differ beyond chance."),
