@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,10 +27,10 @@ from asrfair.nightly.chart import (
 )
 from asrfair.nightly.gate_outcome import WITHIN_CHANCE, Gate
 from asrfair.nightly.lasting import stay_found
-from asrfair.nightly.night_to_night import Movement
+from asrfair.nightly.night_to_night import Movement, Movements
 from asrfair.nightly.outage import _beyond
 from asrfair.nightly.paired_nights import make_look
-from asrfair.nightly.relative import _p_nights, _spread
+from asrfair.nightly.relative import _p_nights, _spread, relative_gates
 from asrfair.nightly.shrunken_variance import _inverse_trigamma
 from asrfair.runs.gate_settings import GateSettings, Limits
 from asrfair.runs.threshold_settings import ThresholdTable
@@ -47,6 +48,12 @@ GAP = {
     "engine": "e", "condition": "clean", "attribute": "accent", "worst_group": "x", "best_group": "y", "gap": 0.1,
     "gap_ci_low": 0.04, "gap_ci_high": 0.2,
 }  # fmt: skip
+
+BEFORE, AFTER = (
+    dict(zip("abcde", (10, 12, 8, 11, 9), strict=True)),
+    dict(zip("abcde", (20, 24, 17, 22, 18), strict=True)),
+)
+KEY = ("e", "clean", "accent", "x")
 
 
 def _of(limits: Limits, gap: dict[str, object] | None = None, judge: str = "estimate", **row: object) -> Gate:
@@ -246,3 +253,53 @@ def test_an_increase_is_held_against_what_the_figure_does_by_itself() -> None:
 def test_the_inverse_of_trigamma(value: float) -> None:
     """Trigamma of it is what went in, from variances that are all alike to those that have nothing in common."""
     assert value == pytest.approx(float(special.polygamma(1, _inverse_trigamma(value))), rel=1e-3)
+
+
+def _relative(movements: Movements | None = None, least: tuple[int, int] = (5, 1000), **settings: Any) -> list[Gate]:
+    groups = GroupSettings(by=(("accent",),), min_speakers=least[0], min_words=least[1])
+    limits = {"limits": Limits(max_increase=0.0), **settings}
+    return relative_gates(
+        [small(AFTER)], [small(BEFORE)], groups, GateSettings(**limits), movements=movements, steps={}
+    )
+
+
+def test_a_gate_against_the_baseline_holds_its_figures() -> None:
+    """202 for 100 errors in 1,000 words; Holm's correction for two gates; four fifths of alpha, evenly over the nights."""
+    for gate in _relative():
+        assert (0.102, 0.1) == (pytest.approx(gate.value), gate.baseline)
+        assert (gate.value, 1, 0.8 * 0.05 / 30) == (gate.tonight, gate.nights, pytest.approx(gate.level))
+        assert 2 * gate.p == pytest.approx(gate.p_holm)
+        assert gate.status == ("fail" if gate.p_holm <= gate.level else "warn")
+        assert math.isnan(gate.band)
+    assert 0 == _relative(limits=Limits(max_increase=0.03))[0].power_nights
+
+
+@pytest.mark.parametrize(("checked", "status"), [(0.03, "fail"), (0.04, "warn")])
+def test_an_increase_within_two_standard_deviations_of_what_moves_anyway_only_warns(
+    checked: float, status: str
+) -> None:
+    """The band is twice what a difference of two nights varies by: 2 √2 times what tonight's check moved."""
+    moved = {KEY: checked, ("e", "clean", "overall", "all"): checked}
+    for gate in _relative(Movements(checked=moved), alpha=0.9, horizon_nights=1):
+        assert 2 * math.sqrt(2) * checked == pytest.approx(gate.band)
+        assert (status, WITHIN_CHANCE if status == "warn" else "") == (gate.status, gate.note)
+
+
+@pytest.mark.parametrize(
+    ("least", "note"), [((5, 1000), ""), ((6, 1), "few speakers (5)"), ((1, 1001), "few words (1000)")]
+)
+def test_small_groups_are_not_held_against_the_baseline(least: tuple[int, int], note: str) -> None:
+    """As many as asked for are enough; one less is said, with how many there are, and has no p-value."""
+    for gate in _relative(least=least):
+        if note:
+            assert ("not_tested", note) == (gate.status, gate.note)
+        assert bool(note) == math.isnan(gate.p)
+
+
+def test_speakers_and_nights_must_both_say_that_it_is_no_chance() -> None:
+    """The larger of the two p-values: of a figure that moves by 20 points a night, 10 points more are nothing."""
+    moved = {key: [0.2, -0.2, 0.2, -0.2] for key in (KEY, ("e", "clean", "overall", "all"))}
+    expected = stats.t(2 * 16 / 11).sf(0.102 / 0.2)
+    assert [expected] * 2 == pytest.approx([gate.p for gate in _relative(Movements(differences=moved))])
+    still = {key: [1e-6, -1e-6, 1e-6, -1e-6] for key in moved}
+    assert all(1e-9 < gate.p < 0.01 for gate in _relative(Movements(differences=still)))
