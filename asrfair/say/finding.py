@@ -8,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from asrfair.say import numbers as say
-
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -42,12 +40,6 @@ def blocks(table: pd.DataFrame, *columns: str) -> Iterator[tuple[list[str], pd.D
         return
     for key, block in table.groupby(list(columns), sort=False):
         yield [str(part) for part in key], block
-
-
-def around(low: float, high: float, unit: str = "%") -> str:
-    """Return an interval in brackets with a space before it; nothing where there is none."""
-    text = say.span(low, high, unit=unit)
-    return f" ({text})" if text else ""
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
