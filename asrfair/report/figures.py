@@ -69,7 +69,9 @@ def planned_figures(run: RunData) -> Iterator[PlannedFigure]:
 
 
 def threshold_title(claims: pd.DataFrame | None, *, engine: str, place: str, attribute: str) -> str:
-    """Return the clearest finding about thresholds, or that there is none."""
+    """Return the clearest finding about thresholds, or that there is none; of everybody alone, what is drawn."""
+    if attribute == OVERALL_ATTRIBUTE:
+        return f"{engine} in {place}: everybody's word error rate as it gets harder"
     if claims is not None and len(claims):
         yes = claims[
             claims["affirmed"].astype(str).str.lower().eq("true")
