@@ -6,6 +6,8 @@ the numbers are, and claims no difference: that is what claims are for.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from asrfair.say import words
@@ -56,13 +58,8 @@ def map_title(disparity: pd.DataFrame, *, attribute: str, condition: str) -> str
     where, name = words.condition_words(condition), words.attribute_words(attribute)
     if rows.empty:
         return f"Word errors by {name} and engine: nothing was scored, {where}"
-    high, low = rows.iloc[0], rows.iloc[-1]
-    which = "of groups large enough to compare " if len(rows) < len(every) else ""
-    return (
-        f"The highest error rate {which}by {name} is that of {words.group_words(high['group'])} with {high['engine']} "
-        f"({words.percent(high['rate'])}), the lowest that of {words.group_words(low['group'])} with {low['engine']} "
-        f"({words.percent(low['rate'])}), {where}"
-    )
+    ends = (f"{words.group_words(row['group'])} with {row['engine']}" for row in _ends(rows))
+    return f"{_extremes(every, rows, name, *ends)}, {where}"
 
 
 def places_title(disparity: pd.DataFrame, *, attribute: str, engine: str) -> str:
@@ -72,14 +69,19 @@ def places_title(disparity: pd.DataFrame, *, attribute: str, engine: str) -> str
     name = words.attribute_words(attribute)
     if rows.empty:
         return f"Word errors by {name} and place: nothing was scored, {engine}"
-    high, low = rows.iloc[0], rows.iloc[-1]
+    ends = (f"{words.group_words(row['group'])}, {words.condition_words(row['condition'])}" for row in _ends(rows))
+    return f"{_extremes(every, rows, name, *ends)}: {engine}"
+
+
+def _ends(rows: pd.DataFrame) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    return rows.iloc[0], rows.iloc[-1]
+
+
+def _extremes(every: pd.DataFrame, rows: pd.DataFrame, name: str, highest: str, lowest: str) -> str:
+    """Say which has the highest and which the lowest rate, and where groups too small to compare were left out."""
     which = "of groups large enough to compare " if len(rows) < len(every) else ""
-    return (
-        f"The highest error rate {which}by {name} is that of {words.group_words(high['group'])}, "
-        f"{words.condition_words(high['condition'])} ({words.percent(high['rate'])}), the lowest that of "
-        f"{words.group_words(low['group'])}, {words.condition_words(low['condition'])} ({words.percent(low['rate'])}): "
-        f"{engine}"
-    )
+    high, low = (words.percent(row["rate"]) for row in _ends(rows))
+    return f"The highest error rate {which}by {name} is that of {highest} ({high}), the lowest that of {lowest} ({low})"
 
 
 def conditions_title(disparity: pd.DataFrame, *, engine: str) -> str:
